@@ -1,0 +1,70 @@
+"""Measure the minutes and the memory of the whole notebook.
+
+    python benchmarks/cost.py --data FOLDER --name photos
+    python benchmarks/cost.py --data scenes --name scenes
+    python benchmarks/cost.py --data scenes --name quick --quick
+
+Memory is the largest sum over all processes of the run (command, kernel, the fresh
+process that reloads a model), sampled twice a second; pages that processes share are
+counted once (proportional set size), which only Linux reports.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "cost.json"
+
+
+def memory(process: psutil.Process) -> int:
+    """Return the bytes that a process and its descendants hold."""
+    total = 0
+    for member in [process, *process.children(recursive=True)]:
+        try:
+            total += member.memory_full_info().pss
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+    return total
+
+
+def main() -> None:
+    """Run the notebook once and add its cost to benchmarks/results/cost.json."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="data folder, or 'scenes'")
+    parser.add_argument("--name", required=True, help="photos, scenes or quick")
+    parser.add_argument("--quick", action="store_true")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "clip_lib", "run", "--data", arguments.data]
+        command += ["--models", f"{folder}/models", "--output", f"{folder}/run.ipynb"]
+        started, peak = time.monotonic(), 0
+        process = subprocess.Popen(command + ["--quick"] * arguments.quick, cwd=ROOT)
+        watched = psutil.Process(process.pid)
+        while process.poll() is None:
+            peak = max(peak, memory(watched))
+            time.sleep(0.5)
+    if process.returncode:
+        sys.exit(f"the notebook failed with status {process.returncode}")
+    costs = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    costs[arguments.name] = {
+        "minutes": (time.monotonic() - started) / 60,
+        "peak_gigabytes": peak / 1e9,
+        "machine": f"{os.cpu_count()} cores {platform.machine()}, no GPU",
+    }
+    temporary = RESULTS.with_suffix(".tmp")
+    temporary.write_text(json.dumps(costs, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, RESULTS)
+    print(arguments.name, costs[arguments.name])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The settings of a run: one frozen object that every other module receives.
+
+The names fixed by the course (``model_dir``, ``image_size``, ``sequence_length``,
+``vocab_size``, ``num_heads``, ``ff_dim``, ``num_layers``, ``embed_dim``...) are kept.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Every choice of a run. ``dataclasses.replace(config, seed=1)`` changes one."""
+
+    # Where things are. An empty dataset_dir means: look for the data (see data.py).
+    model_dir: str = "models"
+    dataset_dir: str = ""
+    seed: int = 42
+
+    # Data: pictures are (height, width) pixels, captions sequence_length tokens.
+    image_size: tuple[int, int] = (224, 224)
+    sequence_length: int = 32
+    vocab_size: int = 10_000  # At most; the training captions hold about 800 words.
+    validation_share: float = 0.15
+    test_share: float = 0.15
+
+    # SmallBERT, and the width that both encoders share in CLIP.
+    embed_dim: int = 128
+    num_heads: int = 4
+    ff_dim: int = 256
+    num_layers: int = 2
+    dropout: float = 0.1
+
+    # CNN: the number of channels of each stage; each stage halves the resolution.
+    filters: tuple[int, ...] = (48, 96, 192)
+
+    # Training of the two classifiers.
+    batch_size: int = 32
+    image_epochs: int = 40
+    text_epochs: int = 15
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+
+    # Training of CLIP: a larger batch gives each pair more negatives.
+    warm_start: bool = True
+    clip_batch_size: int = 84
+    clip_epochs: int = 80
+    temperature: float = 0.07
+    label_smoothing: float = 0.1
+    word_dropout: float = 0.1
+    patience: int = 30
+
+    @classmethod
+    def quick(cls, **changes) -> "Config":
+        """Return a shrunk configuration for tests: it runs, it does not learn."""
+        small = {
+            "image_size": (64, 64),
+            "filters": (8, 16),
+            "embed_dim": 32,
+            "ff_dim": 32,
+            "num_layers": 1,
+            "image_epochs": 2,
+            "text_epochs": 2,
+            "clip_epochs": 2,
+        }
+        return cls(**(small | changes))
+
+    @classmethod
+    def from_environment(cls, **changes) -> "Config":
+        """Return the configuration that the environment asks for.
+
+        ``CLIP_QUICK=1`` selects the quick preset, ``CLIP_DATA_DIR`` the data folder
+        and ``CLIP_MODEL_DIR`` the folder of the trained models.
+        """
+        make = cls.quick if os.environ.get("CLIP_QUICK", "0") not in ("", "0") else cls
+        for name, variable in (
+            ("dataset_dir", "CLIP_DATA_DIR"),
+            ("model_dir", "CLIP_MODEL_DIR"),
+        ):
+            if os.environ.get(variable):
+                changes.setdefault(name, os.environ[variable])
+        return make(**changes)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Shape of one picture: (height, width, 3)."""
+        return (*self.image_size, 3)
+
+    def model_path(self, name: str) -> Path:
+        """Return the path of a file of the run, such as ``vocab.txt``."""
+        return Path(self.model_dir) / name

@@ -1,0 +1,119 @@
+"""Figures that show pictures with their captions and scores, in French."""
+
+import textwrap
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from clip_lib.data import Dataset
+from clip_lib.images import open_picture
+
+RIGHT = "tab:green"
+
+
+def _show(axes, path, frame=None) -> None:
+    axes.imshow(open_picture(path))
+    axes.set(xticks=[], yticks=[])
+    for side in axes.spines.values():
+        side.set(visible=frame is not None, color=frame, linewidth=3)
+
+
+def _wrap(text: str, width: int) -> str:
+    # A dollar sign would start a formula.
+    return textwrap.fill(str(text), width).replace("$", r"\$")
+
+
+def dataset_sample(dataset: Dataset, per_label: int = 5, seed: int = 0) -> Figure:
+    """Show a few training pictures of each label, with their captions.
+
+    Args:
+        dataset: Split data.
+        per_label: Pictures a label.
+        seed: Seed of the draw.
+    """
+    rows = len(dataset.class_names)
+    figure, grid = plt.subplots(
+        rows, per_label, figsize=(2.2 * per_label, 2.75 * rows), layout="constrained"
+    )
+    for line, label in zip(grid, dataset.class_names, strict=True):
+        pictures = dataset.train[dataset.train["label"] == label]
+        pictures = pictures.sample(per_label, random_state=seed)
+        for axes, (_, row) in zip(line, pictures.iterrows(), strict=True):
+            _show(axes, dataset.folder / row["image_path"])
+            axes.set_xlabel(_wrap(row["caption"], 30), fontsize=7)
+        line[0].set_ylabel(label, fontsize=12)
+    return figure
+
+
+def pixel_row(images, title: str) -> Figure:
+    """Show images side by side.
+
+    Args:
+        images: (N, height, width, 3), values 0 to 1; what lies outside is clipped.
+        title: Heading of the figure.
+    """
+    figure, line = plt.subplots(
+        1, len(images), figsize=(1.4 * len(images), 1.8), layout="constrained"
+    )
+    for axes, image in zip(line, images, strict=True):
+        axes.imshow(np.clip(image, 0, 1))
+        axes.set(xticks=[], yticks=[])
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def image_answers(
+    answers: pd.DataFrame, query: str, gallery: str, own: str = ""
+) -> Figure:
+    """Show the pictures that answer a text.
+
+    Args:
+        answers: What `Search.images_for` returned.
+        query: The text.
+        gallery: What was searched, said under the title.
+        own: Path of the picture that the text describes, if any: it gets a green frame.
+    """
+    figure, line = plt.subplots(
+        1, len(answers), figsize=(2.4 * len(answers), 3.1), layout="constrained"
+    )
+    for axes, answer in zip(np.atleast_1d(line), answers.itertuples(), strict=True):
+        _show(axes, answer.paths, RIGHT if answer.paths == own else None)
+        axes.set_title(f"n° {answer.rank}   score {answer.score:.3f}", fontsize=9)
+        axes.set_xlabel(answer.labels, fontsize=9)
+    figure.suptitle(f"« {query} »\nparmi {gallery}", fontsize=11)
+    return figure
+
+
+def text_answers(picture, answers: pd.DataFrame, gallery: str, path="") -> Figure:
+    """Show the texts that answer a picture, its own one in green.
+
+    Args:
+        picture: Picture file.
+        answers: What `Search.texts_for` returned.
+        gallery: What was searched.
+        path: Path under which the index knows the picture, if it does: its own captions
+            are marked.
+    """
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(10, 2.9), width_ratios=(1, 2.6), layout="constrained"
+    )
+    _show(left, picture)
+    left.set_xlabel("image demandée", fontsize=9)
+    right.axis("off")
+    right.set_title(f"parmi {gallery}", fontsize=10, loc="left")
+    for answer in answers.itertuples():
+        own = answer.image_paths == (path or str(picture))
+        right.text(
+            0,
+            1 - (answer.rank - 0.5) / len(answers),
+            f"{answer.rank}.  {answer.score:.3f}   "
+            + _wrap(f"[{answer.labels}] {answer.captions}", 75)
+            + ("   <- la sienne" if own else ""),
+            fontsize=9,
+            va="center",
+            color=RIGHT if own else "black",
+            transform=right.transAxes,
+        )
+    return figure

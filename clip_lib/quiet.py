@@ -1,0 +1,47 @@
+"""Import TensorFlow and Keras without their start-up messages.
+
+TensorFlow writes a dozen lines to the C-level standard error while it loads (missing
+GPU drivers, oneDNN), before any Python setting can reach its logger. In a notebook
+they end up in the first cell's output and in the PDF, where they read like errors.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+import warnings
+
+
+@contextlib.contextmanager
+def _captured_stderr():
+    """Divert file descriptor 2 to a file; show it after all if the import fails."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            captured.seek(0)
+            os.write(saved, captured.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["KERAS_BACKEND"] = "tensorflow"
+with _captured_stderr(), warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import keras
+    import keras_nlp  # noqa: F401
+    import tensorflow as tf
+
+    # Listing the devices starts the drivers, whose messages belong here too.
+    tf.config.list_physical_devices()
+    keras.backend.backend()
+tf.get_logger().setLevel("ERROR")
+# TokenAndPositionEmbedding adds positions outside the mask, then puts the mask back
+# itself (tests/test_encoders.py checks that padding changes nothing): a false alarm.
+warnings.filterwarnings("ignore", message="Layer 'position_embedding'.*mask")

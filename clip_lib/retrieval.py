@@ -1,0 +1,138 @@
+"""Ask a trained CLIP: a text for its pictures, a picture for its texts."""
+
+import dataclasses
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from clip_lib.batches import image_batches
+from clip_lib.clip import load_clip, split_encoders
+from clip_lib.config import Config
+from clip_lib.data import Dataset
+from clip_lib.images import load_image
+from clip_lib.index import Index
+from clip_lib.text import check_query, encode, load_vocabulary
+
+MODEL_FILE = "myclip_with_smallbert.keras"
+VOCABULARY_FILE = "vocab.txt"
+IMAGE_INDEX_FILE = "image_index.npz"
+TEXT_INDEX_FILE = "text_index.npz"
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """A trained CLIP with its vocabulary: pictures and texts to unit vectors."""
+
+    image_encoder: keras.Model
+    text_encoder: keras.Model
+    vectorizer: keras.layers.TextVectorization
+
+    @classmethod
+    def load(cls, model_file, vocabulary_file=None) -> "Clip":
+        """Load a model and the vocabulary that lies beside it.
+
+        Args:
+            model_file: The ``.keras`` file.
+            vocabulary_file: ``vocab.txt``; by default the one in the same folder.
+
+        Raises:
+            ValueError: If a file is missing, is not ours, or the two do not match.
+        """
+        image_encoder, text_encoder = split_encoders(load_clip(model_file))
+        path = vocabulary_file or Path(model_file).parent / VOCABULARY_FILE
+        vectorizer = load_vocabulary(path, text_encoder.input.shape[1])
+        known = text_encoder.get_layer("embedding").token_embedding.input_dim
+        if vectorizer.vocabulary_size() != known:
+            raise ValueError(
+                f"{path}: {vectorizer.vocabulary_size()} words, but {model_file} was "
+                f"trained with {known}; they are not of the same training."
+            )
+        return cls(image_encoder, text_encoder, vectorizer)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width that the image encoder expects."""
+        return tuple(self.image_encoder.input.shape[1:3])
+
+    def embed_images(self, paths) -> np.ndarray:
+        """Return unit vectors (N, D) of picture files, of any size and mode."""
+        batches = image_batches(list(paths), self.image_size, cached=False)
+        return self.image_encoder.predict(batches, verbose=0)
+
+    def embed_image(self, source) -> np.ndarray:
+        """Return the unit vector (D,) of one picture file or binary file object."""
+        image = load_image(source, self.image_size)
+        return np.asarray(self.image_encoder(image[None], training=False))[0]
+
+    def embed_texts(self, texts) -> np.ndarray:
+        """Return unit vectors (N, D) of texts."""
+        token_ids = encode(self.vectorizer, texts)
+        return self.text_encoder.predict(token_ids, verbose=0)
+
+    def embed_text(self, text: str) -> np.ndarray:
+        """Return the unit vector (D,) of one query.
+
+        Raises:
+            ValueError: If the query is empty or holds no known word.
+        """
+        check_query(self.vectorizer, text)
+        token_ids = encode(self.vectorizer, [text])
+        return np.asarray(self.text_encoder(token_ids, training=False))[0]
+
+
+def build_indexes(clip: Clip, dataset: Dataset) -> tuple[Index, Index]:
+    """Embed every picture and every caption of a data set.
+
+    Returns:
+        The image index (columns paths, labels, splits), a row per picture, and the text
+        index (columns captions, image_paths, labels, splits), a row per caption.
+    """
+    rows = dataset.records.assign(path=dataset.paths(dataset.records))
+    texts = pd.DataFrame(
+        {
+            "captions": rows["caption"],
+            "image_paths": rows["path"],
+            "labels": rows["label"],
+            "splits": rows["split"],
+        }
+    )
+    pictures = rows.drop_duplicates("path").reset_index(drop=True)
+    images = pd.DataFrame(
+        {
+            "paths": pictures["path"],
+            "labels": pictures["label"],
+            "splits": pictures["split"],
+        }
+    )
+    return (
+        Index(clip.embed_images(images["paths"]), images),
+        Index(clip.embed_texts(texts["captions"]), texts),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """A trained CLIP and its two indexes: what a demonstration needs."""
+
+    clip: Clip
+    images: Index
+    texts: Index
+
+    @classmethod
+    def load(cls, config: Config) -> "Search":
+        """Load the files that the notebook leaves in ``config.model_dir``."""
+        return cls(
+            Clip.load(config.model_path(MODEL_FILE)),
+            Index.load(config.model_path(IMAGE_INDEX_FILE)),
+            Index.load(config.model_path(TEXT_INDEX_FILE)),
+        )
+
+    def images_for(self, text: str, k: int = 5, gallery: str = "test") -> pd.DataFrame:
+        """Return the k pictures nearest to a text; see `Index.search`."""
+        return self.images.part(gallery).search(self.clip.embed_text(text), k)
+
+    def texts_for(self, picture, k: int = 5, gallery: str = "test") -> pd.DataFrame:
+        """Return the k captions nearest to a picture; see `Index.search`."""
+        return self.texts.part(gallery).search(self.clip.embed_image(picture), k)

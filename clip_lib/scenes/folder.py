@@ -1,0 +1,81 @@
+"""Write the drawn scenes as a data folder, in the layout of the photo archive."""
+
+import csv
+import json
+import os
+import shutil
+from pathlib import Path
+
+from tqdm import tqdm
+
+from clip_lib.scenes.describe import describe_scene
+from clip_lib.scenes.drawing import draw_scene
+
+VERSION = 1  # raise it when pictures change: older folders are then not reused
+LABELS = ("dog", "water", "ball", "bike")
+MARKER = "drawn_scenes.json"
+
+
+def draw_scenes(
+    folder: str | Path,
+    per_label: int = 150,
+    seed: int = 42,
+    image_size: tuple[int, int] = (224, 224),
+) -> Path:
+    """Draw the demonstration data set in the layout of the photo archive.
+
+    Writes ``captions.csv`` (image_path, label, caption), one text file per caption in
+    ``captions/`` and the pictures in ``images/<label>/``. A folder already drawn with
+    the same arguments is left as it is; a folder appears complete or not at all.
+
+    Args:
+        folder: Where the data set goes; missing, empty or an earlier drawing.
+        per_label: Scenes of each of the four labels; fewer are a prefix of more.
+        seed: Seed of the whole data set.
+        image_size: Width and height of the pictures in pixels.
+
+    Returns:
+        Path of the folder.
+
+    Raises:
+        ValueError: The folder holds anything but this same drawing.
+    """
+    folder = Path(folder)
+    recipe = {"version": VERSION, "seed": seed, "per_label": per_label}
+    recipe["image_size"] = list(image_size)
+    if folder.exists() and any(folder.iterdir()):
+        marker = folder / MARKER
+        if marker.is_file() and json.loads(marker.read_text("utf-8")) == recipe:
+            return folder
+        raise ValueError(
+            f"{folder} is not empty and does not hold these drawn scenes ({recipe}); "
+            "name another folder or remove it yourself."
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = folder.with_name(f".{folder.name}-{os.getpid()}")
+    try:
+        _write_scenes(draft, recipe)
+        if folder.exists():
+            folder.rmdir()  # it is empty, and Windows does not replace folders
+        os.replace(draft, folder)
+    except BaseException:  # also on Ctrl-C: leave nothing half-written behind
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return folder
+
+
+def _write_scenes(folder, recipe):
+    numbers = [(label, n + 1) for label in LABELS for n in range(recipe["per_label"])]
+    for part in ("captions", *(f"images/{label}" for label in LABELS)):
+        (folder / part).mkdir(parents=True)
+    with open(folder / "captions.csv", "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["image_path", "label", "caption"])
+        for label, number in tqdm(numbers, "Drawing scenes", delay=1):
+            scene = describe_scene(label, number, recipe["seed"])
+            name = f"{label}_{number:03d}"
+            path = f"images/{label}/{name}.jpg"
+            table.writerow([path, label, scene.caption])
+            (folder / "captions" / f"{name}.txt").write_text(scene.caption, "utf-8")
+            draw_scene(scene, recipe["image_size"]).save(folder / path, quality=90)
+    (folder / MARKER).write_text(json.dumps(recipe), "utf-8")

@@ -1,0 +1,107 @@
+"""A tiny data set and an untrained model, made anew: no network, no photographs."""
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clip_lib.clip import build_clip, save_model
+from clip_lib.config import Config
+from clip_lib.data import load_dataset
+from clip_lib.encoders import (
+    build_image_classifier,
+    build_text_classifier,
+    without_head,
+)
+from clip_lib.retrieval import (
+    IMAGE_INDEX_FILE,
+    MODEL_FILE,
+    TEXT_INDEX_FILE,
+    VOCABULARY_FILE,
+    Clip,
+    build_indexes,
+)
+from clip_lib.text import learn_vocabulary, save_vocabulary
+
+LABELS = ("ball", "bike", "dog", "water")
+COLOURS = {
+    "ball": (230, 60, 50),
+    "bike": (60, 180, 75),
+    "dog": (150, 100, 50),
+    "water": (50, 90, 220),
+}
+
+
+def write_folder(folder, rows, pictures):
+    """Write a data folder from rows (path, label, caption) and path -> PIL picture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in pictures.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / name)
+    with open(folder / "captions.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("image_path", "label", "caption"), *rows])
+    return folder
+
+
+def make_folder(folder, per_label=12):
+    """Coloured noise, one hue a label; captions with commas, quotes and a full stop."""
+    random = np.random.default_rng(0)
+    rows, pictures = [], {}
+    for label in LABELS:
+        for number in range(1, per_label + 1):
+            name = f"images/{label}/{label}_{number:03d}.jpg"
+            pixels = random.normal(COLOURS[label], 40, (64, 64, 3)).clip(0, 255)
+            pictures[name] = Image.fromarray(pixels.astype("uint8"))
+            rows.append((name, label, f'A "{label}" of word{number}, on the grass .'))
+    return write_folder(folder, rows, pictures)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    return make_folder(tmp_path_factory.mktemp("data") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tiny_folder):
+    return Config.quick(
+        dataset_dir=str(tiny_folder), batch_size=8, clip_batch_size=8, seed=1
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tiny_config):
+    return load_dataset(tiny_config)
+
+
+@pytest.fixture(scope="session")
+def vectorizer(tiny_dataset, tiny_config):
+    return learn_vocabulary(tiny_dataset.train["caption"], tiny_config)
+
+
+@pytest.fixture
+def tiny_clip(tiny_config, vectorizer):
+    """An untrained CLIP."""
+    images = build_image_classifier(tiny_config, len(LABELS))
+    texts = build_text_classifier(
+        tiny_config, vectorizer.vocabulary_size(), len(LABELS)
+    )
+    return build_clip(without_head(images), without_head(texts), tiny_config)
+
+
+@pytest.fixture(scope="session")
+def run_config(tmp_path_factory, tiny_config, tiny_dataset, vectorizer):
+    """What the notebook leaves behind, from an untrained model."""
+    config = dataclasses.replace(
+        tiny_config, model_dir=str(tmp_path_factory.mktemp("models"))
+    )
+    images = build_image_classifier(config, len(LABELS))
+    texts = build_text_classifier(config, vectorizer.vocabulary_size(), len(LABELS))
+    clip = build_clip(without_head(images), without_head(texts), config)
+    save_model(clip, config.model_path(MODEL_FILE))
+    save_vocabulary(vectorizer, config.model_path(VOCABULARY_FILE))
+    indexes = build_indexes(Clip.load(config.model_path(MODEL_FILE)), tiny_dataset)
+    for index, name in zip(indexes, (IMAGE_INDEX_FILE, TEXT_INDEX_FILE), strict=True):
+        index.save(config.model_path(name))
+    return config

@@ -1,0 +1,121 @@
+"""CLIP as a whole: geometry, learning, saving."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from clip_lib.clip import build_clip, load_clip, save_model, split_encoders
+from clip_lib.data import Dataset
+from clip_lib.encoders import (
+    build_image_classifier,
+    build_text_classifier,
+    without_head,
+)
+from clip_lib.ranking import first_ranks
+from clip_lib.reload import reload_difference
+from clip_lib.text import encode
+from clip_lib.train import clip_batches, fit_clip
+
+
+@pytest.fixture
+def batch(tiny_dataset, vectorizer, tiny_config):
+    return next(iter(clip_batches(tiny_dataset, vectorizer, tiny_config, "test")))
+
+
+def test_embeddings_have_length_one(tiny_clip, batch):
+    for embeddings in tiny_clip.predict(batch, verbose=0):
+        assert np.allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
+
+
+def test_black_pictures_and_wordless_texts_give_finite_vectors(
+    tiny_clip, tiny_config, vectorizer
+):
+    inputs = {
+        "image_input": np.zeros((2, *tiny_config.image_shape), "uint8"),
+        "text_input": encode(vectorizer, ["", "!?"]),
+    }
+    for embeddings in tiny_clip.predict(inputs, verbose=0):
+        assert np.isfinite(embeddings).all()
+
+
+def test_eight_pairs_are_memorised(tmp_path, tiny_dataset, vectorizer, tiny_config):
+    rows = tiny_dataset.train.groupby("label").head(2)
+    both = [rows.assign(split=split) for split in ("train", "validation")]
+    eight = Dataset(tiny_dataset.folder, pd.concat(both), tiny_dataset.class_names)
+    config = dataclasses.replace(
+        tiny_config,
+        clip_epochs=200,
+        patience=200,
+        label_smoothing=0.0,
+        word_dropout=0.0,
+    )
+    images = build_image_classifier(config, 4)
+    texts = build_text_classifier(config, vectorizer.vocabulary_size(), 4)
+    clip = build_clip(without_head(images), without_head(texts), config)
+    clip, _ = fit_clip(clip, eight, vectorizer, config, tmp_path / "eight.keras")
+    image_embeddings, text_embeddings = clip.predict(
+        clip_batches(eight, vectorizer, config, "validation"), verbose=0
+    )
+    logits = image_embeddings @ text_embeddings.T
+    assert first_ranks(logits, np.eye(8)).tolist() == [1] * 8
+    assert first_ranks(logits.T, np.eye(8)).tolist() == [1] * 8
+
+
+def test_a_fresh_process_gives_the_same_vectors(tmp_path, tiny_clip, batch):
+    path = save_model(tiny_clip, tmp_path / "clip.keras")
+    assert reload_difference(tiny_clip, path, batch) < 1e-5
+    tiny_clip.set_weights([weights + 0.01 for weights in tiny_clip.get_weights()])
+    assert reload_difference(tiny_clip, path, batch) > 1e-3
+
+
+def test_the_encoders_stand_on_their_own(tmp_path, tiny_clip, batch):
+    expected = tiny_clip.predict(batch, verbose=0)
+    inputs = (batch["image_input"], batch["text_input"])
+    for encoder, array, vectors in zip(
+        split_encoders(tiny_clip), inputs, expected, strict=True
+    ):
+        path = save_model(encoder, tmp_path / f"{encoder.name}.keras")
+        again = keras.saving.load_model(path)
+        assert np.allclose(again.predict(array, verbose=0), vectors, atol=1e-5)
+
+
+def test_what_was_saved_keeps_its_temperature(tmp_path, tiny_clip):
+    tiny_clip.get_layer("contrastive_loss").log_scale.assign(3.0)
+    again = load_clip(save_model(tiny_clip, tmp_path / "clip.keras"))
+    loss = again.get_layer("contrastive_loss")
+    assert loss.temperature == pytest.approx(np.exp(-3.0))
+
+
+def test_a_failing_save_leaves_the_old_model(tmp_path, tiny_clip, monkeypatch):
+    path = save_model(tiny_clip, tmp_path / "clip.keras")
+    before = path.read_bytes()
+
+    def half(target):
+        target.write_bytes(b"half a model")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(tiny_clip, "save", half)
+    with pytest.raises(OSError, match="disk full"):
+        save_model(tiny_clip, path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["clip.keras"]
+
+
+def test_a_model_that_is_missing_or_not_ours_is_named(tmp_path, vectorizer):
+    with pytest.raises(ValueError, match=r"none\.keras: no such model"):
+        load_clip(tmp_path / "none.keras")
+    (tmp_path / "text.keras").write_text("hello")
+    with pytest.raises(ValueError, match=r"text\.keras: not a CLIP"):
+        load_clip(tmp_path / "text.keras")
+    other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    other.save(tmp_path / "other.keras")
+    with pytest.raises(ValueError, match=r"other\.keras: not a CLIP"):
+        load_clip(tmp_path / "other.keras")
+
+
+def test_encode_and_model_agree_on_the_length(tiny_clip, vectorizer):
+    _, text_encoder = split_encoders(tiny_clip)
+    assert encode(vectorizer, ["grass"]).shape[1:] == text_encoder.input.shape[1:]

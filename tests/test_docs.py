@@ -1,0 +1,84 @@
+"""What is written about the project stays true."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+ORDER = [
+    "quiet",
+    "config",
+    "images",
+    "download",
+    "scenes",
+    "source",
+    "data",
+    "text",
+    "batches",
+    "encoders",
+    "losses",
+    "clip",
+    "ranking",
+    "train",
+    "index",
+    "retrieval",
+    "evaluate",
+    "plots",
+    "gallery",
+    "reload",
+    "team",
+    "notebook",
+]
+
+MODULES = sorted((ROOT / "clip_lib").rglob("*.py"))
+
+
+def test_the_figures_in_readme_are_the_measured_ones():
+    from tables import with_tables
+
+    assert with_tables(README) == README, "run: python benchmarks/tables.py"
+    assert README.count("<!-- end -->") == 2
+
+
+def test_the_tree_in_readme_is_the_tree():
+    tree = re.search(r"```\n(1_ProjetClip.*?)```", README, re.DOTALL)[1]
+    names = {line.split()[0] for line in tree.splitlines() if line.strip()}
+    modules = {path.name for path in (ROOT / "clip_lib").glob("*.py")}
+    assert modules <= names | {"__init__.py"}
+    for name in names:
+        assert list(ROOT.glob(f"{name}")) or list(ROOT.glob(f"*/{name}")), name
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "clip_lib").rglob("*.py")), ids=lambda path: path.name
+)
+def test_a_file_is_one_idea(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 220
+
+
+def test_arrows_run_one_way():
+    """A module imports only modules that stand before it in ORDER."""
+    modules = {path.stem for path in (ROOT / "clip_lib").glob("*.py")}
+    assert (modules | {"scenes"}) - {"__init__", "__main__"} == set(ORDER)
+    for place, name in enumerate(ORDER):
+        path = ROOT / "clip_lib" / f"{name}.py"
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        used = re.findall(r"^from clip_lib\.(\w+) import", text, re.MULTILINE)
+        assert set(used) <= set(ORDER[:place]), f"{name} imports {used}"
+
+
+def test_nothing_unsafe_is_used():
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        for word in (
+            "import pickle",
+            "allow_pickle=True",
+            "Lambda(",
+            "safe_mode=False",
+        ):
+            assert word not in text, f"{path.name}: {word}"

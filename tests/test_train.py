@@ -1,0 +1,134 @@
+"""Training: what is kept, what is read, what an interruption leaves."""
+
+import dataclasses
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from clip_lib.batches import image_batches
+from clip_lib.clip import build_clip
+from clip_lib.data import Dataset
+from clip_lib.encoders import without_head
+from clip_lib.text import learn_vocabulary
+from clip_lib.train import (
+    KeepBest,
+    ValidationRecall,
+    clip_batches,
+    fit_clip,
+    fit_image_classifier,
+    fit_text_classifier,
+)
+
+
+def small_model():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+class Scripted(keras.callbacks.Callback):
+    """Give each epoch a weight and a figure, as a training would."""
+
+    def __init__(self, figures):
+        super().__init__()
+        self.figures = figures
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.layers[0].set_weights([np.array([[epoch]]), np.array([0.0])])
+        logs["figure"] = self.figures[epoch]
+        if self.figures[epoch] is None:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("figures", "mode", "best"),
+    [([0.1, 0.5, 0.3, 0.5], "max", 1), ([3.0, 2.0, 1.0, 1.5], "min", 2)],
+)
+def test_the_best_epoch_is_kept(tmp_path, figures, mode, best):
+    path = tmp_path / "best.keras"
+    small_model().fit(
+        np.zeros((4, 1)),
+        np.zeros((4, 1)),
+        epochs=4,
+        verbose=0,
+        callbacks=[Scripted(figures), KeepBest(path, "figure", mode)],
+    )
+    assert keras.saving.load_model(path).get_weights()[0] == best
+
+
+def test_an_interruption_keeps_the_best_epoch(tmp_path):
+    path = tmp_path / "best.keras"
+    with pytest.raises(KeyboardInterrupt):
+        small_model().fit(
+            np.zeros((4, 1)),
+            np.zeros((4, 1)),
+            epochs=4,
+            verbose=0,
+            callbacks=[Scripted([0.1, 0.5, None]), KeepBest(path, "figure")],
+        )
+    assert keras.saving.load_model(path).get_weights()[0] == 1
+
+
+def test_the_kept_classifier_is_the_best_epoch(tmp_path, tiny_dataset, tiny_config):
+    config = dataclasses.replace(tiny_config, image_epochs=3)
+    path = tmp_path / "image.keras"
+    model, history = fit_image_classifier(tiny_dataset, config, path)
+    model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    rows = tiny_dataset.validation
+    batches = image_batches(
+        tiny_dataset.paths(rows), config.image_size, 8, tiny_dataset.labels(rows)
+    )
+    accuracy = model.evaluate(batches, verbose=0, return_dict=True)["accuracy"]
+    assert accuracy == pytest.approx(max(history.history["val_accuracy"]))
+
+
+def test_training_twice_under_one_seed_gives_the_same(
+    tmp_path, tiny_dataset, vectorizer, tiny_config
+):
+    losses = [
+        fit_text_classifier(
+            tiny_dataset, vectorizer, tiny_config, tmp_path / "t.keras"
+        )[1].history["loss"]
+        for _ in range(2)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_nothing_is_learned_from_test(tmp_path, tiny_dataset, vectorizer, tiny_config):
+    """The whole training runs with the test pictures gone and their captions wrong."""
+    folder = tmp_path / "without_test"
+    shutil.copytree(tiny_dataset.folder, folder)
+    for path in tiny_dataset.test["image_path"]:
+        (folder / path).unlink()
+    records = tiny_dataset.records.copy()
+    records.loc[records["split"] == "test", "caption"] = "nothing of the kind"
+    blind = Dataset(folder, records, tiny_dataset.class_names)
+    again = learn_vocabulary(blind.train["caption"], tiny_config)
+    assert again.get_vocabulary() == vectorizer.get_vocabulary()
+    images, _ = fit_image_classifier(blind, tiny_config, tmp_path / "image.keras")
+    texts, _ = fit_text_classifier(blind, again, tiny_config, tmp_path / "text.keras")
+    clip = build_clip(without_head(images), without_head(texts), tiny_config)
+    _, history = fit_clip(clip, blind, again, tiny_config, tmp_path / "clip.keras")
+    assert len(history.history["val_recall"]) == tiny_config.clip_epochs
+    assert set(history.history) >= {"loss", "val_loss", "temperature"}
+
+
+def test_validation_recall_is_one_for_a_perfect_model(
+    tiny_dataset, vectorizer, tiny_config
+):
+    pairs = clip_batches(tiny_dataset, vectorizer, tiny_config, "validation")
+    count = len(tiny_dataset.validation)
+
+    class Perfect:
+        def predict(self, pairs, verbose):
+            return np.eye(count), np.eye(count)
+
+        def get_layer(self, name):
+            return type("Loss", (), {"temperature": 0.07})
+
+    callback, logs = ValidationRecall(pairs), {}
+    callback.set_model(Perfect())
+    callback.on_epoch_end(0, logs)
+    assert logs == {"val_recall": 1.0, "temperature": 0.07}
