@@ -21,6 +21,10 @@ from pathlib import Path
 
 import psutil
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from clip_lib.atomic import replacing
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "cost.json"
 
@@ -42,10 +46,12 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="data folder, or 'scenes'")
     parser.add_argument("--name", required=True, help="photos, scenes or quick")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--output", help="keep the executed notebook")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "clip_lib", "run", "--data", arguments.data]
-        command += ["--models", f"{folder}/models", "--output", f"{folder}/run.ipynb"]
+        command += ["--models", f"{folder}/models"]
+        command += ["--output", arguments.output or f"{folder}/run.ipynb"]
         started, peak = time.monotonic(), 0
         process = subprocess.Popen(command + ["--quick"] * arguments.quick, cwd=ROOT)
         watched = psutil.Process(process.pid)
@@ -60,9 +66,8 @@ def main() -> None:
         "peak_gigabytes": peak / 1e9,
         "machine": f"{os.cpu_count()} cores {platform.machine()}, no GPU",
     }
-    temporary = RESULTS.with_suffix(".tmp")
-    temporary.write_text(json.dumps(costs, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, RESULTS)
+    with replacing(RESULTS) as temporary:
+        temporary.write_text(json.dumps(costs, indent=1) + "\n", encoding="utf-8")
     print(arguments.name, costs[arguments.name])
 
 

@@ -4,7 +4,6 @@ A seed changes everything that is drawn: the split, the starting weights, the or
 the batches. Choices (the epoch kept) are made on validation; test is measured once.
 
     python benchmarks/pipeline.py --data FOLDER --name photos
-    python benchmarks/pipeline.py --data scenes --name scenes
 """
 
 import argparse
@@ -20,6 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from clip_lib import quiet  # noqa: F401
+from clip_lib.atomic import replacing
 from clip_lib.batches import image_batches
 from clip_lib.clip import build_clip, split_encoders
 from clip_lib.config import Config
@@ -55,8 +55,8 @@ def measure(config: Config) -> dict:
     minutes = (time.monotonic() - started) / 60
     test = dataset.test
     labels = dataset.labels(test)
-    images = image_batches(dataset.paths(test), config.image_size)
-    texts = encode(vectorizer, test["caption"])
+    batches = image_batches(dataset.paths(test), config.image_size)
+    token_ids = encode(vectorizer, test["caption"])
     engine = Clip(*split_encoders(clip), vectorizer)
     prompted = zero_shot(
         engine, engine.embed_images(dataset.paths(test)), dataset.class_names
@@ -66,8 +66,8 @@ def measure(config: Config) -> dict:
         "minutes": minutes,
         "epochs": len(history.epoch),
         "temperature": clip.get_layer("contrastive_loss").temperature,
-        "image_accuracy": _accuracy(image_classifier, images, labels),
-        "text_accuracy": _accuracy(text_classifier, texts, labels),
+        "image_accuracy": _accuracy(image_classifier, batches, labels),
+        "text_accuracy": _accuracy(text_classifier, token_ids, labels),
         "zero_shot_accuracy": float((prompted == test["label"].to_numpy()).mean()),
         "chance_accuracy": 1 / len(dataset.class_names),
         "clip": evaluate_dataset(engine, dataset, "test"),
@@ -82,7 +82,7 @@ def main() -> None:
     """Measure every seed and write benchmarks/results/pipeline_<name>.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="data folder, or 'scenes'")
-    parser.add_argument("--name", required=True, help="of the result: photos, scenes")
+    parser.add_argument("--name", required=True, help="of the result")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--quick", action="store_true", help="a trial")
     arguments = parser.parse_args()
@@ -102,11 +102,9 @@ def main() -> None:
         "config": settings,
         "runs": runs,
     }
-    RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"pipeline_{arguments.name}.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(path)
 
 

@@ -7,89 +7,104 @@ import sys
 from pathlib import Path
 
 QUERIES = ("A big dog in the woods", "A group of cyclists")
-PICTURES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp"}
+PICTURES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"}
 EXAMPLES = """examples:
   python -m clip_lib run                          train everything, in the notebook
-  python -m clip_lib run --data ~/photos --quick  on one's own folder, as a trial
+  python -m clip_lib run --data ~/photos --quick  a trial on one's own folder
   python -m clip_lib search "A big dog in the woods"
   python -m clip_lib search photo.jpg -k 3 --gallery all
   python -m clip_lib evaluate --split test --json
+  python -m clip_lib evaluate --data ~/other_photos
 """
 
 
 def run(arguments, config) -> None:
     """Execute the notebook, then ask the model that it saved."""
-    from clip_lib.data import read_records
-    from clip_lib.notebook import execute_notebook
-    from clip_lib.source import find_folder
+    from clip_lib.data import load_dataset
+    from clip_lib.notebook import NOTEBOOK, execute_notebook
+    from clip_lib.retrieval import MODEL_FILE, Search
+    from clip_lib.team import read_team
 
+    read_team()
     if config.dataset_dir:
-        # Refuse here what the first cells would refuse a minute later.
-        read_records(find_folder(config)[0])
-    written = execute_notebook(output=arguments.output)
+        # Refuse here what the first cells would refuse half a minute later.
+        load_dataset(config)
+    output = arguments.output or config.model_path(NOTEBOOK)
+    written = execute_notebook(output=output)
+    engine = Search.load(config.model_path(MODEL_FILE))
     for query in QUERIES:
-        answers = _answers(config, query)
-        print(f"\n{query}\n{answers.to_string(index=False)}")
+        print(f"\n{query}")
+        _print(engine.images_for(query), engine.images, "test")
     print(f"\nNotebook: {written}\nModels and indexes: {config.model_dir}/")
 
 
 def search(arguments, config) -> None:
     """Answer one query: a text, or the path of a picture."""
-    answers = _answers(config, arguments.query, arguments.k, arguments.gallery)
+    from clip_lib.retrieval import MODEL_FILE, Search
+    from clip_lib.text import check_query
+
+    query, split = arguments.query, arguments.gallery
+    engine = Search.load(arguments.model or config.model_path(MODEL_FILE))
+    by_picture = Path(query).is_file() or Path(query).suffix.lower() in PICTURES
+    if by_picture:
+        index, answers = engine.texts, engine.texts_for(query, arguments.k, split)
+    else:
+        unknown = check_query(engine.clip.vectorizer, query)
+        if unknown:
+            message = f"words the model never saw: {', '.join(unknown)}"
+            print(message, file=sys.stderr)
+        index, answers = engine.images, engine.images_for(query, arguments.k, split)
     if arguments.figure:
-        _draw(answers, arguments.query, arguments.gallery, arguments.figure)
+        _draw(answers, query, by_picture, index, split, arguments.figure)
     if arguments.json:
         print(answers.to_json(orient="records", indent=2, force_ascii=False))
     else:
-        print(answers.to_string(index=False))
+        _print(answers, index, split)
 
 
 def evaluate(arguments, config) -> None:
-    """Measure the saved model on one split."""
+    """Measure a saved model, on the data of its training or on any folder."""
     from clip_lib.data import load_dataset
-    from clip_lib.evaluate import evaluate_dataset, report_table
-    from clip_lib.retrieval import MODEL_FILE, Clip
+    from clip_lib.evaluate import evaluate_dataset, evaluate_indexes, report_table
+    from clip_lib.retrieval import MODEL_FILE, Clip, Search
 
-    clip = Clip.load(arguments.model or config.model_path(MODEL_FILE))
-    report = evaluate_dataset(clip, load_dataset(config), arguments.split)
+    model_file = arguments.model or config.model_path(MODEL_FILE)
+    if arguments.data:
+        split = arguments.split or "all"
+        dataset = load_dataset(config, split=split != "all")
+        report = evaluate_dataset(Clip.load(model_file), dataset, split)
+    else:
+        # The indexes remember which picture was in which part of the training's split.
+        split = arguments.split or "test"
+        engine = Search.load(model_file)
+        report = {"split": split, "source": engine.images.source}
+        report |= evaluate_indexes(engine.images.part(split), engine.texts.part(split))
     if arguments.json:
         print(json.dumps(report, indent=2))
     else:
-        print(f"{report['pairs']} pairs, split {arguments.split}")
+        print(f"{report['pairs']} pairs, split {split}, {report['source']}")
         print(report_table(report).to_string())
 
 
-def _draw(answers, query: str, gallery: str, path: str) -> None:
+def _print(answers, index, split: str) -> None:
+    print(f"among {len(index.part(split).items)} ({split}, {index.source})")
+    print(answers.to_string(index=False))
+
+
+def _draw(answers, query: str, by_picture: bool, index, split: str, path: str) -> None:
     """Save the answers as a figure, like the notebook's."""
     import matplotlib
 
     matplotlib.use("Agg")
-    from clip_lib.gallery import image_answers, text_answers
+    from clip_lib.gallery import gallery_name, image_answers, text_answers
 
-    if _is_picture(query):
-        figure = text_answers(query, answers, gallery)
+    where = gallery_name(index, split)
+    if by_picture:
+        figure = text_answers(query, answers, where)
     else:
-        figure = image_answers(answers, query, gallery)
+        figure = image_answers(answers, query, where)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
-
-
-def _is_picture(query: str) -> bool:
-    return Path(query).suffix.lower() in PICTURES
-
-
-def _answers(config, query: str, k: int = 5, gallery: str = "test"):
-    """Search for the texts of a picture file, or for the pictures of a text."""
-    from clip_lib.retrieval import Search
-    from clip_lib.text import check_query
-
-    engine = Search.load(config)
-    if _is_picture(query):
-        return engine.texts_for(query, k, gallery)
-    unknown = check_query(engine.clip.vectorizer, query)
-    if unknown:
-        print(f"words the model never saw: {', '.join(unknown)}", file=sys.stderr)
-    return engine.images_for(query, k, gallery)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,58 +114,67 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--models", metavar="FOLDER", help="trained models (models/)")
-    data = argparse.ArgumentParser(add_help=False)
-    data.add_argument(
-        "--data", metavar="FOLDER", help="data folder, or 'scenes' for the drawn scenes"
-    )
     commands = parser.add_subparsers(required=True, metavar="command")
+    data_help = "data folder, or 'scenes' for the drawn scenes"
+    model_help = "a CLIP, its vocabulary and indexes beside it (models/...)"
 
-    command = commands.add_parser("run", parents=[common, data], help=run.__doc__)
+    command = commands.add_parser("run", help=run.__doc__)
+    command.add_argument("--data", metavar="FOLDER", help=data_help)
+    command.add_argument("--models", metavar="FOLDER", help="where to save (models/)")
     command.add_argument("--quick", action="store_true", help="a trial: learns nothing")
-    command.add_argument("--output", metavar="FILE", help="save the notebook elsewhere")
+    command.add_argument(
+        "--output", metavar="FILE", help="the executed notebook (among the models)"
+    )
     command.set_defaults(call=run)
 
-    command = commands.add_parser("search", parents=[common], help=search.__doc__)
+    command = commands.add_parser("search", help=search.__doc__)
     command.add_argument("query", help="a text, or the path of a picture")
     command.add_argument("-k", type=int, default=5, help="number of answers (5)")
     command.add_argument(
         "--gallery", default="test", help="train, validation, test, all"
     )
+    command.add_argument("--model", metavar="FILE", help=model_help)
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument(
         "--figure", metavar="FILE", help="draw the answers (.png, .pdf)"
     )
     command.set_defaults(call=search)
 
-    command = commands.add_parser(
-        "evaluate", parents=[common, data], help=evaluate.__doc__
+    command = commands.add_parser("evaluate", help=evaluate.__doc__)
+    command.add_argument("--data", metavar="FOLDER", help=data_help)
+    command.add_argument(
+        "--split",
+        help="train, validation, test or all; by default test, and all with --data",
     )
-    command.add_argument("--split", default="test", help="train, validation, test, all")
-    command.add_argument("--model", metavar="FILE", help="a CLIP saved elsewhere")
+    command.add_argument("--model", metavar="FILE", help=model_help)
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(call=evaluate)
     return parser
 
 
+def _set_environment(arguments) -> None:
+    """Turn options into variables: the notebook runs in another process."""
+    quick = getattr(arguments, "quick", False)
+    # A trial must not overwrite a trained model.
+    models = getattr(arguments, "models", None) or ("models/quick" if quick else None)
+    for variable, value in (
+        ("CLIP_DATA_DIR", getattr(arguments, "data", None)),
+        ("CLIP_MODEL_DIR", models),
+        ("CLIP_QUICK", "1" if quick else None),
+    ):
+        if value:
+            os.environ[variable] = value
+
+
 def main(argv=None) -> int:
     """Run one command; return its exit status."""
     arguments = _parser().parse_args(argv)
-    # Options become environment variables, since the notebook is another process.
-    for option, variable in (
-        ("data", "CLIP_DATA_DIR"),
-        ("models", "CLIP_MODEL_DIR"),
-        ("quick", "CLIP_QUICK"),
-    ):
-        value = getattr(arguments, option, None)
-        if value:
-            os.environ[variable] = "1" if value is True else value
+    _set_environment(arguments)
     try:
         from clip_lib.config import Config
 
         arguments.call(arguments, Config.from_environment())
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

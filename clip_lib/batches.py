@@ -14,28 +14,43 @@ CACHE_BYTES = 1_000_000_000
 """Decoded pictures are kept in memory up to this size, read again each epoch beyond."""
 
 
-def _pictures(paths, image_size, cached: bool = True) -> tf.data.Dataset:
-    """Stream decoded pictures: uint8 (height, width, 3)."""
+def _shuffled(stream: tf.data.Dataset, training: bool, seed: int) -> tf.data.Dataset:
+    if not training:
+        return stream
+    return stream.shuffle(
+        int(stream.cardinality()), seed=seed, reshuffle_each_iteration=True
+    )
+
+
+def _batched(stream: tf.data.Dataset, batch_size: int, training: bool):
+    if training:
+        batch_size = min(batch_size, int(stream.cardinality()))
+    return stream.batch(batch_size, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
+
+
+def _pictures(columns, image_size, training: bool, cached: bool, seed: int):
+    """Stream rows whose first column, a path, becomes a picture.
+
+    Args:
+        columns: Arrays of one length; the first holds paths.
+        image_size, training, cached, seed: As in `image_batches`.
+    """
 
     def load(path):
-        picture = tf.numpy_function(
-            lambda name: load_image(name.decode(), image_size), [path], tf.uint8
-        )
-        return tf.ensure_shape(picture, (*image_size, 3))
+        return load_image(path.decode(), image_size)
 
-    pictures = tf.data.Dataset.from_tensor_slices(list(paths))
-    pictures = pictures.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-    if cached and len(paths) * image_size[0] * image_size[1] * 3 <= CACHE_BYTES:
-        pictures = pictures.cache()
-    return pictures
+    def decode(path, *others):
+        image = tf.numpy_function(load, [path], tf.uint8)
+        image = tf.ensure_shape(image, (*image_size, 3))
+        return (image, *others) if others else image
 
-
-def _finish(stream: tf.data.Dataset, batch_size: int, training: bool, seed: int):
-    if training:
-        count = int(stream.cardinality())
-        stream = stream.shuffle(count, seed=seed, reshuffle_each_iteration=True)
-        batch_size = min(batch_size, count)
-    return stream.batch(batch_size, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
+    stream = tf.data.Dataset.from_tensor_slices(columns)
+    if cached and len(columns[0]) * np.prod(image_size) * 3 <= CACHE_BYTES:
+        stream = stream.map(decode, num_parallel_calls=tf.data.AUTOTUNE).cache()
+        return _shuffled(stream, training, seed)
+    # Too many to keep: shuffle the paths, or the shuffle would hold all the pictures.
+    stream = _shuffled(stream, training, seed)
+    return stream.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def image_batches(
@@ -61,20 +76,30 @@ def image_batches(
     Returns:
         Batches of images uint8 (B, height, width, 3), or pairs (images, labels (B,)).
     """
-    stream = _pictures(paths, image_size, cached)
+    columns = (list(paths),)
     if labels is not None:
-        labels = tf.data.Dataset.from_tensor_slices(np.asarray(labels, "int32"))
-        stream = tf.data.Dataset.zip(stream, labels)
-    return _finish(stream, batch_size, training, seed)
+        columns += (np.asarray(labels, "int32"),)
+    stream = _pictures(columns, image_size, training, cached, seed)
+    return _batched(stream, batch_size, training)
 
 
-def _drop_words(token_ids, rate: float):
+def _with_seeds(stream: tf.data.Dataset, seed: int) -> tf.data.Dataset:
+    """Give each row of each epoch a seed of its own, the same in every run.
+
+    The stateful ``tf.random.uniform`` starts over with every epoch once a global seed
+    is set: the same words would be hidden for ever.
+    """
+    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
+    return tf.data.Dataset.zip(stream, seeds.batch(2))
+
+
+def _drop_words(token_ids, rate: float, seed):
     """Replace each word by [UNK] (id 1) with probability ``rate``.
 
     No word can then be relied on alone, and [UNK] gets a meaning: in the training
     captions, whose every word is in the vocabulary, it would never occur.
     """
-    dropped = tf.random.uniform(tf.shape(token_ids)) < rate
+    dropped = tf.random.stateless_uniform(tf.shape(token_ids), seed) < rate
     return tf.where(dropped & (token_ids > 1), 1, token_ids)
 
 
@@ -88,16 +113,17 @@ def text_batches(
         word_dropout: Probability of hiding a word, in training.
         labels, batch_size, training, seed: As in `image_batches`.
     """
-    stream = tf.data.Dataset.from_tensor_slices(
-        (token_ids, np.asarray(labels, "int32"))
-    )
 
-    def hide(token_ids, label):
-        return _drop_words(token_ids, word_dropout), label
+    def hide(row, seed):
+        token_ids, label = row
+        return _drop_words(token_ids, word_dropout, seed), label
 
+    columns = (np.asarray(token_ids, "int32"), np.asarray(labels, "int32"))
+    stream = tf.data.Dataset.from_tensor_slices(columns)
+    stream = _shuffled(stream, training, seed)
     if training:
-        stream = stream.map(hide)
-    return _finish(stream, batch_size, training, seed)
+        stream = _with_seeds(stream, seed).map(hide)
+    return _batched(stream, batch_size, training)
 
 
 def pair_batches(
@@ -122,26 +148,30 @@ def pair_batches(
 
     Returns:
         Batches ``{"image_input": (B, height, width, 3), "text_input": (B, length)}``.
+        When serving, a picture comes with its first caption.
     """
     rows_of: dict[str, list[int]] = {}
     for row, path in enumerate(paths):
         rows_of.setdefault(path, []).append(row)
     most = max(map(len, rows_of.values()))
     # Rectangular, so that a random column is a random caption: [4, 7] -> [4, 7, 4].
-    rows = np.array([np.resize(rows, most) for rows in rows_of.values()])
-    counts = np.array([len(rows) for rows in rows_of.values()])
-    table = tf.constant(token_ids, tf.int32)
+    rows = np.array([np.resize(rows, most) for rows in rows_of.values()], "int32")
+    counts = np.array([len(rows) for rows in rows_of.values()], "int32")
+    captions = tf.constant(token_ids, tf.int32)
 
-    def draw(image, rows, count):
-        column = tf.random.uniform([], 0, count, tf.int32) if training else 0
-        token_ids = tf.gather(table, rows[column])
-        if training:
-            token_ids = _drop_words(token_ids, word_dropout)
-        return {"image_input": image, "text_input": token_ids}
+    def first(image, rows, count):
+        return {"image_input": image, "text_input": tf.gather(captions, rows[0])}
 
-    stream = tf.data.Dataset.zip(
-        _pictures(list(rows_of), image_size),
-        tf.data.Dataset.from_tensor_slices(rows.astype("int32")),
-        tf.data.Dataset.from_tensor_slices(counts.astype("int32")),
-    )
-    return _finish(stream.map(draw), batch_size, training, seed)
+    def draw(pair, seed):
+        image, rows, count = pair
+        column = tf.random.stateless_uniform([], seed, 0, count, tf.int32)
+        token_ids = tf.gather(captions, rows[column])
+        return {
+            "image_input": image,
+            "text_input": _drop_words(token_ids, word_dropout, seed + 1),
+        }
+
+    columns = (list(rows_of), rows, counts)
+    stream = _pictures(columns, image_size, training, True, seed)
+    stream = _with_seeds(stream, seed).map(draw) if training else stream.map(first)
+    return _batched(stream, batch_size, training)

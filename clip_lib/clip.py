@@ -1,12 +1,12 @@
 """CLIP: two encoders, one space."""
 
-import os
 import zipfile
 from pathlib import Path
 
 import keras
 from keras import layers
 
+from clip_lib.atomic import replacing
 from clip_lib.config import Config
 from clip_lib.losses import ContrastiveLoss
 
@@ -45,6 +45,7 @@ def build_clip(
         text_embeddings), each (B, embed_dim), which carries its own loss: ``compile``
         needs none.
     """
+    keras.utils.set_random_seed(config.seed)  # The projections start at random.
     image_encoder = build_encoder(image_features, config.embed_dim, IMAGE_ENCODER)
     text_encoder = build_encoder(text_features, config.embed_dim, TEXT_ENCODER)
     image_input = keras.Input(image_encoder.input.shape[1:], name="image_input")
@@ -64,16 +65,10 @@ def split_encoders(clip: keras.Model) -> tuple[keras.Model, keras.Model]:
 
 
 def save_model(model: keras.Model, path) -> Path:
-    """Save to a temporary name, then rename: there is never half a model."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp.keras")
-    try:
+    """Save a model as ``.keras``, whole or not at all; return its path."""
+    with replacing(path) as temporary:
         model.save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return Path(path)
 
 
 def load_clip(path) -> keras.Model:

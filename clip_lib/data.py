@@ -1,23 +1,14 @@
-"""From a folder of captioned pictures to a table split in three.
-
-Layout of a data folder (the course's own)::
-
-    captions.csv                      columns image_path,label,caption
-    images/<label>/<label>_<nnn>.jpg  any path will do: image_path names it
-"""
+"""A data set: its table, split in three, and where its pictures are."""
 
 import dataclasses
 from pathlib import Path
 
 import pandas as pd
-from sklearn.model_selection import train_test_split
-from tqdm import tqdm
 
 from clip_lib.config import Config
-from clip_lib.images import open_picture
+from clip_lib.records import check_pictures, read_records, split_records
 from clip_lib.source import find_folder
 
-COLUMNS = ("image_path", "label", "caption")
 SPLITS = ("train", "validation", "test")
 
 
@@ -46,6 +37,11 @@ class Dataset:
         return self.records[self.records["split"] == split].reset_index(drop=True)
 
     @property
+    def source(self) -> str:
+        """What the pictures are: "drawn scenes" or "photographs"."""
+        return "drawn scenes" if self.drawn else "photographs"
+
+    @property
     def train(self) -> pd.DataFrame:
         """Rows the models learn from."""
         return self.part("train")
@@ -57,8 +53,12 @@ class Dataset:
 
     @property
     def test(self) -> pd.DataFrame:
-        """Rows opened once, at the end."""
+        """Rows that judge each finished model, and choose nothing."""
         return self.part("test")
+
+    def pictures(self, split: str) -> pd.DataFrame:
+        """Return one row a picture of a split, whatever its number of captions."""
+        return self.part(split).drop_duplicates("image_path").reset_index(drop=True)
 
     def labels(self, records: pd.DataFrame) -> list[int]:
         """Return the number of each row's label."""
@@ -69,105 +69,12 @@ class Dataset:
         return [str(self.folder / path) for path in records["image_path"]]
 
 
-def read_records(folder) -> pd.DataFrame:
-    """Read captions.csv of a data folder.
+def load_dataset(config: Config, split: bool = True) -> Dataset:
+    """Find, read, check and split the data.
 
     Args:
-        folder: Data folder, in the layout above.
-
-    Returns:
-        Table with the columns image_path, label, caption, one row per caption.
-
-    Raises:
-        ValueError: If captions.csv is missing, empty, not text, lacks a column (all
-            named), or has an empty cell (first row named).
-    """
-    path = Path(folder) / "captions.csv"
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; a data folder needs it.")
-    try:
-        # keep_default_na: a caption or a label may well be the word "None" or "NA".
-        records = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except pd.errors.EmptyDataError:
-        raise ValueError(f"{path}: empty, expected {','.join(COLUMNS)}.") from None
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a CSV file in UTF-8 ({error}).") from error
-    missing = [name for name in COLUMNS if name not in records.columns]
-    if missing:
-        raise ValueError(
-            f"{path}: no column {', '.join(missing)}; expected {','.join(COLUMNS)}, "
-            f"found {','.join(map(str, records.columns))}."
-        )
-    if records.empty:
-        raise ValueError(f"{path}: no row under the heading.")
-    records = records[list(COLUMNS)].apply(lambda column: column.str.strip())
-    for name in COLUMNS:
-        blank = records.index[records[name] == ""]
-        if len(blank):
-            raise ValueError(f"{path}: no {name} in row {blank[0] + 2}.")
-    return records
-
-
-def check_pictures(folder, records: pd.DataFrame) -> None:
-    """Open every picture of the table, with a progress bar.
-
-    Raises:
-        ValueError: If a picture is missing or does not decode: all of them are named.
-    """
-    faults = []
-    for name in tqdm(
-        records["image_path"].unique(), "Checking pictures", delay=2, leave=False
-    ):
-        try:
-            open_picture(Path(folder) / name)
-        except ValueError as error:
-            faults.append(str(error))
-    if faults:
-        listing = "\n  ".join(faults)
-        raise ValueError(f"{len(faults)} unusable pictures:\n  {listing}")
-
-
-def split_records(records: pd.DataFrame, config: Config) -> pd.DataFrame:
-    """Add the column ``split``: by picture, stratified by label, seeded.
-
-    The split is by picture, not by row, so that no picture is learned under one caption
-    and tested under another.
-
-    Raises:
-        ValueError: If a label has too few pictures for the three parts, or a picture
-            has two labels.
-    """
-    pictures = records.drop_duplicates(["image_path", "label"])
-    twice = pictures["image_path"][pictures["image_path"].duplicated()]
-    if len(twice):
-        raise ValueError(f"{twice.iloc[0]}: two labels for one picture.")
-    counts = pictures["label"].value_counts()
-    needed = 10
-    if counts.min() < needed:
-        raise ValueError(
-            f"label {counts.idxmin()!r}: {counts.min()} pictures, expected at least "
-            f"{needed} to split them in three."
-        )
-    rest, test = train_test_split(
-        pictures,
-        test_size=config.test_share,
-        stratify=pictures["label"],
-        random_state=config.seed,
-    )
-    _, validation = train_test_split(
-        rest,
-        test_size=round(config.validation_share * len(pictures)),
-        stratify=rest["label"],
-        random_state=config.seed,
-    )
-    split = pd.Series("train", index=pictures["image_path"])
-    split[validation["image_path"]] = "validation"
-    split[test["image_path"]] = "test"
-    return records.assign(split=records["image_path"].map(split))
-
-
-def load_dataset(config: Config) -> Dataset:
-    """Find, read, check and split the data.
+        config: Says where the data is and how it is split.
+        split: Whether to split; a folder that only serves as a gallery may be small.
 
     Raises:
         ValueError: See `find_folder`, `read_records`, `check_pictures` and
@@ -176,5 +83,5 @@ def load_dataset(config: Config) -> Dataset:
     folder, drawn = find_folder(config)
     records = read_records(folder)
     check_pictures(folder, records)
-    records = split_records(records, config)
+    records = split_records(records, config) if split else records.assign(split="all")
     return Dataset(folder, records, tuple(sorted(records["label"].unique())), drawn)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clip_lib.data import Dataset
+from clip_lib.index import Index
 from clip_lib.ranking import (
     first_ranks,
     precision_at_k,
@@ -18,7 +19,7 @@ from clip_lib.ranking import (
     random_recall_at_k,
     recall_at_k,
 )
-from clip_lib.retrieval import Clip
+from clip_lib.retrieval import Clip, build_indexes
 
 RECALLS = (1, 5, 10)
 
@@ -60,34 +61,51 @@ def evaluate_retrieval(
         label_precision@5, with ``chance`` and ``label_oracle`` beside them.
     """
     image_of_text, labels = np.asarray(image_of_text), np.asarray(labels)
-    logits = np.asarray(image_embeddings) @ np.asarray(text_embeddings).T
+    similarity = np.asarray(image_embeddings) @ np.asarray(text_embeddings).T
     relevant = np.arange(len(labels))[:, None] == image_of_text[None, :]
     same_label = labels[:, None] == labels[image_of_text][None, :]
     report = {"pairs": len(image_of_text), "images": len(labels)}
-    for name, similarity, own, same in (
-        ("image_to_text", logits, relevant, same_label),
-        ("text_to_image", logits.T, relevant.T, same_label.T),
+    for name, scores, own, same in (
+        ("image_to_text", similarity, relevant, same_label),
+        ("text_to_image", similarity.T, relevant.T, same_label.T),
     ):
         everything = np.full(len(own), own.shape[1])
-        report[name] = _direction(similarity, own, same) | {
+        report[name] = _direction(scores, own, same) | {
             "chance": _random_order(own, everything, float(same.mean())),
             "label_oracle": _random_order(own, same.sum(axis=1), 1.0),
         }
     return report
 
 
+def evaluate_indexes(images: Index, texts: Index) -> dict:
+    """Measure retrieval between two indexes; see `evaluate_retrieval`.
+
+    Args:
+        images: Image index, with its columns paths and labels.
+        texts: Text index, with its column image_paths: the picture of each text.
+
+    Raises:
+        ValueError: If an index lacks a column, or a text's picture is not among the
+            images.
+    """
+    for index, columns in ((images, ("paths", "labels")), (texts, ("image_paths",))):
+        missing = [name for name in columns if name not in index.items]
+        if missing:
+            raise ValueError(f"an index has no {', '.join(missing)}: build it again.")
+    places = {path: place for place, path in enumerate(images.items["paths"])}
+    image_of_text = [places.get(path, -1) for path in texts.items["image_paths"]]
+    if -1 in image_of_text:
+        path = texts.items["image_paths"].iloc[image_of_text.index(-1)]
+        raise ValueError(f"{path}: the picture of a text, but not in the image index.")
+    return evaluate_retrieval(
+        images.embeds, texts.embeds, image_of_text, images.items["labels"]
+    )
+
+
 def evaluate_dataset(clip: Clip, dataset: Dataset, split: str = "test") -> dict:
     """Measure a trained CLIP on a split of a data set; see `evaluate_retrieval`."""
-    rows = dataset.part(split)
-    images, _ = pd.factorize(rows["image_path"])  # Numbered by first appearance,
-    pictures = rows.drop_duplicates("image_path")  # which is the order kept here.
-    report = evaluate_retrieval(
-        clip.embed_images(dataset.paths(pictures)),
-        clip.embed_texts(rows["caption"]),
-        images,
-        pictures["label"].to_numpy(),
-    )
-    return {"split": split} | report
+    report = evaluate_indexes(*build_indexes(clip, dataset, split))
+    return {"split": split, "source": dataset.source} | report
 
 
 def report_table(report: dict) -> pd.DataFrame:
@@ -116,5 +134,6 @@ def zero_shot(clip: Clip, image_embeddings, class_names, template: str = "a {}")
     Returns:
         Array (N,) of labels.
     """
-    prompts = clip.embed_texts([template.format(name) for name in class_names])
-    return np.asarray(class_names)[(image_embeddings @ prompts.T).argmax(axis=1)]
+    text_embeddings = clip.embed_texts([template.format(name) for name in class_names])
+    similarity = np.asarray(image_embeddings) @ text_embeddings.T
+    return np.asarray(class_names)[similarity.argmax(axis=1)]

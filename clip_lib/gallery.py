@@ -9,8 +9,17 @@ from matplotlib.figure import Figure
 
 from clip_lib.data import Dataset
 from clip_lib.images import open_picture
+from clip_lib.index import Index
 
 RIGHT = "tab:green"
+_FRENCH = {
+    "train": " d'entraînement",
+    "validation": " de validation",
+    "test": " de test",
+    "all": "",
+    "drawn scenes": " (scènes dessinées)",
+    "photographs": " (photographies)",
+}
 
 
 def _show(axes, path, frame=None) -> None:
@@ -23,6 +32,13 @@ def _show(axes, path, frame=None) -> None:
 def _wrap(text: str, width: int) -> str:
     # A dollar sign would start a formula.
     return textwrap.fill(str(text), width).replace("$", r"\$")
+
+
+def gallery_name(index: Index, split: str) -> str:
+    """Say what is searched, for a figure: how many, which part, what they are."""
+    noun = "légendes" if "captions" in index.items else "images"
+    count = len(index.part(split).items)
+    return f"{count} {noun}{_FRENCH[split]}{_FRENCH.get(index.source, '')}"
 
 
 def dataset_sample(dataset: Dataset, per_label: int = 5, seed: int = 0) -> Figure:
@@ -38,7 +54,8 @@ def dataset_sample(dataset: Dataset, per_label: int = 5, seed: int = 0) -> Figur
         rows, per_label, figsize=(2.2 * per_label, 2.75 * rows), layout="constrained"
     )
     for line, label in zip(grid, dataset.class_names, strict=True):
-        pictures = dataset.train[dataset.train["label"] == label]
+        pictures = dataset.pictures("train")
+        pictures = pictures[pictures["label"] == label]
         pictures = pictures.sample(per_label, random_state=seed)
         for axes, (_, row) in zip(line, pictures.iterrows(), strict=True):
             _show(axes, dataset.folder / row["image_path"])
@@ -82,7 +99,7 @@ def image_answers(
         _show(axes, answer.paths, RIGHT if answer.paths == own else None)
         axes.set_title(f"n° {answer.rank}   score {answer.score:.3f}", fontsize=9)
         axes.set_xlabel(answer.labels, fontsize=9)
-    figure.suptitle(f"« {query} »\nparmi {gallery}", fontsize=11)
+    figure.suptitle(_wrap(f"« {query} »", 110) + f"\nparmi {gallery}", fontsize=11)
     return figure
 
 

@@ -2,7 +2,7 @@
 
 Training, search and the checks all call `load_image`, so that a picture never looks
 different to the model when it is served than it did when it was learned. Scaling the
-pixels is not done here: it is the first layer of the model.
+pixels is not done here: it is a layer of the model.
 """
 
 from pathlib import Path
@@ -12,6 +12,9 @@ from PIL import Image, ImageOps
 
 MAX_PIXELS = 100_000_000
 """A picture that would unpack to more pixels than this is refused before decoding."""
+
+
+WIDE_MODES = {"I;16", "I;16B", "I;16L", "I", "F"}
 
 
 def open_picture(source) -> Image.Image:
@@ -38,6 +41,8 @@ def open_picture(source) -> Image.Image:
                 )
             picture.load()
             picture = ImageOps.exif_transpose(picture)
+            if picture.mode in WIDE_MODES:
+                picture = _to_eight_bits(picture)
             if picture.has_transparency_data:
                 picture = picture.convert("RGBA")
                 paper = Image.new("RGBA", picture.size, "white")
@@ -47,6 +52,16 @@ def open_picture(source) -> Image.Image:
         raise ValueError(f"{name}: no such picture.") from None
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{name}: not a readable picture ({error}).") from error
+
+
+def _to_eight_bits(picture: Image.Image) -> Image.Image:
+    """Scale the grey levels of a 16-bit or floating-point picture to 0..255.
+
+    Pillow's own conversion clips them: nearly everything would turn white or black.
+    """
+    levels = np.asarray(picture, "float64")
+    top = 65535 if picture.mode.startswith("I;16") else max(levels.max(), 1e-12)
+    return Image.fromarray((levels / top * 255).clip(0, 255).astype("uint8"))
 
 
 def load_image(source, image_size: tuple[int, int]) -> np.ndarray:

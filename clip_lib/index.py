@@ -2,17 +2,19 @@
 
 The files are what the course defines: ``image_index.npz`` holds ``embeds`` and
 ``paths``, ``text_index.npz`` holds ``embeds``, ``captions`` and ``image_paths``. Both
-also say in which ``splits`` each row was, so that a demonstration can keep to pictures
-that the model never learned.
+also say the ``labels``, in which ``splits`` each row was (a demonstration can keep to
+pictures that the model never learned), and two things for all rows: ``model``, the
+fingerprint of the weights, and ``source``, what the pictures are.
 """
 
 import dataclasses
-import os
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
+
+from clip_lib.atomic import replacing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,10 +24,19 @@ class Index:
     Attributes:
         embeds: float32 (N, D), unit vectors.
         items: Table of N rows: the columns that the file stores beside ``embeds``.
+        model: Fingerprint of the model that made the embeddings, see `Clip`.
+        source: What was embedded: "photographs" or "drawn scenes".
     """
 
     embeds: np.ndarray
     items: pd.DataFrame
+    model: str = ""
+    source: str = ""
+
+    @property
+    def width(self) -> int:
+        """Width D of the embeddings."""
+        return self.embeds.shape[1]
 
     def search(self, embedding, k: int = 5) -> pd.DataFrame:
         """Return the k nearest rows of ``items``, best first, with rank and score.
@@ -51,24 +62,23 @@ class Index:
         """Return the rows of one split, or of "all"."""
         if split == "all":
             return self
-        keep = (self.items["splits"] == split).to_numpy()
+        splits = (
+            self.items["splits"] if "splits" in self.items else pd.Series(dtype=str)
+        )
+        keep = (splits == split).to_numpy()
         if not keep.any():
-            raise ValueError(
-                f"gallery {split!r} is empty: expected all or one of "
-                f"{', '.join(self.items['splits'].unique())}."
-            )
-        return Index(self.embeds[keep], self.items[keep].reset_index(drop=True))
+            known = ", ".join(["all", *splits.unique()])
+            raise ValueError(f"gallery {split!r} is empty: expected one of {known}.")
+        items = self.items[keep].reset_index(drop=True)
+        return dataclasses.replace(self, embeds=self.embeds[keep], items=items)
 
     def save(self, path) -> Path:
         """Write an ``.npz`` file: ``embeds`` and one array a column, without pickle."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
         columns = {name: self.items[name].to_numpy(dtype=str) for name in self.items}
-        with open(temporary, "wb") as file:
-            np.savez_compressed(file, embeds=self.embeds, **columns)
-        os.replace(temporary, path)
-        return path
+        about = {"model": np.array(self.model), "source": np.array(self.source)}
+        with replacing(path) as temporary:
+            np.savez_compressed(temporary, embeds=self.embeds, **columns, **about)
+        return Path(path)
 
     @classmethod
     def load(cls, path) -> "Index":
@@ -82,7 +92,13 @@ class Index:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 columns = {name: arrays[name] for name in arrays.files}
-            return cls(columns.pop("embeds"), pd.DataFrame(columns))
+            about = {name: str(columns.pop(name, "")) for name in ("model", "source")}
+            embeds = columns.pop("embeds")
+            if embeds.ndim != 2:
+                raise ValueError(f"embeds of shape {embeds.shape}")
+            # Raises if the columns are not of one length, or not of the embeddings'.
+            items = pd.DataFrame(columns, index=range(len(embeds)))
+            return cls(embeds, items, **about)
         except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
             raise ValueError(
                 f"{path}: not an index of embeddings ({error})."

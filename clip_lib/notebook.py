@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbclient
 import nbformat
+from jupyter_client.kernelspec import NoSuchKernel
 
 NOTEBOOK = "1_ProjetClip.ipynb"
 
@@ -19,6 +20,27 @@ class _LiveClient(nbclient.NotebookClient):
             sys.stdout.write(msg["content"]["text"])
             sys.stdout.flush()
         return super().process_message(msg, cell, cell_index)
+
+
+def _clear(notebook) -> dict[int, tuple[int, str]]:
+    """Empty the code cells; return index -> (number from 1, heading above)."""
+    titles, heading = {}, ""
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            titles[index] = len(titles) + 1, heading
+            continue
+        for line in cell.source.splitlines():
+            if line.startswith("#"):
+                heading = line.lstrip("# ")
+    return titles
+
+
+def _place(notebook, titles) -> str:
+    """Name the last cell that ran."""
+    ran = [i for i in titles if notebook.cells[i].execution_count is not None]
+    number, heading = titles[ran[-1]] if ran else (1, "")
+    return f"cell {number} ({heading})"
 
 
 def execute_notebook(source=NOTEBOOK, output=None) -> Path:
@@ -39,30 +61,14 @@ def execute_notebook(source=NOTEBOOK, output=None) -> Path:
     if not source.is_file():
         raise ValueError(f"{source}: no such notebook.")
     notebook = nbformat.read(source, as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    numbers = {
-        index: number
-        for number, index in enumerate(
-            (i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"), 1
-        )
-    }
-    heading, started = "", time.monotonic()
+    titles = _clear(notebook)
+    started = time.monotonic()
 
     def before(cell, cell_index):
-        nonlocal heading, started
+        nonlocal started
         started = time.monotonic()
-        above = notebook.cells[:cell_index]
-        titles = [
-            line.lstrip("# ")
-            for other in above
-            if other.cell_type == "markdown"
-            for line in other.source.splitlines()
-            if line.startswith("#")
-        ]
-        heading = titles[-1] if titles else ""
-        print(f"\n[cell {numbers[cell_index]}/{len(numbers)}] {heading}", flush=True)
+        number, heading = titles[cell_index]
+        print(f"\n[cell {number}/{len(titles)}] {heading}", flush=True)
 
     def after(cell, cell_index, execute_reply):
         print(f"    {time.monotonic() - started:.1f} s", flush=True)
@@ -70,9 +76,9 @@ def execute_notebook(source=NOTEBOOK, output=None) -> Path:
     client = _LiveClient(
         notebook,
         timeout=None,
+        kernel_name="python3",  # This very environment, whatever an editor noted.
         coalesce_streams=True,
         resources={"metadata": {"path": str(source.parent.resolve())}},
-        on_cell_start=None,
         on_cell_execute=before,
         on_cell_executed=after,
     )
@@ -82,8 +88,13 @@ def execute_notebook(source=NOTEBOOK, output=None) -> Path:
         client.execute()
     except nbclient.exceptions.CellExecutionError as error:
         raise ValueError(
-            f"{source}: a cell under {heading!r} failed, {error.ename}: {error.evalue}"
-            f"\nWhat had run is in {partial}."
+            f"{source}, {_place(notebook, titles)}: {error.ename}: {error.evalue}\n"
+            f"What had run is in {partial}."
+        ) from error
+    except (nbclient.exceptions.DeadKernelError, NoSuchKernel) as error:
+        raise ValueError(
+            f"{source}: its Python process could not start or was ended by the system, "
+            f"for want of memory perhaps ({error})."
         ) from error
     finally:
         nbformat.write(notebook, partial)

@@ -34,7 +34,8 @@ def first_ranks(similarity, relevant) -> np.ndarray:
     if not relevant.any(axis=1).all():
         raise ValueError("a query has no right answer among the candidates.")
     best = np.where(relevant, similarity, -np.inf).max(axis=1, keepdims=True)
-    return ((similarity >= best) & ~relevant).sum(axis=1) + 1
+    # "Not below" rather than "at least": a score that is not a number comes first too.
+    return (~(similarity < best) & ~relevant).sum(axis=1) + 1
 
 
 def recall_at_k(ranks, k: int) -> float:

@@ -42,7 +42,7 @@ def reload_difference(model, path, inputs) -> float:
         given, returned = Path(folder) / "inputs.npz", Path(folder) / "outputs.npz"
         np.savez(given, **(inputs if isinstance(inputs, dict) else {"array": inputs}))
         process = subprocess.run(
-            [sys.executable, "-c", _SCRIPT, str(path), str(given), str(returned)],
+            [sys.executable, "-c", _SCRIPT, Path(path).resolve(), given, returned],
             capture_output=True,
             text=True,
             cwd=Path(__file__).parents[1],

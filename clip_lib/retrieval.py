@@ -1,6 +1,7 @@
 """Ask a trained CLIP: a text for its pictures, a picture for its texts."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
 
 import keras
@@ -9,7 +10,6 @@ import pandas as pd
 
 from clip_lib.batches import image_batches
 from clip_lib.clip import load_clip, split_encoders
-from clip_lib.config import Config
 from clip_lib.data import Dataset
 from clip_lib.images import load_image
 from clip_lib.index import Index
@@ -52,6 +52,15 @@ class Clip:
         return cls(image_encoder, text_encoder, vectorizer)
 
     @property
+    def fingerprint(self) -> str:
+        """A name for these very weights: an index made by others does not fit."""
+        digest = hashlib.sha256()
+        for encoder in (self.image_encoder, self.text_encoder):
+            for weights in encoder.get_weights():
+                digest.update(weights.tobytes())
+        return digest.hexdigest()[:16]
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """Height and width that the image encoder expects."""
         return tuple(self.image_encoder.input.shape[1:3])
@@ -82,14 +91,17 @@ class Clip:
         return np.asarray(self.text_encoder(token_ids, training=False))[0]
 
 
-def build_indexes(clip: Clip, dataset: Dataset) -> tuple[Index, Index]:
-    """Embed every picture and every caption of a data set.
+def build_indexes(
+    clip: Clip, dataset: Dataset, split: str = "all"
+) -> tuple[Index, Index]:
+    """Embed every picture and every caption of a split of a data set.
 
     Returns:
         The image index (columns paths, labels, splits), a row per picture, and the text
         index (columns captions, image_paths, labels, splits), a row per caption.
     """
-    rows = dataset.records.assign(path=dataset.paths(dataset.records))
+    rows = dataset.part(split)
+    rows = rows.assign(path=dataset.paths(rows))
     texts = pd.DataFrame(
         {
             "captions": rows["caption"],
@@ -106,9 +118,10 @@ def build_indexes(clip: Clip, dataset: Dataset) -> tuple[Index, Index]:
             "splits": pictures["split"],
         }
     )
+    about = (clip.fingerprint, dataset.source)
     return (
-        Index(clip.embed_images(images["paths"]), images),
-        Index(clip.embed_texts(texts["captions"]), texts),
+        Index(clip.embed_images(images["paths"]), images, *about),
+        Index(clip.embed_texts(texts["captions"]), texts, *about),
     )
 
 
@@ -121,13 +134,29 @@ class Search:
     texts: Index
 
     @classmethod
-    def load(cls, config: Config) -> "Search":
-        """Load the files that the notebook leaves in ``config.model_dir``."""
-        return cls(
-            Clip.load(config.model_path(MODEL_FILE)),
-            Index.load(config.model_path(IMAGE_INDEX_FILE)),
-            Index.load(config.model_path(TEXT_INDEX_FILE)),
-        )
+    def load(cls, model_file) -> "Search":
+        """Load a model and what the notebook leaves beside it.
+
+        Args:
+            model_file: The ``.keras`` file; vocabulary and indexes lie in its folder.
+
+        Raises:
+            ValueError: If a file is missing, or an index is not of this model.
+        """
+        clip = Clip.load(model_file)
+        indexes = []
+        for name in (IMAGE_INDEX_FILE, TEXT_INDEX_FILE):
+            path = Path(model_file).parent / name
+            index = Index.load(path)
+            # A training that was interrupted leaves a new model beside an old index.
+            width = clip.text_encoder.output.shape[1]
+            if index.model not in ("", clip.fingerprint) or index.width != width:
+                raise ValueError(
+                    f"{path}: made by another model than {model_file}; run the "
+                    "notebook to its end."
+                )
+            indexes.append(index)
+        return cls(clip, *indexes)
 
     def images_for(self, text: str, k: int = 5, gallery: str = "test") -> pd.DataFrame:
         """Return the k pictures nearest to a text; see `Index.search`."""

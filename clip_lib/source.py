@@ -4,7 +4,12 @@ import sys
 from pathlib import Path
 
 from clip_lib.config import Config
-from clip_lib.download import ARCHIVE_URL, download_archive
+from clip_lib.download import (
+    ARCHIVE_URL,
+    DownloadError,
+    download_archive,
+    unpack_archive,
+)
 from clip_lib.scenes import draw_scenes
 
 DEFAULT_FOLDER = Path("data/flickr")
@@ -17,22 +22,36 @@ def find_folder(config: Config) -> tuple[Path, bool]:
     """Find the data: the config's folder, data/flickr, a download, or drawn scenes.
 
     Returns:
-        The folder, and whether it holds drawn scenes.
+        The folder that holds ``captions.csv``, and whether it holds drawn scenes.
 
     Raises:
-        ValueError: If ``config.dataset_dir`` names a folder that does not exist.
+        ValueError: If ``config.dataset_dir`` names a folder that does not exist, or a
+            zip archive in data/flickr is unusable.
     """
-    if config.dataset_dir and config.dataset_dir != SCENES:
+    if config.dataset_dir == SCENES:
+        return draw_scenes(SCENES_FOLDER), True
+    if config.dataset_dir:
         folder = Path(config.dataset_dir)
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such data folder.")
-        return folder, False
-    if config.dataset_dir != SCENES:
-        try:
-            return download_archive(DEFAULT_FOLDER), False
-        except ValueError as error:
-            _announce_scenes(error)
+        return _unwrapped(folder), False
+    for archive in DEFAULT_FOLDER.glob("*.zip"):
+        unpack_archive(archive, DEFAULT_FOLDER)
+    try:
+        return download_archive(_unwrapped(DEFAULT_FOLDER)), False
+    except DownloadError as error:
+        _announce_scenes(error)
     return draw_scenes(SCENES_FOLDER), True
+
+
+def _unwrapped(folder: Path) -> Path:
+    """Enter the archive's own folder, where it was unpacked by hand with it."""
+    inner = [path.parent for path in folder.glob("*/captions.csv")]
+    return inner[0] if len(inner) == 1 and not _complete(folder) else folder
+
+
+def _complete(folder: Path) -> bool:
+    return (folder / "captions.csv").exists()
 
 
 def _announce_scenes(error: Exception) -> None:
@@ -41,8 +60,8 @@ def _announce_scenes(error: Exception) -> None:
     print(
         f"{line}\nThe course's photographs are not here and could not be downloaded:\n"
         f"  {error}\nFalling back on DRAWN SCENES: everything runs, but no figure says "
-        f"anything about\nphotographs. Unpack {ARCHIVE_URL}\ninto {DEFAULT_FOLDER}/, "
-        f"or name your own folder in CLIP_DATA_DIR.\n{line}",
+        f"anything about\nphotographs. Put {ARCHIVE_URL}\ninto {DEFAULT_FOLDER}/, as "
+        f"it is, or name your own folder in CLIP_DATA_DIR.\n{line}",
         file=sys.stderr,
         flush=True,
     )

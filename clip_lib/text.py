@@ -5,12 +5,12 @@ line and the line's number is the token's id: line 0 is padding (empty), line 1 
 ``[UNK]``, the unknown word.
 """
 
-import os
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from clip_lib.atomic import replacing
 from clip_lib.config import Config
 
 
@@ -33,11 +33,8 @@ def learn_vocabulary(captions, config: Config) -> keras.layers.TextVectorization
 
 def save_vocabulary(vectorizer: keras.layers.TextVectorization, path) -> None:
     """Write vocab.txt: one word a line, line number = token id."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("\n".join(vectorizer.get_vocabulary()), encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join(vectorizer.get_vocabulary()), encoding="utf-8")
 
 
 def load_vocabulary(path, sequence_length: int) -> keras.layers.TextVectorization:
@@ -49,9 +46,17 @@ def load_vocabulary(path, sequence_length: int) -> keras.layers.TextVectorizatio
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such vocabulary; it is saved beside the model.")
-    words = path.read_text(encoding="utf-8").split("\n")
-    if words[:2] != ["", "[UNK]"]:
-        raise ValueError(f"{path}: not a vocabulary (line 1 empty, line 2 [UNK]).")
+    try:
+        words = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not text in UTF-8 ({error}).") from error
+    # An editor may have added a newline at the end; elsewhere each line is one word.
+    words = words[:-1] if words[-1] == "" else words
+    if words[:2] != ["", "[UNK]"] or len(words) < 3 or len(set(words)) < len(words):
+        raise ValueError(
+            f"{path}: not a vocabulary; expected an empty line, [UNK], then one word a "
+            "line, each once."
+        )
     return keras.layers.TextVectorization(
         vocabulary=words[2:], output_sequence_length=sequence_length
     )

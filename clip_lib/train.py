@@ -4,84 +4,33 @@ import functools
 import sys
 
 import keras
-import numpy as np
 from tqdm import tqdm
 from tqdm.keras import TqdmCallback
 
 from clip_lib.batches import image_batches, pair_batches, text_batches
-from clip_lib.clip import save_model
+from clip_lib.callbacks import KeepBest, ValidationRecall
 from clip_lib.config import Config
 from clip_lib.data import Dataset
 from clip_lib.encoders import (
     build_image_classifier,
     build_text_classifier,
 )
-from clip_lib.ranking import first_ranks, recall_at_k
 from clip_lib.text import encode
 
 
-class KeepBest(keras.callbacks.Callback):
-    """Save the model whenever a figure improves; a training can be cut at any time.
-
-    Unlike ``ModelCheckpoint`` it never leaves a half-written file (see `save_model`).
-
-    Args:
-        path: Where to save.
-        monitor: Name of the figure in the logs.
-        mode: "max" or "min".
-    """
-
-    def __init__(self, path, monitor: str, mode: str = "max"):
-        super().__init__()
-        self.path, self.monitor = path, monitor
-        self.sign = 1 if mode == "max" else -1
-        self.best = -np.inf
-
-    def on_epoch_end(self, epoch, logs=None):
-        value = self.sign * logs[self.monitor]
-        if value > self.best:
-            self.best = value
-            save_model(self.model, self.path)
-
-
-class ValidationRecall(keras.callbacks.Callback):
-    """Add ``val_recall`` to the logs: mean of recall@1, 5 and 10, both directions.
-
-    The contrastive loss says little on withheld pairs: it punishes overconfidence long
-    after the order of the answers has stopped changing, or while it still improves.
-
-    Args:
-        pairs: Unshuffled batches of pairs, one caption a picture.
-    """
-
-    def __init__(self, pairs):
-        super().__init__()
-        self.pairs = pairs
-
-    def on_epoch_end(self, epoch, logs=None):
-        images, texts = self.model.predict(self.pairs, verbose=0)
-        logits = images @ texts.T
-        own = np.eye(len(logits), dtype=bool)
-        recalls = [
-            recall_at_k(first_ranks(similarity, own), k)
-            for similarity in (logits, logits.T)
-            for k in (1, 5, 10)
-        ]
-        logs["val_recall"] = float(np.mean(recalls))
-        logs["temperature"] = self.model.get_layer("contrastive_loss").temperature
-
-
-def _optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
+def _optimizer(
+    learning_rate: float, weight_decay: float, steps: int
+) -> keras.optimizers.Optimizer:
     """AdamW, with a short warm-up and a cosine decay to zero."""
     warmup = max(1, steps // 20)
     schedule = keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0,
         decay_steps=max(1, steps - warmup),
-        warmup_target=config.learning_rate,
+        warmup_target=learning_rate,
         warmup_steps=warmup,
     )
     optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=config.weight_decay, global_clipnorm=1.0
+        schedule, weight_decay=weight_decay, global_clipnorm=1.0
     )
     optimizer.exclude_from_weight_decay(
         var_names=["bias", "gamma", "beta", "log_scale"]
@@ -104,17 +53,21 @@ def _fit(model, batches, validation, epochs: int, callbacks) -> keras.callbacks.
     )
 
 
-def _fit_classifier(model, batches, validation, config, epochs, path):
+def _fit_classifier(model, batches, validation, config, epochs, patience, path):
     model.compile(
-        _optimizer(config, epochs * int(batches.cardinality())),
+        _optimizer(
+            config.learning_rate,
+            config.weight_decay,
+            epochs * int(batches.cardinality()),
+        ),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    stop = keras.callbacks.EarlyStopping(
-        "val_accuracy", mode="max", patience=config.patience
-    )
-    keep = KeepBest(path, "val_accuracy")
-    return _fit(model, batches, validation, epochs, [keep, stop])
+    callbacks = [
+        KeepBest(path, "val_accuracy"),
+        keras.callbacks.EarlyStopping("val_accuracy", mode="max", patience=patience),
+    ]
+    return _fit(model, batches, validation, epochs, callbacks)
 
 
 def fit_image_classifier(dataset: Dataset, config: Config, path):
@@ -139,11 +92,13 @@ def fit_image_classifier(dataset: Dataset, config: Config, path):
             training=training,
             seed=config.seed,
         )
-        for rows, training in ((dataset.train, True), (dataset.validation, False))
+        for rows, training in (
+            (dataset.pictures("train"), True),
+            (dataset.pictures("validation"), False),
+        )
     )
-    history = _fit_classifier(
-        model, batches, validation, config, config.image_epochs, path
-    )
+    schedule = (config.image_epochs, config.image_patience)
+    history = _fit_classifier(model, batches, validation, config, *schedule, path)
     return keras.saving.load_model(path), history
 
 
@@ -164,15 +119,18 @@ def fit_text_classifier(dataset: Dataset, vectorizer, config: Config, path):
         )
         for rows, training in ((dataset.train, True), (dataset.validation, False))
     )
-    history = _fit_classifier(
-        model, batches, validation, config, config.text_epochs, path
-    )
+    schedule = (config.text_epochs, config.text_patience)
+    history = _fit_classifier(model, batches, validation, config, *schedule, path)
     return keras.saving.load_model(path), history
 
 
 def clip_batches(dataset: Dataset, vectorizer, config: Config, split: str):
-    """Stream the pairs of a split as CLIP reads them (shuffled for "train" only)."""
-    rows = dataset.part(split)
+    """Stream the pairs of a split as CLIP reads them, anew each epoch for "train".
+
+    The other splits come in one random order: the table is sorted by label, and a batch
+    of one label alone would be harder than the batches of the training.
+    """
+    rows = dataset.part(split).sample(frac=1, random_state=config.seed)
     training = split == "train"
     return pair_batches(
         dataset.paths(rows),
@@ -201,13 +159,17 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
     keras.utils.set_random_seed(config.seed)
     batches = clip_batches(dataset, vectorizer, config, "train")
     pairs = clip_batches(dataset, vectorizer, config, "validation")
-    clip.compile(_optimizer(config, config.clip_epochs * int(batches.cardinality())))
+    # The loss grows with the batch: it is compared over batches of one size.
+    full_batches = max(1, len(dataset.pictures("validation")) // config.clip_batch_size)
+    steps = config.clip_epochs * int(batches.cardinality())
+    clip.compile(_optimizer(config.clip_learning_rate, config.weight_decay, steps))
     callbacks = [
         ValidationRecall(pairs),
         KeepBest(path, "val_recall"),
         keras.callbacks.EarlyStopping(
-            "val_recall", mode="max", patience=config.patience
+            "val_recall", mode="max", patience=config.clip_patience
         ),
     ]
-    history = _fit(clip, batches, pairs, config.clip_epochs, callbacks)
+    validation = pairs.take(full_batches)
+    history = _fit(clip, batches, validation, config.clip_epochs, callbacks)
     return keras.saving.load_model(path), history

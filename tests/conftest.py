@@ -46,15 +46,20 @@ def write_folder(folder, rows, pictures):
 
 
 def make_folder(folder, per_label=12):
-    """Coloured noise, one hue a label; captions with commas, quotes and a full stop."""
+    """Noise of one hue a label around a square of each picture's own colour.
+
+    Captions hold commas, quotes, a full stop, and one word that no other one has.
+    """
     random = np.random.default_rng(0)
     rows, pictures = [], {}
     for label in LABELS:
         for number in range(1, per_label + 1):
             name = f"images/{label}/{label}_{number:03d}.jpg"
             pixels = random.normal(COLOURS[label], 40, (64, 64, 3)).clip(0, 255)
+            pixels[16:48, 16:48] = random.integers(0, 255, 3)
             pictures[name] = Image.fromarray(pixels.astype("uint8"))
-            rows.append((name, label, f'A "{label}" of word{number}, on the grass .'))
+            own = f"{label}word{number}"
+            rows.append((name, label, f'A "{label}" of {own}, on the grass .'))
     return write_folder(folder, rows, pictures)
 
 

@@ -1,5 +1,6 @@
 """The streams: fresh shuffles, nothing dropped for ever, captions kept apart."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -56,6 +57,7 @@ def test_captions_of_one_picture_never_meet_in_a_batch(paths):
     rows = [path for path in paths for _ in range(4)]
     token_ids = np.arange(10, 10 + len(rows))[:, None]
     batches = pair_batches(rows, token_ids, (64, 64), 16, training=True)
+    keras.utils.set_random_seed(0)  # As every training does.
     drawn = set()
     for _ in range(10):
         for batch in batches:
@@ -70,6 +72,7 @@ def test_captions_of_one_picture_never_meet_in_a_batch(paths):
 def test_uneven_numbers_of_captions_are_drawn_fairly(paths):
     rows = [paths[0], paths[1], paths[1], paths[1]]
     token_ids = np.array([[10], [20], [21], [22]])
+    keras.utils.set_random_seed(0)
     batches = pair_batches(rows, token_ids, (64, 64), 2, training=True)
     drawn = [
         tuple(batch["text_input"].numpy()[:, 0]) for _ in range(60) for batch in batches
@@ -83,6 +86,32 @@ def test_serving_takes_the_first_caption(paths):
     rows = [paths[0], paths[0], paths[1]]
     batches = pair_batches(rows, np.array([[10], [11], [20]]), (64, 64), 8)
     assert next(iter(batches))["text_input"].numpy().tolist() == [[10], [20]]
+
+
+def test_each_epoch_hides_other_words_under_a_global_seed():
+    keras.utils.set_random_seed(0)
+    token_ids = np.full((50, 32), 5)
+    batches = text_batches(token_ids, range(50), 50, word_dropout=0.3, training=True)
+    hidden = []
+    for _ in range(3):
+        token_ids, labels = next(iter(batches))
+        hidden.append(token_ids.numpy()[np.argsort(labels)] == 1)
+    agreement = (hidden[0] == hidden[1]).mean(), (hidden[1] == hidden[2]).mean()
+    assert max(agreement) < 0.65  # 0.58 by chance.
+
+
+def test_pictures_that_are_not_kept_are_shuffled_as_names(paths, monkeypatch):
+    monkeypatch.setattr("clip_lib.batches.CACHE_BYTES", 0)
+    decoded = []
+    monkeypatch.setattr(
+        "clip_lib.batches.load_image",
+        lambda path, size: decoded.append(path) or load_image(path, size),
+    )
+    batches = image_batches(paths, (64, 64), 4, range(len(paths)), training=True)
+    epochs = iter(batches)
+    next(epochs)
+    assert len(decoded) < len(paths)  # The shuffle did not wait for all of them.
+    assert order(batches) != order(batches)
 
 
 def test_word_dropout_hides_words_but_never_touches_padding():

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import make_folder
 
 from clip_lib.__main__ import main
 from clip_lib.images import open_picture
@@ -16,14 +17,15 @@ def options(run_config, monkeypatch):
     """Options that lead to the saved model; main() sets variables, undone here."""
     for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_QUICK"):
         monkeypatch.setenv(name, "")
-    return ["--models", run_config.model_dir]
+    return ["--model", str(run_config.model_path(MODEL_FILE))]
 
 
 def test_search_prints_five_ranked_pictures(options, capsys):
     assert main(["search", "on the grass", *options]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 6
-    assert lines[1].split()[0] == "1" and ".jpg" in lines[1]
+    assert lines[0].startswith("among ") and "photographs" in lines[0]
+    assert len(lines) == 7
+    assert lines[2].split()[0] == "1" and ".jpg" in lines[2]
 
 
 def test_search_in_json(options, capsys):
@@ -64,8 +66,22 @@ def test_evaluate_in_json(options, capsys, tiny_folder):
         assert report[direction]["chance"]["recall@5"] == pytest.approx(5 / 48)
 
 
-def test_evaluate_prints_a_table_with_chance(options, capsys, tiny_folder):
-    assert main(["evaluate", "--data", str(tiny_folder), *options]) == 0
+def test_evaluate_remembers_the_split_of_the_training(options, capsys, tiny_dataset):
+    """Without --data: the indexes say which pictures are the test pictures."""
+    assert main(["evaluate", "--json", *options]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["pairs"] == len(tiny_dataset.test)
+    assert (report["split"], report["source"]) == ("test", "photographs")
+
+
+def test_evaluate_takes_a_folder_too_small_to_split(options, capsys, tmp_path):
+    folder = make_folder(tmp_path / "few", per_label=2)
+    assert main(["evaluate", "--data", str(folder), "--json", *options]) == 0
+    assert json.loads(capsys.readouterr().out)["pairs"] == 8
+
+
+def test_evaluate_prints_a_table_with_chance(options, capsys):
+    assert main(["evaluate", *options]) == 0
     printed = capsys.readouterr().out
     assert "recall@10" in printed and "chance" in printed and "label_oracle" in printed
 
@@ -79,16 +95,10 @@ def test_evaluate_prints_a_table_with_chance(options, capsys, tiny_folder):
         (["search", "the grass", "-k", "0"], "k = 0"),
         (["search", "the grass", "--gallery", "moon"], "gallery 'moon'"),
         (["evaluate", "--data", "nowhere"], "nowhere: no such data folder"),
-        (["evaluate", "--split", "half"], "split 'half'"),
-        (["evaluate", "--model", "none.keras"], "none.keras: no such model"),
-        (["run", "--data", "nowhere"], "nowhere: no such data folder"),
+        (["evaluate", "--split", "half"], "gallery 'half' is empty"),
     ],
 )
-def test_bad_input_is_one_sentence_and_a_status(
-    options, capsys, tiny_folder, arguments, message
-):
-    if arguments[0] == "evaluate" and "--data" not in arguments:
-        arguments = [*arguments, "--data", str(tiny_folder)]
+def test_bad_input_is_one_sentence_and_a_status(options, capsys, arguments, message):
     assert main([*arguments, *options]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -99,15 +109,79 @@ def test_bad_input_is_one_sentence_and_a_status(
 
 def test_a_missing_model_says_how_to_make_one(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("CLIP_MODEL_DIR", "")
-    assert main(["search", "a dog", "--models", str(tmp_path)]) == 1
+    model = str(tmp_path / MODEL_FILE)
+    assert main(["search", "a dog", "--model", model]) == 1
     assert f"{MODEL_FILE}: no such model; `make run`" in capsys.readouterr().err
 
 
 def test_the_module_runs_as_a_command(run_config):
     command = [sys.executable, "-m", "clip_lib", "search", "qwertz"]
     process = subprocess.run(
-        [*command, "--models", run_config.model_dir], capture_output=True, text=True
+        [*command, "--model", str(run_config.model_path(MODEL_FILE))],
+        capture_output=True,
+        text=True,
     )
     assert process.returncode == 1
     assert "Traceback" not in process.stderr
     assert process.stdout == ""
+
+
+def spoil_csv(folder):
+    (folder / "captions.csv").write_text("path,text\na.jpg,A dog .\n")
+
+
+def spoil_pictures(folder):
+    (folder / "images/dog/dog_001.jpg").write_bytes(b"not a picture")
+    (folder / "images/dog/dog_002.jpg").unlink()
+
+
+def spoil_label(folder):
+    path = folder / "captions.csv"
+    path.write_text(path.read_text().replace("ball_001.jpg,ball", "ball_001.jpg,cat"))
+
+
+def spoil_comma(folder):
+    with open(folder / "captions.csv", "a") as file:
+        file.write("images/dog/dog_001.jpg,dog,A dog, running .\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (spoil_csv, "captions.csv: not one column image_path, label, caption"),
+        (spoil_pictures, "2 unusable pictures"),
+        (spoil_label, "label 'cat': 1 pictures"),
+        (spoil_comma, "captions.csv, line 50: 4 fields, expected 3"),
+    ],
+)
+def test_run_refuses_bad_data_before_it_starts(
+    options, capsys, tmp_path, spoil, message
+):
+    folder = make_folder(tmp_path / "data")
+    spoil(folder)
+    models = tmp_path / "models"
+    command = ["run", "--data", str(folder), "--models", str(models), "--quick"]
+    assert main(command) == 1
+    captured = capsys.readouterr()
+    assert captured.err.count("error: ") == 1
+    assert message in captured.err
+    assert not models.exists()
+
+
+def test_run_refuses_a_folder_that_is_not_there(options, capsys, tmp_path):
+    assert main(["run", "--data", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere: no such data folder" in capsys.readouterr().err
+
+
+def test_a_figure_that_cannot_be_written_is_an_error(options, capsys, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    figure = str(tmp_path / "file/answers.png")
+    assert main(["search", "the grass", "--figure", figure, *options]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_foreign_model_is_refused(options, capsys, tmp_path):
+    (tmp_path / "other.keras").write_bytes(b"PK something else")
+    model = str(tmp_path / "other.keras")
+    assert main(["search", "the grass", "--model", model]) == 1
+    assert "other.keras: not a CLIP" in capsys.readouterr().err

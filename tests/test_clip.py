@@ -48,7 +48,8 @@ def test_eight_pairs_are_memorised(tmp_path, tiny_dataset, vectorizer, tiny_conf
     config = dataclasses.replace(
         tiny_config,
         clip_epochs=200,
-        patience=200,
+        clip_learning_rate=1e-3,
+        clip_patience=200,
         label_smoothing=0.0,
         word_dropout=0.0,
     )

@@ -7,7 +7,8 @@ import pytest
 from conftest import make_folder, write_folder
 from PIL import Image
 
-from clip_lib.data import check_pictures, load_dataset, read_records, split_records
+from clip_lib.data import load_dataset
+from clip_lib.records import check_pictures, read_records, split_records
 
 
 def write_csv(folder, text, encoding="utf-8"):
@@ -18,7 +19,7 @@ def write_csv(folder, text, encoding="utf-8"):
 def test_captions_keep_their_commas_and_quotes(tiny_folder):
     records = read_records(tiny_folder)
     assert list(records.columns) == ["image_path", "label", "caption"]
-    assert records["caption"][0] == 'A "ball" of word1, on the grass .'
+    assert records["caption"][0] == 'A "ball" of ballword1, on the grass .'
 
 
 def test_words_that_look_like_missing_values_stay_words(tmp_path):
@@ -31,10 +32,10 @@ def test_words_that_look_like_missing_values_stay_words(tmp_path):
     [
         ("", r"captions\.csv: empty"),
         ("image_path,label,caption\n", r"captions\.csv: no row"),
-        ("path,label,text\na,b,c\n", r"no column image_path, caption"),
+        ("path,label,text\na,b,c\n", r"not one column image_path, caption"),
         (
             "image_path,label,caption\na.jpg,dog,one\nb.jpg,dog,\n",
-            "no caption in row 3",
+            "line 3: no caption",
         ),
         ('image_path,label,caption\na.jpg,dog,"open\n', "not a CSV file"),
     ],
@@ -126,3 +127,36 @@ def test_class_names_come_from_the_data(tiny_dataset):
 def test_an_unknown_part_is_refused(tiny_dataset):
     with pytest.raises(ValueError, match="split 'tset'"):
         tiny_dataset.part("tset")
+
+
+def test_a_comma_outside_quotes_is_refused_by_line(tmp_path):
+    text = "image_path,label,caption\na.jpg,dog,A dog, running .\n"
+    with pytest.raises(ValueError, match=r"line 2: 4 fields, expected 3.*quotes"):
+        read_records(write_csv(tmp_path, text))
+
+
+def test_marks_of_other_systems_are_read(tmp_path):
+    text = "\ufeffimage_path,label,caption\r\n\r\na\\b.jpg, dog ,Two\r\n"
+    records = read_records(write_csv(tmp_path, text))
+    assert records.iloc[0].tolist() == ["a/b.jpg", "dog", "Two"]
+
+
+def test_two_spellings_of_a_path_are_one_picture(tmp_path):
+    text = "image_path,label,caption\na.jpg,dog,x\n./a.jpg,dog,y\nb/../a.jpg,dog,z\n"
+    assert read_records(write_csv(tmp_path, text))["image_path"].nunique() == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/a.jpg", "../a.jpg", "b/../../a.jpg", "C:\\a.jpg"]
+)
+def test_a_picture_outside_the_folder_is_refused(tmp_path, name):
+    text = f"image_path,label,caption\n{name},dog,x\n"
+    with pytest.raises(ValueError, match="not inside the data folder"):
+        read_records(write_csv(tmp_path, text))
+
+
+def test_several_captions_are_one_picture(tiny_dataset):
+    twice = dataclasses.replace(
+        tiny_dataset, records=pd.concat([tiny_dataset.records] * 2)
+    )
+    assert len(twice.pictures("train")) == len(tiny_dataset.train)

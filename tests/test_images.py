@@ -20,7 +20,6 @@ from clip_lib.images import load_image
         ("RGBA", "png"),
         ("LA", "png"),
         ("1", "png"),
-        ("I;16", "png"),
         ("P", "gif"),
         ("RGB", "webp"),
         ("RGB", "bmp"),
@@ -33,6 +32,18 @@ def test_every_mode_and_size_becomes_rgb(tmp_path, mode, suffix):
     assert image.shape == (24, 16, 3)
     assert image.dtype == np.uint8
     assert image.mean() > 250  # White in every mode.
+
+
+@pytest.mark.parametrize(
+    ("dtype", "white", "suffix"),
+    [("uint16", 65535, "png"), ("int32", 65535, "tif"), ("float32", 1.0, "tif")],
+)
+def test_wide_grey_levels_are_scaled_not_clipped(tmp_path, dtype, white, suffix):
+    path = tmp_path / f"ramp.{suffix}"
+    ramp = np.tile(np.linspace(0, white, 16), (16, 1)).astype(dtype)
+    Image.fromarray(ramp).save(path)
+    image = load_image(path, (16, 16))
+    assert np.allclose(image[0, :, 0], np.linspace(0, 255, 16), atol=1)
 
 
 def test_transparent_pixels_are_white_paper(tmp_path):

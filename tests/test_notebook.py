@@ -25,23 +25,35 @@ def committed():
     return code_cells(ROOT / NOTEBOOK)
 
 
+def as_committed(name):
+    """Whether git says so; where git cannot tell, the file is taken as committed."""
+    command = ["git", "diff", "--quiet", "HEAD", "--", name]
+    return subprocess.run(command, cwd=ROOT, capture_output=True).returncode != 1
+
+
 def check_run(cells):
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     for cell in cells:
         for output in cell.outputs:
             assert output.output_type != "error"
-            assert output.get("name") != "stderr", output.text
+            # Bars and notices go there; what Python or TensorFlow complains of may not.
+            text = output.get("text", "") if output.get("name") == "stderr" else ""
+            assert "arning" not in text and "rror" not in text, text
 
 
 def test_the_notebook_tells_and_does_not_define(committed):
     assert 35 <= len(committed) <= 45
-    assert statistics.median(len(c.source.splitlines()) for c in committed) <= 7
+    assert statistics.median(len(c.source.splitlines()) for c in committed) < 7
     for cell in committed:
         for line in cell.source.splitlines():
             assert not line.strip().startswith(("def ", "class ")), line
 
 
 def test_the_committed_outputs_are_of_one_run_on_drawn_scenes(committed):
+    if not as_committed(NOTEBOOK):
+        pytest.skip(
+            "the notebook was run here since; only the committed one is checked"
+        )
     check_run(committed)
     text = (ROOT / NOTEBOOK).read_text(encoding="utf-8")
     assert "SCÈNES DESSINÉES" in text
@@ -68,7 +80,7 @@ def test_the_whole_notebook_runs_quick_on_drawn_scenes(tmp_path):
     assert f"[cell {len(cells)}/{len(cells)}]" in process.stdout
     assert "A group of cyclists" in process.stdout  # The queries were answered.
     expected = (ROOT / "models/README.md").read_text(encoding="utf-8")
-    left = {file.name for file in models.iterdir()} - {"query.png"}
+    left = {file.name for file in models.iterdir()}
     assert all(f"`{name}`" in expected for name in left), left
     assert len(left) == 9
     figures = json.loads((models / "results.json").read_text(encoding="utf-8"))
@@ -96,9 +108,7 @@ def test_progress_is_shown_cell_by_cell(tmp_path, capsys):
 def test_a_failing_cell_is_named_and_the_notebook_is_left_alone(tmp_path):
     source = small_notebook(tmp_path / "a.ipynb", "x = 1", "raise ValueError('no dog')")
     before = source.read_bytes()
-    with pytest.raises(
-        ValueError, match="under 'A heading' failed, ValueError: no dog"
-    ):
+    with pytest.raises(ValueError, match=r"cell 2 \(A heading\): ValueError: no dog"):
         execute_notebook(source)
     assert source.read_bytes() == before
     assert code_cells(tmp_path / "a.partial.ipynb")[0].execution_count == 1

@@ -34,6 +34,10 @@ def test_the_best_of_several_right_answers_counts():
     assert first_ranks(scores, right).tolist() == [2, 4]
 
 
+def test_scores_that_are_not_numbers_count_against_the_model():
+    assert first_ranks(np.full((4, 4), np.nan), np.eye(4)).tolist() == [4] * 4
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_ranks_equal_the_slow_version_with_ties_and_several_answers(seed):
     random = np.random.default_rng(seed)

@@ -1,10 +1,13 @@
 """Indexes, and the questions asked of a saved model."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from clip_lib.clip import load_clip, save_model
 from clip_lib.index import Index
 from clip_lib.retrieval import MODEL_FILE, TEXT_INDEX_FILE, Clip, Search
 
@@ -20,7 +23,7 @@ def index():
 
 @pytest.fixture(scope="module")
 def search(run_config):
-    return Search.load(run_config)
+    return Search.load(run_config.model_path(MODEL_FILE))
 
 
 def test_the_nearest_come_first_with_their_scores(index):
@@ -110,6 +113,33 @@ def test_a_bad_query_is_refused(search, tmp_path):
         search.images_for("zeppelin")
     with pytest.raises(ValueError, match="no such picture"):
         search.texts_for(tmp_path / "none.jpg")
+
+
+def test_an_index_of_another_model_is_refused(run_config, tmp_path):
+    shutil.copytree(run_config.model_dir, tmp_path / "models")
+    model_file = tmp_path / "models" / MODEL_FILE
+    assert Search.load(model_file).images.source == "photographs"
+    clip = load_clip(model_file)
+    clip.set_weights([weights + 0.01 for weights in clip.get_weights()])
+    save_model(clip, model_file)
+    with pytest.raises(ValueError, match=r"image_index\.npz: made by another model"):
+        Search.load(model_file)
+
+
+def test_an_index_in_the_courses_bare_form_is_searched(tmp_path, index):
+    np.savez(tmp_path / "bare.npz", embeds=index.embeds, paths=np.array(list("abcd")))
+    bare = Index.load(tmp_path / "bare.npz")
+    assert bare.part("all").search([1, 0], k=1)["paths"].tolist() == ["a"]
+    with pytest.raises(
+        ValueError, match="gallery 'test' is empty: expected one of all"
+    ):
+        bare.part("test")
+
+
+def test_an_index_whose_columns_do_not_match_is_named(tmp_path, index):
+    np.savez(tmp_path / "odd.npz", embeds=index.embeds, paths=np.array(list("ab")))
+    with pytest.raises(ValueError, match=r"odd\.npz: not an index"):
+        Index.load(tmp_path / "odd.npz")
 
 
 def test_a_vocabulary_of_another_training_is_refused(run_config, tmp_path):

@@ -1,5 +1,7 @@
 """Where the data is looked for, and in which order."""
 
+import shutil
+
 import pytest
 from conftest import make_folder
 
@@ -55,3 +57,19 @@ def test_then_drawn_scenes_and_it_is_said_loudly(offline, capsys):
 def test_drawn_scenes_can_be_asked_for(offline, capsys):
     assert source.find_folder(Config(dataset_dir="scenes"))[1]
     assert "could not be downloaded" not in capsys.readouterr().err
+
+
+def test_an_archive_unpacked_by_hand_with_its_folder_is_found(offline):
+    make_folder(offline / "data/flickr/flickr_subset2", per_label=1)
+    folder, drawn = source.find_folder(Config())
+    assert (folder / "captions.csv").is_file() and not drawn
+    outer = source.find_folder(Config(dataset_dir="data/flickr"))[0]
+    assert (outer / "captions.csv").is_file()
+
+
+def test_an_archive_left_as_it_is_gets_unpacked(offline):
+    made = make_folder(offline / "made/flickr_subset2", per_label=1)
+    (offline / "data/flickr").mkdir(parents=True)
+    shutil.make_archive("data/flickr/flickr_subset2", "zip", made.parent)
+    folder, drawn = source.find_folder(Config())
+    assert (folder / "images/dog/dog_001.jpg").is_file() and not drawn
