@@ -46,11 +46,12 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="data folder, or 'scenes'")
     parser.add_argument("--name", required=True, help="photos, scenes or quick")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--models", help="keep the models")
     parser.add_argument("--output", help="keep the executed notebook")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "clip_lib", "run", "--data", arguments.data]
-        command += ["--models", f"{folder}/models"]
+        command += ["--models", arguments.models or f"{folder}/models"]
         command += ["--output", arguments.output or f"{folder}/run.ipynb"]
         started, peak = time.monotonic(), 0
         process = subprocess.Popen(command + ["--quick"] * arguments.quick, cwd=ROOT)

@@ -95,7 +95,7 @@ def build_text_classifier(
 
     Args:
         config: Gives ``sequence_length``, ``embed_dim``, ``num_heads``, ``ff_dim``,
-            ``num_layers``, ``dropout`` and ``word_dropout``.
+            ``num_layers`` and ``dropout``.
         vocabulary_size: Number of token ids, padding and [UNK] included.
         num_classes: Number of labels.
 

@@ -58,7 +58,7 @@ def test_the_committed_outputs_are_of_one_run_on_drawn_scenes(committed):
     text = (ROOT / NOTEBOOK).read_text(encoding="utf-8")
     assert "SCÈNES DESSINÉES" in text
     assert "PHOTOS" not in text
-    assert sum("image/png" in str(c.outputs) for c in committed) >= 9
+    assert sum("image/jpeg" in str(c.outputs) for c in committed) >= 9
     assert len(text) < 3_000_000
 
 

@@ -1,0 +1,97 @@
+"""What each command does. Imports stand inside: a command loads only what it needs."""
+
+import json
+import sys
+from pathlib import Path
+
+QUERIES = ("A big dog in the woods", "A group of cyclists")
+PICTURES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"}
+
+
+def run(arguments, config) -> None:
+    """Execute the notebook, then ask the model that it saved."""
+    from clip_lib.data import load_dataset
+    from clip_lib.notebook import NOTEBOOK, execute_notebook
+    from clip_lib.retrieval import MODEL_FILE, Search
+    from clip_lib.team import read_team
+
+    read_team()
+    if config.dataset_dir:
+        # Refuse here what the first cells would refuse half a minute later.
+        load_dataset(config)
+    output = arguments.output or config.model_path(NOTEBOOK)
+    written = execute_notebook(output=output)
+    engine = Search.load(config.model_path(MODEL_FILE))
+    for query in QUERIES:
+        print(f"\n{query}")
+        _print(engine.images_for(query), engine.images, "test")
+    print(f"\nNotebook: {written}\nModels and indexes: {config.model_dir}/")
+
+
+def search(arguments, config) -> None:
+    """Answer one query: a text, or the path of a picture."""
+    from clip_lib.retrieval import MODEL_FILE, Search
+    from clip_lib.text import check_query
+
+    query, split = arguments.query, arguments.gallery
+    engine = Search.load(arguments.model or config.model_path(MODEL_FILE))
+    by_picture = Path(query).is_file() or Path(query).suffix.lower() in PICTURES
+    if by_picture:
+        index, answers = engine.texts, engine.texts_for(query, arguments.k, split)
+    else:
+        unknown = check_query(engine.clip.vectorizer, query)
+        if unknown:
+            message = f"words the model never saw: {', '.join(unknown)}"
+            print(message, file=sys.stderr)
+        index, answers = engine.images, engine.images_for(query, arguments.k, split)
+    if arguments.figure:
+        _draw(answers, query, by_picture, index, split, arguments.figure)
+    if arguments.json:
+        print(answers.to_json(orient="records", indent=2, force_ascii=False))
+    else:
+        _print(answers, index, split)
+
+
+def evaluate(arguments, config) -> None:
+    """Measure a saved model, on the data of its training or on any folder."""
+    from clip_lib.data import load_dataset
+    from clip_lib.evaluate import evaluate_dataset, evaluate_indexes, report_table
+    from clip_lib.retrieval import MODEL_FILE, Clip, Search
+
+    model_file = arguments.model or config.model_path(MODEL_FILE)
+    if arguments.data:
+        split = arguments.split or "all"
+        dataset = load_dataset(config, split=split != "all")
+        report = evaluate_dataset(Clip.load(model_file), dataset, split)
+    else:
+        # The indexes remember which picture was in which part of the training's split.
+        split = arguments.split or "test"
+        engine = Search.load(model_file)
+        report = {"split": split, "source": engine.images.source}
+        report |= evaluate_indexes(engine.images.part(split), engine.texts.part(split))
+    if arguments.json:
+        print(json.dumps(report, indent=2))
+    else:
+        print(f"{report['pairs']} pairs, split {split}, {report['source']}")
+        print(report_table(report).to_string())
+
+
+def _print(answers, index, split: str) -> None:
+    print(f"among {len(index.part(split).items)} ({split}, {index.source})")
+    print(answers.to_string(index=False))
+
+
+def _draw(answers, query: str, by_picture: bool, index, split: str, path: str) -> None:
+    """Save the answers as a figure, like the notebook's."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from clip_lib.gallery import gallery_name, image_answers, text_answers
+
+    where = gallery_name(index, split)
+    if by_picture:
+        figure = text_answers(query, answers, where)
+    else:
+        figure = image_answers(answers, query, where)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
