@@ -1,4 +1,4 @@
-"""Command line: ``python -m clip_lib run | search | evaluate``."""
+"""Command line: ``python -m clip_lib check | run | search | evaluate | clean``."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ from clip_lib import commands
 from clip_lib.config import Config
 
 EXAMPLES = """examples:
+  python -m clip_lib check ~/photos               is the data sound?
   python -m clip_lib run                          train everything, in the notebook
   python -m clip_lib run --data ~/photos --quick  a trial on one's own folder
   python -m clip_lib search "A big dog in the woods"
@@ -36,6 +37,11 @@ def _parser() -> argparse.ArgumentParser:
         "--output", metavar="FILE", help="the executed notebook (among the models)"
     )
     command.set_defaults(call=commands.run)
+
+    command = choices.add_parser("check", help=commands.check.__doc__)
+    command.add_argument("data", nargs="?", metavar="FOLDER", help=data_help)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.set_defaults(call=commands.check)
 
     command = choices.add_parser("search", help=commands.search.__doc__)
     command.add_argument("query", help="a text, or the path of a picture")
@@ -81,14 +87,13 @@ def main(argv=None) -> int:
     arguments = _parser().parse_args(argv)
     _set_environment(arguments)
     try:
-        arguments.call(arguments, Config.from_environment())
+        return arguments.call(arguments, Config.from_environment()) or 0
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    return 0
 
 
 if __name__ == "__main__":

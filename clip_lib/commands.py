@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 QUERIES = ("A big dog in the woods", "A group of cyclists")
-PICTURES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"}
 
 
 def run(arguments, config) -> None:
@@ -28,14 +27,29 @@ def run(arguments, config) -> None:
     print(f"\nNotebook: {written}\nModels and indexes: {config.model_dir}/")
 
 
+def check(arguments, config) -> int:
+    """Say whether a data folder is sound: status 0 sound, 1 findings, 2 unusable."""
+    from clip_lib.check import check_folder
+    from clip_lib.source import SCENES, find_folder
+
+    folder = arguments.data
+    # A folder that is not there is for the report to tell: status 2, in JSON too.
+    if not folder or folder == SCENES or Path(folder).is_dir():
+        folder, _ = find_folder(config)
+    report = check_folder(folder, config)
+    print(report.to_json() if arguments.json else report)
+    return report.status
+
+
 def search(arguments, config) -> None:
     """Answer one query: a text, or the path of a picture."""
+    from clip_lib.images import SUFFIXES
     from clip_lib.retrieval import MODEL_FILE, Search
     from clip_lib.text import check_query
 
     query, split = arguments.query, arguments.gallery
     engine = Search.load(arguments.model or config.model_path(MODEL_FILE))
-    by_picture = Path(query).is_file() or Path(query).suffix.lower() in PICTURES
+    by_picture = Path(query).is_file() or Path(query).suffix.lower() in SUFFIXES
     if by_picture:
         index, answers = engine.texts, engine.texts_for(query, arguments.k, split)
     else:

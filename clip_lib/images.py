@@ -5,23 +5,40 @@ different to the model when it is served than it did when it was learned. Scalin
 pixels is not done here: it is a layer of the model.
 """
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 MAX_PIXELS = 100_000_000
 """A picture that would unpack to more pixels than this is refused before decoding."""
 
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
+"""What is read. Pillow knows many more, some of which start other programs (EPS)."""
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
+"""Names that look like pictures; what a file is, its content says."""
 
 WIDE_MODES = {"I;16", "I;16B", "I;16L", "I", "F"}
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings a picture of each EXIF orientation upright."""
 
 
 def open_picture(source) -> Image.Image:
     """Open a picture file, upright and in RGB, at its own size.
 
     Args:
-        source: Path of a picture (JPEG, PNG, GIF, WebP...) or a binary file object.
+        source: Path of a picture (see `FORMATS`) or a binary file object.
 
     Returns:
         An RGB picture: turned as its EXIF orientation says, transparency on white,
@@ -31,27 +48,43 @@ def open_picture(source) -> Image.Image:
         ValueError: If there is no such file, or it is not a whole picture, or it holds
             more than `MAX_PIXELS`. The message names the file.
     """
-    name = source if isinstance(source, str | Path) else getattr(source, "name", "data")
+    is_path = isinstance(source, str | Path)
+    name = source if is_path else getattr(source, "name", "data")
     try:
-        with Image.open(source) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise ValueError(
-                    f"{name}: {picture.width} x {picture.height} pixels, expected at "
-                    f"most {MAX_PIXELS // 1_000_000} million."
-                )
-            picture.load()
-            picture = ImageOps.exif_transpose(picture)
-            if picture.mode in WIDE_MODES:
-                picture = _to_eight_bits(picture)
-            if picture.has_transparency_data:
-                picture = picture.convert("RGBA")
-                paper = Image.new("RGBA", picture.size, "white")
-                picture = Image.alpha_composite(paper, picture)
-            return picture.convert("RGB")
-    except FileNotFoundError:
-        raise ValueError(f"{name}: no such picture.") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{name}: not a readable picture ({error}).") from error
+        # Not left to Image.open, which would wait for ever on a named pipe.
+        exists = Path(source).is_file() if is_path else True
+        if exists:
+            with Image.open(source, formats=FORMATS) as picture:
+                width, height = picture.size
+                if 0 < width * height <= MAX_PIXELS:
+                    return _upright_rgb(picture)
+    except Exception as error:
+        # On a damaged file Pillow's decoders raise nearly anything.
+        cause = " ".join(str(error).split()) or repr(error)
+        raise ValueError(f"{name}: not a readable picture ({cause}).") from error
+    if not exists:
+        raise ValueError(f"{name}: no such picture.")
+    raise ValueError(
+        f"{name}: {width} x {height} pixels, expected at least one and at most "
+        f"{MAX_PIXELS // 1_000_000} million."
+    )
+
+
+def _upright_rgb(picture: Image.Image) -> Image.Image:
+    """Decode an opened picture, turn it and bring it to RGB on white."""
+    picture.load()
+    # Not ImageOps.exif_transpose: it writes the EXIF data anew, and any odd tag of a
+    # camera then makes a good picture fail.
+    orientation = picture.getexif().get(ExifTags.Base.Orientation)
+    if orientation in TURNS:
+        picture = picture.transpose(TURNS[orientation])
+    if picture.mode in WIDE_MODES:
+        picture = _to_eight_bits(picture)
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        paper = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(paper, picture)
+    return picture.convert("RGB")
 
 
 def _to_eight_bits(picture: Image.Image) -> Image.Image:
@@ -60,6 +93,7 @@ def _to_eight_bits(picture: Image.Image) -> Image.Image:
     Pillow's own conversion clips them: nearly everything would turn white or black.
     """
     levels = np.asarray(picture, "float64")
+    levels = np.nan_to_num(levels, nan=0, posinf=0, neginf=0)
     top = 65535 if picture.mode.startswith("I;16") else max(levels.max(), 1e-12)
     return Image.fromarray((levels / top * 255).clip(0, 255).astype("uint8"))
 
@@ -85,3 +119,24 @@ def load_image(source, image_size: tuple[int, int]) -> np.ndarray:
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(picture)
+
+
+def describe_picture(source) -> dict[str, str]:
+    """Say what a picture file holds.
+
+    Args:
+        source: Path of a picture.
+
+    Returns:
+        ``size`` (upright, "224 x 224"), ``mode`` (of the file, "PNG P") and ``pixels``,
+        a hash that two pictures share if `open_picture` finds the same pixels in them.
+
+    Raises:
+        ValueError: See `open_picture`.
+    """
+    picture = open_picture(source)
+    size = f"{picture.width} x {picture.height}"
+    pixels = hashlib.sha256(size.encode() + picture.tobytes()).hexdigest()
+    with Image.open(source, formats=FORMATS) as stored:
+        mode = f"{stored.format} {stored.mode}"
+    return {"size": size, "mode": mode, "pixels": pixels}

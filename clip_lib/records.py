@@ -4,9 +4,11 @@ Layout of a data folder (the course's own)::
 
     captions.csv                      columns image_path,label,caption
     images/<label>/<label>_<nnn>.jpg  any path will do: image_path names it
+    captions/<label>_<nnn>.txt        a caption a line; read if there is no captions.csv
 """
 
 import csv
+import io
 import posixpath
 from pathlib import Path
 
@@ -15,13 +17,16 @@ from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
 from clip_lib.config import Config
-from clip_lib.images import open_picture
+from clip_lib.images import SUFFIXES, open_picture
 
+TABLE = "captions.csv"
 COLUMNS = ("image_path", "label", "caption")
+MIN_PICTURES = 10
+"""Fewest pictures of a label, for each of the three parts to have some."""
 
 
 def read_records(folder) -> pd.DataFrame:
-    """Read captions.csv of a data folder.
+    """Read the captions of a data folder: its captions.csv, or else its captions/*.txt.
 
     Args:
         folder: Data folder, in the layout above.
@@ -30,66 +35,131 @@ def read_records(folder) -> pd.DataFrame:
         Table with the columns image_path, label, caption, one row per caption.
 
     Raises:
-        ValueError: If captions.csv is missing, empty, not CSV in UTF-8, lacks a column
-            (all named), or has a row with too few or too many fields, an empty field,
-            or a picture outside the folder (the first one is named).
+        ValueError: If there is neither captions.csv nor captions/*.txt. If captions.csv
+            is empty, not CSV in UTF-8, lacks a column (all named), or has a row with
+            too few or too many fields, an empty field, or a picture outside the folder
+            (the first one is named). If a text file is not UTF-8, holds no caption, or
+            has not exactly one picture of its name.
     """
-    path = Path(folder) / "captions.csv"
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; a data folder needs it.")
+    folder = Path(folder)
+    if (folder / TABLE).is_file():
+        rows = _rows_of_table(folder / TABLE)
+    elif caption_files(folder):
+        rows = _rows_of_texts(folder)
+    else:
+        raise ValueError(
+            f"{folder / TABLE}: no such file; a data folder needs it, or else "
+            "captions/<name>.txt for each images/<label>/<name>.jpg."
+        )
+    return pd.DataFrame([_checked(*row) for row in rows], columns=list(COLUMNS))
+
+
+def caption_files(folder) -> list[Path]:
+    """Return the text files of captions/, in the order of their names."""
+    return [path for path in _own_files(folder, "captions/*") if path.suffix == ".txt"]
+
+
+def picture_files(folder, pattern: str = "**/*") -> list[Path]:
+    """Return what is named like a picture, relative to the data folder, in order."""
+    paths = (path.relative_to(folder) for path in _own_files(folder, pattern))
+    return [path for path in paths if path.suffix.lower() in SUFFIXES]
+
+
+def _own_files(folder, pattern: str) -> list[Path]:
+    """List files, without what systems add: .ipynb_checkpoints/, ._dog.jpg of macOS."""
+    folder = Path(folder)
+    return [
+        path
+        for path in sorted(folder.glob(pattern))
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+
+
+def read_captions(path) -> list[str]:
+    """Read the text file of a picture: a caption a line, blank lines left out.
+
+    Raises:
+        ValueError: If the file is not text in UTF-8.
+    """
+    lines = (" ".join(line.split()) for line in _read_text(Path(path)).splitlines())
+    return [line for line in lines if line]
+
+
+def _read_text(path: Path) -> str:
     try:
-        rows, lines = _read_rows(path)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a CSV file in UTF-8 ({error}).") from error
+        text = path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not text in UTF-8 ({error}).") from error
+    if "\0" in text:
+        raise ValueError(f"{path}: not text in UTF-8 (it holds a zero byte).")
+    return text
+
+
+def _rows_of_table(path: Path) -> list[tuple[str, list[str]]]:
+    """Read captions.csv: the place and the three fields of each row."""
+    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
+    try:
+        # Blank lines are no rows.
+        rows = [(f"{path}, line {reader.line_num}", row) for row in reader if row]
+    except csv.Error as error:
+        raise ValueError(f"{path}: not a CSV file ({error}).") from error
     if not rows:
         raise ValueError(f"{path}: empty, expected {','.join(COLUMNS)}.")
-    heading, *rows = rows
+    (_, heading), *rows = rows
     faulty = [name for name in COLUMNS if heading.count(name) != 1]
     if faulty:
         raise ValueError(
             f"{path}: not one column {', '.join(faulty)}; expected "
-            f"{','.join(COLUMNS)}, found {','.join(heading)}."
+            f"{','.join(COLUMNS)}, found {','.join(heading)[:200]!r}."
         )
     if not rows:
         raise ValueError(f"{path}: no row under the heading.")
-    for row, line in zip(rows, lines[1:], strict=True):
+    for place, row in rows:
         if len(row) != len(heading):
             raise ValueError(
-                f"{path}, line {line}: {len(row)} fields, expected {len(heading)}; a "
-                "caption that holds a comma stands between quotes."
+                f"{place}: {len(row)} fields, expected {len(heading)}; a caption that "
+                "holds a comma stands between quotes."
             )
-    records = pd.DataFrame(rows, columns=heading)[list(COLUMNS)]
-    records = records.apply(lambda column: column.str.strip())
-    for row, line in zip(records.itertuples(index=False), lines[1:], strict=True):
-        for name, value in zip(COLUMNS, row, strict=True):
-            if not value:
-                raise ValueError(f"{path}, line {line}: no {name}.")
-    # One name a picture: ./a.jpg and a.jpg must not fall into two parts of the split.
-    records["image_path"] = [_inside(path, name) for name in records["image_path"]]
-    return records
+    order = [heading.index(name) for name in COLUMNS]
+    return [(place, [row[column] for column in order]) for place, row in rows]
 
 
-def _read_rows(path: Path) -> tuple[list[list[str]], list[int]]:
-    """Read the rows of a CSV file that are not blank, and the line each one ends on."""
-    rows, lines = [], []
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        for row in reader:
-            if row:
-                rows.append(row)
-                lines.append(reader.line_num)
-    return rows, lines
+def _rows_of_texts(folder: Path) -> list[tuple[str, list[str]]]:
+    """Read captions/<name>.txt: the label is the folder of the picture <name>."""
+    pictures = {}
+    for path in picture_files(folder, "images/*/*"):
+        pictures.setdefault(path.stem, []).append(path)
+    rows = []
+    for text in caption_files(folder):
+        found = pictures.get(text.stem, [])
+        if len(found) != 1:
+            raise ValueError(
+                f"{text}: {len(found)} pictures, expected one: "
+                f"images/<label>/{text.stem}.jpg (or .png, .webp, .gif...)."
+            )
+        picture, label = found[0].as_posix(), found[0].parent.name
+        captions = read_captions(text) or [""]
+        rows += [(str(text), [picture, label, caption]) for caption in captions]
+    return rows
 
 
-def _inside(path: Path, name: str) -> str:
-    """Normalise the path of a picture; refuse one that leaves the data folder."""
-    normal = posixpath.normpath(name.replace("\\", "/"))
-    if normal.startswith(("/", "../")) or normal == ".." or ":" in normal:
+def _checked(place: str, row: list[str]) -> tuple[str, str, str]:
+    """Normalise a row: no field empty, a caption on one line, one name a picture."""
+    picture, label, caption = row
+    row = picture.strip(), " ".join(label.split()), " ".join(caption.split())
+    for name, value in zip(COLUMNS, row, strict=True):
+        if not value:
+            raise ValueError(f"{place}: no {name}.")
+    # ./a.jpg and a.jpg must not fall into two parts of the split.
+    normal = posixpath.normpath(row[0].replace("\\", "/"))
+    leaves = normal.startswith(("/", "../")) or normal in (".", "..") or ":" in normal
+    if leaves or any(character < " " for character in normal):
         raise ValueError(
-            f"{path}: image_path {name!r} is not inside the data folder; expected a "
-            "relative path such as images/dog/dog_001.jpg."
+            f"{place}: image_path {picture[:200]!r} is not inside the data folder; "
+            "expected a relative path such as images/dog/dog_001.jpg."
         )
-    return normal
+    return normal, *row[1:]
 
 
 def check_pictures(folder, records: pd.DataFrame) -> None:
@@ -126,11 +196,10 @@ def split_records(records: pd.DataFrame, config: Config) -> pd.DataFrame:
     if len(twice):
         raise ValueError(f"{twice.iloc[0]}: two labels for one picture.")
     counts = pictures["label"].value_counts()
-    needed = 10
-    if counts.min() < needed:
+    if counts.min() < MIN_PICTURES:
         raise ValueError(
             f"label {counts.idxmin()!r}: {counts.min()} pictures, expected at least "
-            f"{needed} to split them in three."
+            f"{MIN_PICTURES} to split them in three."
         )
     rest, test = train_test_split(
         pictures,

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from pathlib import PurePosixPath
 
 import pytest
 from conftest import make_folder
 
 from clip_lib.__main__ import main
 from clip_lib.images import open_picture
+from clip_lib.records import read_records
 from clip_lib.retrieval import MODEL_FILE
 
 
@@ -54,6 +56,21 @@ def test_search_draws_its_answers(options, tmp_path, tiny_folder, query):
 def test_unknown_words_are_said(options, capsys):
     assert main(["search", "zeppelin on the grass", *options]) == 0
     assert "never saw: zeppelin" in capsys.readouterr().err
+
+
+def test_check_tells_by_its_status(options, capsys, tmp_path):
+    folder = make_folder(tmp_path / "data")
+    for row in read_records(folder).itertuples():
+        name = PurePosixPath(row.image_path).stem
+        (folder / "captions").mkdir(exist_ok=True)
+        (folder / f"captions/{name}.txt").write_text(row.caption, encoding="utf-8")
+    assert main(["check", str(folder)]) == 0
+    assert "findings: none" in capsys.readouterr().out
+    (folder / "images/dog/dog_001.jpg").write_bytes(b"not a picture")
+    assert main(["check", str(folder), "--json"]) == 1
+    finding = json.loads(capsys.readouterr().out)["findings"][0]
+    assert finding["where"] == "images/dog/dog_001.jpg"
+    assert main(["check", str(tmp_path / "nowhere")]) == 2
 
 
 def test_evaluate_in_json(options, capsys, tiny_folder):

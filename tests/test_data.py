@@ -147,7 +147,16 @@ def test_two_spellings_of_a_path_are_one_picture(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["/etc/a.jpg", "../a.jpg", "b/../../a.jpg", "C:\\a.jpg"]
+    "name",
+    [
+        "/etc/a.jpg",
+        "//host/a.jpg",
+        "../a.jpg",
+        "b/../../a.jpg",
+        "..",
+        "b/..",
+        "C:\\a.jpg",
+    ],
 )
 def test_a_picture_outside_the_folder_is_refused(tmp_path, name):
     text = f"image_path,label,caption\n{name},dog,x\n"
@@ -160,3 +169,94 @@ def test_several_captions_are_one_picture(tiny_dataset):
         tiny_dataset, records=pd.concat([tiny_dataset.records] * 2)
     )
     assert len(twice.pictures("train")) == len(tiny_dataset.train)
+
+
+def test_a_zero_byte_is_refused(tmp_path):
+    folder = write_csv(tmp_path, "image_path,label,caption\na\0.jpg,dog,x\n")
+    with pytest.raises(ValueError, match=r"captions\.csv: not text in UTF-8"):
+        read_records(folder)
+
+
+def test_a_path_that_breaks_the_line_is_refused(tmp_path):
+    text = 'image_path,label,caption\nb.jpg,dog,x\n"a\nb.jpg",dog,x\n'
+    with pytest.raises(ValueError, match=r"line 4: image_path 'a\\nb\.jpg'"):
+        read_records(write_csv(tmp_path, text))
+
+
+def test_a_caption_stands_on_one_line(tmp_path):
+    text = 'image_path,label,caption\na.jpg,my  dog,"A dog\r\n  runs\u2028."\n'
+    record = read_records(write_csv(tmp_path, text)).iloc[0]
+    assert record.tolist() == ["a.jpg", "my dog", "A dog runs ."]
+
+
+def test_a_refusal_stays_short_and_on_one_line(tmp_path):
+    text = '"image\npath",' + "x" * 9_999 + "\na,b\n"
+    with pytest.raises(ValueError) as error:
+        read_records(write_csv(tmp_path, text))
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 600
+
+
+def write_texts(folder, texts, pictures):
+    """Write captions/<name> -> bytes, and the empty files images/<path>."""
+    for name, content in texts.items():
+        (folder / "captions").mkdir(exist_ok=True)
+        (folder / "captions" / name).write_bytes(content)
+    for name in pictures:
+        (folder / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "images" / name).touch()
+    return folder
+
+
+def test_without_a_table_the_texts_are_read(tmp_path):
+    texts = {
+        "dog_1.txt": b"\xef\xbb\xbfA dog .\r\n\r\nA dog,  asleep .",
+        "cat 1.txt": "Un café .\n".encode(),
+        "._cat 1.txt": b"\xff what macOS adds",
+    }
+    write_texts(tmp_path, texts, ["dog/dog_1.WEBP", "dog/dog_2.jpg", "cat/cat 1.gif"])
+    (tmp_path / "images/dog/dog_1.json").write_text("no picture")
+    assert read_records(tmp_path).to_numpy().tolist() == [
+        ["images/cat/cat 1.gif", "cat", "Un café ."],
+        ["images/dog/dog_1.WEBP", "dog", "A dog ."],
+        ["images/dog/dog_1.WEBP", "dog", "A dog, asleep ."],
+    ]
+
+
+def test_the_table_is_the_truth_where_there_are_both(tmp_path):
+    write_texts(tmp_path, {"a.txt": b"of the text"}, ["dog/a.jpg"])
+    write_csv(tmp_path, "image_path,label,caption\nimages/dog/a.jpg,dog,of the table\n")
+    assert read_records(tmp_path)["caption"].tolist() == ["of the table"]
+
+
+@pytest.mark.parametrize(
+    ("content", "pictures", "message"),
+    [
+        (b"A dog .", [], r"a\.txt: 0 pictures"),
+        (b"A dog .", ["a.jpg"], r"a\.txt: 0 pictures"),
+        (b"A dog .", ["dog/a.jpg", "cat/a.png"], r"a\.txt: 2 pictures"),
+        (b" \n\n", ["dog/a.jpg"], r"a\.txt: no caption"),
+        (b"caf\xe9", ["dog/a.jpg"], r"a\.txt: not text in UTF-8"),
+    ],
+)
+def test_a_bad_text_is_refused_by_name(tmp_path, content, pictures, message):
+    write_texts(tmp_path, {"a.txt": content}, pictures)
+    with pytest.raises(ValueError, match=message):
+        read_records(tmp_path)
+
+
+def test_any_formats_labels_and_several_captions_load(tmp_path, tiny_config):
+    formats = {"jpg": "CMYK", "png": "P", "webp": "RGBA", "gif": "L"}
+    texts = {}
+    for number in range(40):
+        suffix, mode = list(formats.items())[number % 4]
+        label = "sea shell" if number < 20 else "café"
+        path = tmp_path / f"images/{label}/{number}.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9 + number, 12), (number, 0, 9)).convert(mode).save(path)
+        texts[f"{number}.txt"] = f"Number {number} .\nIt is {number} .\n".encode()
+    write_texts(tmp_path, texts, [])
+    dataset = load_dataset(dataclasses.replace(tiny_config, dataset_dir=str(tmp_path)))
+    assert dataset.class_names == ("café", "sea shell")
+    assert len(dataset.records) == 80
+    assert (dataset.records.groupby("image_path")["split"].nunique() == 1).all()

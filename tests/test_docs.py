@@ -21,6 +21,7 @@ ORDER = [
     "records",
     "data",
     "text",
+    "check",
     "batches",
     "encoders",
     "losses",

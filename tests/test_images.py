@@ -1,13 +1,17 @@
 """Any picture file, one way to read it."""
 
 import io
+import os
+import struct
+import warnings
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from clip_lib import images
-from clip_lib.images import load_image
+from clip_lib.images import describe_picture, load_image, open_picture
 
 
 @pytest.mark.parametrize(
@@ -98,3 +102,81 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "MAX_PIXELS", 2_999)
     with pytest.raises(ValueError, match=r"wide\.png: 60 x 50 pixels"):
         load_image(path, (8, 8))
+
+
+def test_a_damaged_header_is_refused_by_name(tmp_path):
+    # Its checksum is right: the decoder goes on and meets a header that is too short.
+    chunk = b"IHDR" + struct.pack(">II", 8, 8)
+    size, checksum = struct.pack(">I", 8), struct.pack(">I", zlib.crc32(chunk))
+    path = tmp_path / "short.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + size + chunk + checksum)
+    with pytest.raises(ValueError, match=r"short\.png: not a readable picture"):
+        load_image(path, (8, 8))
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_every_orientation_is_turned_as_pillow_turns_it(tmp_path, orientation):
+    path = tmp_path / "turned.png"
+    pixels = np.random.default_rng(0).integers(0, 255, (4, 6, 3), "uint8")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(path, exif=exif)
+    with Image.open(path) as picture:
+        expected = np.asarray(ImageOps.exif_transpose(picture))
+    assert (np.asarray(open_picture(path)) == expected).all()
+
+
+def test_an_odd_tag_of_a_camera_does_no_harm(tmp_path):
+    path = tmp_path / "odd.jpg"
+    exif = Image.Exif()
+    exif.update({0x0112: 6, 0x011A: 72.0})
+    Image.new("RGB", (8, 4)).save(path, exif=exif)
+    # The resolution, a fraction (type 5), becomes a text (type 2).
+    content = path.read_bytes()
+    assert content.count(b"\x01\x1a\x00\x05") == 1
+    path.write_bytes(content.replace(b"\x01\x1a\x00\x05", b"\x01\x1a\x00\x02"))
+    with Image.open(path) as picture:
+        assert isinstance(picture.getexif()[0x011A], str)
+    assert open_picture(path).size == (4, 8)
+
+
+def test_levels_that_are_no_number_are_black(tmp_path):
+    path = tmp_path / "holes.tif"
+    levels = np.array([[0, 1, np.nan, np.inf]], "float32")
+    Image.fromarray(levels).save(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_image(path, (1, 4))[0, :, 0].tolist() == [0, 255, 0, 0]
+
+
+def test_a_format_that_starts_programs_is_not_opened(tmp_path):
+    path = tmp_path / "drawing.png"
+    Image.new("RGB", (8, 8)).save(path, "eps")
+    with pytest.raises(ValueError, match="cannot identify"):
+        open_picture(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on Windows")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(ValueError, match=r"pipe\.jpg: no such picture"):
+        open_picture(tmp_path / "pipe.jpg")
+
+
+def test_the_first_frame_of_an_animation_is_taken(tmp_path):
+    path = tmp_path / "film.gif"
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    assert load_image(path, (8, 8))[0, 0].tolist() == [255, 0, 0]
+
+
+def test_a_picture_is_described_by_what_it_shows(tmp_path):
+    picture = Image.new("P", (40, 20), 0)
+    picture.save(tmp_path / "a.png")
+    picture.convert("RGB").save(tmp_path / "b.bmp")
+    picture.resize((20, 40)).save(tmp_path / "c.png")
+    one, same, other = (
+        describe_picture(tmp_path / name) for name in ("a.png", "b.bmp", "c.png")
+    )
+    assert (one["size"], one["mode"], same["mode"]) == ("40 x 20", "PNG P", "BMP RGB")
+    assert one["pixels"] == same["pixels"] != other["pixels"]
