@@ -11,6 +11,15 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+CLEANING = {
+    "near-duplicates": "20 near-duplicates, by hash",
+    "near-duplicates, embedding alone": "the same, by embedding alone",
+    "off-topic pairs": "30 swapped captions, words and CLIP",
+    "off-topic pairs, words alone": "the same, words alone",
+    "off-topic pairs, CLIP alone": "the same, CLIP alone",
+    "label outliers": "30 foreign labels, neighbours and words",
+    "label outliers, words alone": "the same, words alone",
+}
 FIGURES = ("recall@1", "recall@5", "recall@10", "median_rank", "label_precision@5")
 
 
@@ -79,9 +88,30 @@ def cost_table() -> str:
     return "\n".join([*lines, "", f"Machine: {costs['photos']['machine']}."])
 
 
+def cleaning_table() -> str:
+    """Return the Markdown table of the detectors' average precision."""
+    result = _load("cleaning")
+    lines = [
+        f"{len(result['runs'])} seeds, mean ± deviation.",
+        "",
+        "| detector | average precision | chance |",
+        "|---|---|---|",
+    ]
+    for name, title in CLEANING.items():
+        row = result["summary"][name]
+        mean, spread = row["average_precision mean"], row["average_precision std"]
+        lines.append(f"| {title} | {mean:.2f} ± {spread:.2f} | {row['chance']:.2g} |")
+    return "\n".join(lines)
+
+
 def with_tables(text: str) -> str:
     """Return a text whose marked parts hold the current tables."""
-    for name, table in (("results", results_table()), ("cost", cost_table())):
+    tables = {
+        "results": results_table(),
+        "cost": cost_table(),
+        "cleaning": cleaning_table(),
+    }
+    for name, table in tables.items():
         text = re.sub(
             rf"(<!-- {name} -->\n).*?(<!-- end -->)",
             lambda match, table=table: f"{match[1]}{table}\n{match[2]}",

@@ -65,6 +65,20 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--model", metavar="FILE", help=model_help)
     command.add_argument("--json", action="store_true", help="print JSON")
     command.set_defaults(call=commands.evaluate)
+
+    command = choices.add_parser("clean", help=commands.clean.__doc__)
+    command.add_argument("--data", metavar="FOLDER", help=data_help)
+    command.add_argument("--model", metavar="FILE", help=model_help)
+    command.add_argument("--limit", type=int, default=30, help="of each kind (30)")
+    command.add_argument("--output", metavar="FILE", default="suspicions.csv")
+    command.add_argument("--sheet", metavar="FILE", help="draw the worst (.png, .pdf)")
+    command.add_argument(
+        "--write-clean", metavar="FILE", help="captions.csv without the suspicious rows"
+    )
+    command.add_argument(
+        "--reviewed", metavar="FILE", help="a suspicions.csv, cut down by hand, to use"
+    )
+    command.set_defaults(call=commands.clean)
     return parser
 
 

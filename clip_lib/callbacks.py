@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from clip_lib.clip import save_model
+from clip_lib.losses import contrastive_loss
 from clip_lib.ranking import first_ranks, recall_at_k
 
 
@@ -31,16 +32,20 @@ class KeepBest(keras.callbacks.Callback):
 class ValidationRecall(keras.callbacks.Callback):
     """Add ``val_recall`` to the logs: mean of recall@1, 5 and 10, both directions.
 
+    And ``val_loss``, from the same embeddings, over one batch as large as those of the
+    training: the contrastive loss grows with the batch.
+
     The contrastive loss says little on withheld pairs: it punishes overconfidence long
     after the order of the answers has stopped changing, or while it still improves.
 
     Args:
-        pairs: Unshuffled batches of pairs, one caption a picture.
+        pairs: Batches of pairs in a fixed order, one caption a picture.
+        batch_size: Pairs over which the loss is taken.
     """
 
-    def __init__(self, pairs):
+    def __init__(self, pairs, batch_size: int):
         super().__init__()
-        self.pairs = pairs
+        self.pairs, self.batch_size = pairs, batch_size
 
     def on_epoch_end(self, epoch, logs=None):
         image_embeddings, text_embeddings = self.model.predict(self.pairs, verbose=0)
@@ -51,5 +56,8 @@ class ValidationRecall(keras.callbacks.Callback):
             for direction in (similarity, similarity.T)
             for k in (1, 5, 10)
         ]
+        layer = self.model.get_layer("contrastive_loss")
+        logits = similarity[: self.batch_size, : self.batch_size] / layer.temperature
+        logs["val_loss"] = float(contrastive_loss(logits, layer.label_smoothing))
         logs["val_recall"] = float(np.mean(recalls))
-        logs["temperature"] = self.model.get_layer("contrastive_loss").temperature
+        logs["temperature"] = layer.temperature

@@ -90,6 +90,35 @@ def evaluate(arguments, config) -> None:
         print(report_table(report).to_string())
 
 
+def clean(arguments, config) -> None:
+    """List what CLIP and a perceptual hash find odd; nothing is deleted."""
+    import matplotlib
+    import pandas as pd
+
+    matplotlib.use("Agg")
+    from clip_lib.atomic import replacing
+    from clip_lib.cleaning import find_suspicions
+    from clip_lib.contact_sheet import contact_sheet, write_clean
+    from clip_lib.retrieval import MODEL_FILE, Search
+    from clip_lib.source import find_folder
+
+    engine = Search.load(arguments.model or config.model_path(MODEL_FILE))
+    if arguments.reviewed:
+        found = pd.read_csv(arguments.reviewed)
+    else:
+        found = find_suspicions(engine.images, engine.texts, arguments.limit)
+        print(found.groupby("kind", sort=False).head(5).to_string(index=False))
+        with replacing(arguments.output) as temporary:
+            found.to_csv(temporary, index=False)
+        print(f"{len(found)} suspicions: {arguments.output}")
+    if arguments.sheet:
+        with replacing(arguments.sheet) as temporary:
+            contact_sheet(found, engine.images).savefig(temporary, dpi=110)
+    if arguments.write_clean:
+        left_out = write_clean(find_folder(config)[0], found, arguments.write_clean)
+        print(f"{left_out} rows left out: {arguments.write_clean}")
+
+
 def _print(answers, index, split: str) -> None:
     print(f"among {len(index.part(split).items)} ({split}, {index.source})")
     print(answers.to_string(index=False))

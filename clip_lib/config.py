@@ -54,7 +54,7 @@ class Config:
     temperature: float = 0.07
     label_smoothing: float = 0.1
     word_dropout: float = 0.1
-    clip_patience: int = 25
+    clip_patience: int = 12
 
     @classmethod
     def quick(cls, **changes) -> "Config":

@@ -159,17 +159,14 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
     keras.utils.set_random_seed(config.seed)
     batches = clip_batches(dataset, vectorizer, config, "train")
     pairs = clip_batches(dataset, vectorizer, config, "validation")
-    # The loss grows with the batch: it is compared over batches of one size.
-    full_batches = max(1, len(dataset.pictures("validation")) // config.clip_batch_size)
     steps = config.clip_epochs * int(batches.cardinality())
     clip.compile(_optimizer(config.clip_learning_rate, config.weight_decay, steps))
     callbacks = [
-        ValidationRecall(pairs),
+        ValidationRecall(pairs, config.clip_batch_size),
         KeepBest(path, "val_recall"),
         keras.callbacks.EarlyStopping(
             "val_recall", mode="max", patience=config.clip_patience
         ),
     ]
-    validation = pairs.take(full_batches)
-    history = _fit(clip, batches, validation, config.clip_epochs, callbacks)
+    history = _fit(clip, batches, None, config.clip_epochs, callbacks)
     return keras.saving.load_model(path), history

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import PurePosixPath
 
+import pandas as pd
 import pytest
 from conftest import make_folder
 
@@ -202,3 +203,41 @@ def test_a_foreign_model_is_refused(options, capsys, tmp_path):
     model = str(tmp_path / "other.keras")
     assert main(["search", "the grass", "--model", model]) == 1
     assert "other.keras: not a CLIP" in capsys.readouterr().err
+
+
+def test_clean_lists_draws_and_writes_without_deleting(
+    options, capsys, tmp_path, tiny_folder
+):
+    before = (tiny_folder / "captions.csv").read_bytes()
+    found, sheet = tmp_path / "found.csv", tmp_path / "sheet.png"
+    command = ["clean", "--data", str(tiny_folder), *options, "--output", str(found)]
+    assert main([*command, "--sheet", str(sheet), "--limit", "3"]) == 0
+    assert "off-topic pair" in capsys.readouterr().out
+    rows = pd.read_csv(found)
+    assert {"kind", "image_path", "other", "score", "rank"} <= set(rows.columns)
+    assert rows["kind"].value_counts().max() <= 3
+    assert open_picture(sheet).width > 500
+
+    # A reviewed list of one line costs one row.
+    rows[rows["kind"] == "off-topic pair"].head(1).to_csv(found, index=False)
+    clean = tmp_path / "clean.csv"
+    reviewed = ["--reviewed", str(found), "--write-clean", str(clean)]
+    assert main([*command, *reviewed]) == 0
+    assert len(pd.read_csv(clean)) == 47
+    assert (tiny_folder / "captions.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("image_path\na.jpg\n", "suspicions without kind, other"), (None, "none.csv")],
+)
+def test_clean_refuses_a_list_that_is_not_one(
+    options, capsys, tmp_path, tiny_folder, content, message
+):
+    path = tmp_path / "none.csv"
+    if content:
+        path.write_text(content)
+    command = ["clean", "--data", str(tiny_folder), "--reviewed", str(path), *options]
+    assert main([*command, "--write-clean", str(tmp_path / "clean.csv")]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "clean.csv").exists()

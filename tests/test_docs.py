@@ -34,6 +34,8 @@ ORDER = [
     "evaluate",
     "plots",
     "gallery",
+    "cleaning",
+    "contact_sheet",
     "reload",
     "team",
     "notebook",
@@ -47,7 +49,7 @@ def test_the_figures_in_readme_are_the_measured_ones():
     from tables import with_tables
 
     assert with_tables(README) == README, "run: python benchmarks/tables.py"
-    assert README.count("<!-- end -->") == 2
+    assert README.count("<!-- end -->") == 3
 
 
 def test_the_tree_in_readme_is_the_tree():

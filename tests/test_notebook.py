@@ -82,7 +82,7 @@ def test_the_whole_notebook_runs_quick_on_drawn_scenes(tmp_path):
     expected = (ROOT / "models/README.md").read_text(encoding="utf-8")
     left = {file.name for file in models.iterdir()}
     assert all(f"`{name}`" in expected for name in left), left
-    assert len(left) == 9
+    assert len(left) == 10
     figures = json.loads((models / "results.json").read_text(encoding="utf-8"))
     assert 0 <= figures["image_accuracy"] <= 1
     assert (ROOT / NOTEBOOK).read_bytes() == before

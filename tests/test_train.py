@@ -12,6 +12,7 @@ from clip_lib.callbacks import KeepBest, ValidationRecall
 from clip_lib.clip import build_clip
 from clip_lib.data import Dataset
 from clip_lib.encoders import without_head
+from clip_lib.losses import ContrastiveLoss
 from clip_lib.text import learn_vocabulary
 from clip_lib.train import (
     clip_batches,
@@ -113,6 +114,12 @@ def test_nothing_is_learned_from_test(tmp_path, tiny_dataset, vectorizer, tiny_c
     assert set(history.history) >= {"loss", "val_loss", "temperature"}
 
 
+def built_loss(temperature):
+    layer = ContrastiveLoss(temperature)
+    layer.build(None)
+    return layer
+
+
 def test_validation_recall_is_one_for_a_perfect_model(
     tiny_dataset, vectorizer, tiny_config
 ):
@@ -124,9 +131,30 @@ def test_validation_recall_is_one_for_a_perfect_model(
             return np.eye(count), np.eye(count)
 
         def get_layer(self, name):
-            return type("Loss", (), {"temperature": 0.07})
+            return built_loss(0.01)
 
-    callback, logs = ValidationRecall(pairs), {}
+    callback, logs = ValidationRecall(pairs, 4), {}
     callback.set_model(Perfect())
     callback.on_epoch_end(0, logs)
-    assert logs == {"val_recall": 1.0, "temperature": 0.07}
+    assert logs["val_recall"] == 1.0
+    assert logs["val_loss"] < 1e-3
+    assert logs["temperature"] == pytest.approx(0.01, rel=1e-5)
+
+
+def test_validation_loss_is_over_one_batch(tiny_dataset, vectorizer, tiny_config):
+    pairs = clip_batches(tiny_dataset, vectorizer, tiny_config, "validation")
+    count = len(tiny_dataset.validation)
+    blind = np.tile(np.eye(1, 4), (count, 1))
+
+    class Blind:
+        def predict(self, pairs, verbose):
+            return blind, blind
+
+        def get_layer(self, name):
+            return built_loss(0.07)
+
+    callback, logs = ValidationRecall(pairs, 3), {}
+    callback.set_model(Blind())
+    callback.on_epoch_end(0, logs)
+    assert logs["val_loss"] == pytest.approx(np.log(3), rel=1e-5)
+    assert logs["val_recall"] < 0.7  # All ties: every answer is last.
