@@ -85,8 +85,9 @@ def _parser() -> argparse.ArgumentParser:
 def _set_environment(arguments) -> None:
     """Turn options into variables: the notebook runs in another process."""
     quick = getattr(arguments, "quick", False)
-    # A trial must not overwrite a trained model.
-    models = getattr(arguments, "models", None) or ("models/quick" if quick else None)
+    models = getattr(arguments, "models", None)
+    if quick and not models and not os.environ.get("CLIP_MODEL_DIR"):
+        models = "models/quick"  # A trial must not overwrite a trained model.
     for variable, value in (
         ("CLIP_DATA_DIR", getattr(arguments, "data", None)),
         ("CLIP_MODEL_DIR", models),

@@ -38,6 +38,15 @@ _CURVES = {
 }
 
 
+_CHECKED = {
+    "pictures": "images",
+    "captions": "légendes",
+    "train": "entraînement",
+    "median words": "mots (médiane)",
+    "most words": "mots (maximum)",
+    "cut": "part coupée",
+}
+
 # Layers whose name Keras made up: the inside of a residual block.
 _UNNAMED = ("conv2d", "batch_norm", "re_lu", "add", "average_pooling2d", "dropout")
 
@@ -52,6 +61,16 @@ def layer_table(model: keras.Model) -> pd.DataFrame:
         ],
         columns=["couche", "type", "sortie"],
     )
+
+
+def check_table(labels: pd.DataFrame) -> pd.DataFrame:
+    """Lay the counts of `check_folder` out.
+
+    Args:
+        labels: Table of its report: a row a label and one for all.
+    """
+    table = labels.rename(columns=_CHECKED, index={"all labels": "toutes"})
+    return table.round(3)
 
 
 def retrieval_table(report: dict) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from conftest import make_folder
 
+from clip_lib import commands
 from clip_lib.__main__ import main
 from clip_lib.images import open_picture
 from clip_lib.records import read_records
@@ -241,3 +242,19 @@ def test_clean_refuses_a_list_that_is_not_one(
     assert main([*command, "--write-clean", str(tmp_path / "clean.csv")]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "clean.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("variable", "option", "expected"),
+    [("", [], "models/quick"), ("mine", [], "mine"), ("mine", ["his"], "his")],
+)
+def test_a_trial_overwrites_only_what_it_is_told_to(
+    monkeypatch, variable, option, expected
+):
+    for name in ("CLIP_DATA_DIR", "CLIP_QUICK"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("CLIP_MODEL_DIR", variable)
+    seen = []
+    monkeypatch.setattr(commands, "run", lambda arguments, config: seen.append(config))
+    assert main(["run", "--quick", *(["--models", *option] if option else [])]) == 0
+    assert seen[0].model_dir == expected
