@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 ARCHIVE_URL = "https://www.lirmm.fr/~poncelet/Ressources/flickr_subset2.zip"
 MARK = "captions.csv"
