@@ -82,12 +82,17 @@ def evaluate(arguments, config) -> None:
         split = arguments.split or "test"
         engine = Search.load(model_file)
         report = {"split": split, "source": engine.images.source}
-        report |= evaluate_indexes(engine.images.part(split), engine.texts.part(split))
+        parts = engine.images.part(split), engine.texts.part(split)
+        report |= evaluate_indexes(*parts, engine.clip)
     if arguments.json:
         print(json.dumps(report, indent=2))
     else:
         print(f"{report['pairs']} pairs, split {split}, {report['source']}")
         print(report_table(report).to_string())
+        if "zero_shot" in report:
+            found = report["zero_shot"]
+            print(f"zero-shot accuracy {found['accuracy']:.3f}", end="")
+            print(f" (chance {found['chance']:.3f})")
 
 
 def clean(arguments, config) -> None:

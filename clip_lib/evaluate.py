@@ -10,37 +10,72 @@ Two levels stand beside every figure, computed for the very gallery:
 import numpy as np
 import pandas as pd
 
+from clip_lib.bootstrap import bootstrap_draws, bootstrap_interval
 from clip_lib.data import Dataset
 from clip_lib.index import Index
 from clip_lib.ranking import (
+    average_precisions,
     first_ranks,
-    precision_at_k,
+    precisions_at_k,
+    random_average_precision,
     random_first_rank,
     random_recall_at_k,
-    recall_at_k,
 )
 from clip_lib.retrieval import Clip, build_indexes
+from clip_lib.zero_shot import TEMPLATES, knows_label, zero_shot
 
 RECALLS = (1, 5, 10)
+DIRECTIONS = ("image_to_text", "text_to_image")
+LEVELS = ("chance", "label_oracle")
 
 
-def _direction(similarity, relevant, same_label) -> dict[str, float]:
+def _measured(similarity, relevant, same_label, pictures) -> dict:
+    """Figures of one direction and their intervals; see `evaluate_retrieval`.
+
+    Args:
+        similarity, relevant, same_label: (queries, candidates).
+        pictures: (queries,), the picture that each query is or describes.
+    """
     ranks = first_ranks(similarity, relevant)
-    figures = {f"recall@{k}": recall_at_k(ranks, k) for k in RECALLS}
-    figures["median_rank"] = float(np.median(ranks))
-    figures["mean_rank"] = float(np.mean(ranks))
-    figures["label_precision@5"] = precision_at_k(similarity, same_label, 5)
-    return figures
+    # Of each figure, what every query adds to it.
+    values = {f"recall@{k}": ranks <= k for k in RECALLS}
+    values |= {"median_rank": ranks, "mean_rank": ranks}
+    values["label_precision@5"] = precisions_at_k(similarity, same_label, 5)
+    values["label_map"] = average_precisions(similarity, same_label)
+    draws = bootstrap_draws(pictures)
+    figures, interval = {}, {}
+    for name, value in values.items():
+        median = name == "median_rank"
+        figures[name] = float(np.median(value) if median else np.mean(value))
+        interval[name] = bootstrap_interval(value, draws, median)
+    return figures | {"interval": interval}
 
 
-def _random_order(relevant, candidates, label_precision: float) -> dict[str, float]:
+def _random_order(relevant, candidates) -> dict[str, float]:
+    """Figures of a random order of as many candidates as each query has."""
     right = relevant.sum(axis=1)
     figures = {f"recall@{k}": random_recall_at_k(right, candidates, k) for k in RECALLS}
     ranks = random_first_rank(right, candidates)
     figures["median_rank"] = float(np.median(ranks))
     figures["mean_rank"] = float(np.mean(ranks))
-    figures["label_precision@5"] = label_precision
     return figures
+
+
+def _levels(relevant, same_label) -> dict[str, dict[str, float]]:
+    same = same_label.sum(axis=1)
+    queries, candidates = relevant.shape
+    everything = np.full(queries, candidates)
+    by_chance = {
+        "label_precision@5": float(same_label.mean()),
+        "label_map": float(random_average_precision(same, everything).mean()),
+    }
+    # A label of fewer than five items cannot fill the first five places.
+    filled = np.minimum(same, 5) / min(candidates, 5)
+    by_label = {"label_precision@5": float(filled.mean()), "label_map": 1.0}
+    return {
+        "chance": _random_order(relevant, everything) | by_chance,
+        "label_oracle": _random_order(relevant, same) | by_label,
+    }
 
 
 def evaluate_retrieval(
@@ -57,32 +92,36 @@ def evaluate_retrieval(
 
     Returns:
         ``pairs`` (number of texts), ``images`` and, under ``image_to_text`` and
-        ``text_to_image``, recall@1, 5, 10, median_rank, mean_rank and
-        label_precision@5, with ``chance`` and ``label_oracle`` beside them.
+        ``text_to_image``: recall@1, 5, 10, median_rank, mean_rank, label_precision@5
+        and label_map (mean average precision of the items of the query's label), with
+        their 95 % bounds under ``interval``, and ``chance`` and ``label_oracle`` beside
+        them. These two stand beside the directions as well: ``chance`` ->
+        ``image_to_text`` -> recall@1.
     """
     image_of_text, labels = np.asarray(image_of_text), np.asarray(labels)
     similarity = np.asarray(image_embeddings) @ np.asarray(text_embeddings).T
     relevant = np.arange(len(labels))[:, None] == image_of_text[None, :]
     same_label = labels[:, None] == labels[image_of_text][None, :]
     report = {"pairs": len(image_of_text), "images": len(labels)}
-    for name, scores, own, same in (
-        ("image_to_text", similarity, relevant, same_label),
-        ("text_to_image", similarity.T, relevant.T, same_label.T),
+    for name, scores, own, same, pictures in (
+        ("image_to_text", similarity, relevant, same_label, np.arange(len(labels))),
+        ("text_to_image", similarity.T, relevant.T, same_label.T, image_of_text),
     ):
-        everything = np.full(len(own), own.shape[1])
-        report[name] = _direction(scores, own, same) | {
-            "chance": _random_order(own, everything, float(same.mean())),
-            "label_oracle": _random_order(own, same.sum(axis=1), 1.0),
-        }
+        report[name] = _measured(scores, own, same, pictures) | _levels(own, same)
+    for level in LEVELS:
+        report[level] = {name: report[name][level] for name in DIRECTIONS}
     return report
 
 
-def evaluate_indexes(images: Index, texts: Index) -> dict:
+def evaluate_indexes(images: Index, texts: Index, clip: Clip | None = None) -> dict:
     """Measure retrieval between two indexes; see `evaluate_retrieval`.
 
     Args:
         images: Image index, with its columns paths and labels.
         texts: Text index, with its column image_paths: the picture of each text.
+        clip: The CLIP that made them. The report then holds ``zero_shot`` too: accuracy
+            over the images, chance (1 / number of labels) and templates; but not if the
+            model knows no word of some label.
 
     Raises:
         ValueError: If an index lacks a column, or a text's picture is not among the
@@ -97,43 +136,44 @@ def evaluate_indexes(images: Index, texts: Index) -> dict:
     if -1 in image_of_text:
         path = texts.items["image_paths"].iloc[image_of_text.index(-1)]
         raise ValueError(f"{path}: the picture of a text, but not in the image index.")
-    return evaluate_retrieval(
+    report = evaluate_retrieval(
         images.embeds, texts.embeds, image_of_text, images.items["labels"]
     )
+    labels = images.items["labels"].to_numpy(dtype=str)
+    class_names = np.unique(labels)
+    if clip is not None and all(knows_label(clip, name) for name in class_names):
+        predictions = zero_shot(clip, images.embeds, class_names)
+        report["zero_shot"] = {
+            "accuracy": float((predictions == labels).mean()),
+            "chance": 1 / len(class_names),
+            "templates": list(TEMPLATES),
+        }
+    return report
 
 
 def evaluate_dataset(clip: Clip, dataset: Dataset, split: str = "test") -> dict:
-    """Measure a trained CLIP on a split of a data set; see `evaluate_retrieval`."""
-    report = evaluate_indexes(*build_indexes(clip, dataset, split))
+    """Measure a trained CLIP on a split of a data set; see `evaluate_indexes`."""
+    report = evaluate_indexes(*build_indexes(clip, dataset, split), clip)
     return {"split": split, "source": dataset.source} | report
 
 
 def report_table(report: dict) -> pd.DataFrame:
-    """Lay a report out for reading: a row per direction, chance and oracle below."""
+    """Lay a report out for reading: a row a direction, its levels below.
+
+    Returns:
+        Table of numbers, a column a figure. Rows (direction, level), the levels being
+        measured, 95 % low, 95 % high, chance and label_oracle.
+    """
     rows = {}
-    for direction in ("image_to_text", "text_to_image"):
+    for direction in DIRECTIONS:
         figures = dict(report[direction])
-        levels = {level: figures.pop(level) for level in ("chance", "label_oracle")}
+        interval = figures.pop("interval")
+        levels = {level: figures.pop(level) for level in LEVELS}
         rows[direction, "measured"] = figures
+        for place, bound in enumerate(("low", "high")):
+            rows[direction, f"95 % {bound}"] = {
+                name: bounds[place] for name, bounds in interval.items()
+            }
         for level, values in levels.items():
             rows[direction, level] = values
     return pd.DataFrame(rows).T.round(3)
-
-
-def zero_shot(clip: Clip, image_embeddings, class_names, template: str = "a {}"):
-    """Label pictures by the nearest label text, without any classifier.
-
-    Source: Radford et al. 2021 (CLIP), section 3.1.
-
-    Args:
-        clip: A trained CLIP.
-        image_embeddings: (N, D) unit vectors.
-        class_names: Labels.
-        template: Sentence into which a label is put.
-
-    Returns:
-        Array (N,) of labels.
-    """
-    text_embeddings = clip.embed_texts([template.format(name) for name in class_names])
-    similarity = np.asarray(image_embeddings) @ text_embeddings.T
-    return np.asarray(class_names)[similarity.argmax(axis=1)]

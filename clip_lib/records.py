@@ -17,6 +17,7 @@ from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
 from clip_lib.config import Config
+from clip_lib.folds import hold_out
 from clip_lib.images import SUFFIXES, open_picture
 
 TABLE = "captions.csv"
@@ -185,11 +186,12 @@ def split_records(records: pd.DataFrame, config: Config) -> pd.DataFrame:
     """Add the column ``split``: by picture, stratified by label, seeded.
 
     The split is by picture, not by row, so that no picture is learned under one caption
-    and tested under another.
+    and tested under another. With ``config.folds``, the test part is one of the folds
+    of a cross-validation; see `hold_out`.
 
     Raises:
-        ValueError: If a label has too few pictures for the three parts, or a picture
-            has two labels.
+        ValueError: If a label has too few pictures for the three parts or the folds, a
+            picture has two labels, or there is no such fold.
     """
     pictures = records.drop_duplicates(["image_path", "label"])
     twice = pictures["image_path"][pictures["image_path"].duplicated()]
@@ -201,12 +203,7 @@ def split_records(records: pd.DataFrame, config: Config) -> pd.DataFrame:
             f"label {counts.idxmin()!r}: {counts.min()} pictures, expected at least "
             f"{MIN_PICTURES} to split them in three."
         )
-    rest, test = train_test_split(
-        pictures,
-        test_size=config.test_share,
-        stratify=pictures["label"],
-        random_state=config.seed,
-    )
+    rest, test = hold_out(pictures, config)
     _, validation = train_test_split(
         rest,
         test_size=round(config.validation_share * len(pictures)),

@@ -1,6 +1,7 @@
 """The command line: answers, exit statuses, one sentence for what is wrong."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import PurePosixPath
@@ -83,6 +84,10 @@ def test_evaluate_in_json(options, capsys, tiny_folder):
     for direction in ("image_to_text", "text_to_image"):
         assert 0 <= report[direction]["recall@5"] <= 1
         assert report[direction]["chance"]["recall@5"] == pytest.approx(5 / 48)
+        assert report["chance"][direction] == report[direction]["chance"]
+        low, high = report[direction]["interval"]["label_map"]
+        assert low <= report[direction]["label_map"] <= high
+    assert report["zero_shot"]["chance"] == 1 / 4
 
 
 def test_evaluate_remembers_the_split_of_the_training(options, capsys, tiny_dataset):
@@ -91,6 +96,7 @@ def test_evaluate_remembers_the_split_of_the_training(options, capsys, tiny_data
     report = json.loads(capsys.readouterr().out)
     assert report["pairs"] == len(tiny_dataset.test)
     assert (report["split"], report["source"]) == ("test", "photographs")
+    assert 0 <= report["zero_shot"]["accuracy"] <= 1
 
 
 def test_evaluate_takes_a_folder_too_small_to_split(options, capsys, tmp_path):
@@ -99,10 +105,22 @@ def test_evaluate_takes_a_folder_too_small_to_split(options, capsys, tmp_path):
     assert json.loads(capsys.readouterr().out)["pairs"] == 8
 
 
+def test_evaluate_takes_labels_that_the_model_never_read(options, capsys, tmp_path):
+    folder = make_folder(tmp_path / "new", per_label=2)
+    table = folder / "captions.csv"
+    renamed = table.read_text(encoding="utf-8").replace(",dog,", ",zeppelin,")
+    table.write_text(renamed, encoding="utf-8")
+    assert main(["evaluate", "--data", str(folder), *options]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("8 pairs") and "zero-shot" not in printed
+
+
 def test_evaluate_prints_a_table_with_chance(options, capsys):
     assert main(["evaluate", *options]) == 0
     printed = capsys.readouterr().out
-    assert "recall@10" in printed and "chance" in printed and "label_oracle" in printed
+    for word in ("recall@10", "label_map", "95 % low", "chance", "label_oracle"):
+        assert word in printed
+    assert re.search(r"zero-shot accuracy \d\.\d{3} \(chance 0\.250\)", printed)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from conftest import make_folder, write_folder
 from PIL import Image
+from sklearn.model_selection import train_test_split
 
 from clip_lib.data import load_dataset
 from clip_lib.records import check_pictures, read_records, split_records
@@ -90,6 +91,85 @@ def test_the_split_follows_the_seed(tiny_folder, tiny_config):
     assert one.equals(split_records(records, tiny_config))
     other = split_records(records, dataclasses.replace(tiny_config, seed=99))
     assert not one["split"].equals(other["split"])
+
+
+def five_folds(config, records, **changes):
+    """Split by each fold in turn."""
+    return [
+        split_records(
+            records, dataclasses.replace(config, folds=5, fold=fold, **changes)
+        )
+        for fold in range(5)
+    ]
+
+
+@pytest.fixture
+def many_records():
+    """Of each of 4 labels 150 pictures, with one to three captions in any order."""
+    rows = [
+        (f"{label}{n}.jpg", label, f"caption {k}")
+        for label in "abcd"
+        for n in range(150)
+        for k in range(1 + n % 3)
+    ]
+    records = pd.DataFrame(rows, columns=["image_path", "label", "caption"])
+    return records.sample(frac=1, random_state=0, ignore_index=True)
+
+
+def test_each_picture_is_tested_in_one_fold(many_records, tiny_config):
+    tested = []
+    for split in five_folds(tiny_config, many_records):
+        assert split.drop(columns="split").equals(many_records)
+        assert (split.groupby("image_path")["split"].nunique() == 1).all()
+        pictures = split.drop_duplicates("image_path")
+        counts = pictures.groupby(["split", "label"]).size().unstack()
+        assert counts.loc["test"].tolist() == [30] * 4
+        assert counts.loc["validation"].sum() == 90
+        assert set(counts.loc["validation"]) <= {22, 23}
+        assert counts.loc["train"].sum() == 390
+        tested += pictures.loc[pictures["split"] == "test", "image_path"].tolist()
+    assert len(tested) == 600
+    assert set(tested) == set(many_records["image_path"])
+
+
+def test_folds_follow_the_seed(many_records, tiny_config):
+    one = five_folds(tiny_config, many_records)[3]
+    assert one.equals(five_folds(tiny_config, many_records)[3])
+    other = five_folds(tiny_config, many_records, seed=99)[3]
+    for part in ("test", "validation"):
+        assert not (one["split"] == part).equals(other["split"] == part)
+
+
+def test_without_folds_the_split_is_that_of_before_folds(many_records, tiny_config):
+    """Figures published for a seed stay reproducible."""
+    pictures = many_records.drop_duplicates("image_path")["image_path"]
+    labels = pictures.str[0]
+    rest, test = train_test_split(
+        pictures, test_size=0.15, stratify=labels, random_state=tiny_config.seed
+    )
+    validation = train_test_split(
+        rest, test_size=90, stratify=labels[rest.index], random_state=tiny_config.seed
+    )[1]
+    split = split_records(many_records, tiny_config)
+    for part, expected in (("test", test), ("validation", validation)):
+        assert set(split.loc[split["split"] == part, "image_path"]) == set(expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"folds": 1}, "folds = 1, fold = 0: expected at least 2"),
+        ({"folds": -5}, "folds = -5"),
+        ({"fold": 2}, "folds = 0, fold = 2"),
+        ({"folds": 5, "fold": 5}, "fold = 5: expected 0 to 4"),
+        ({"folds": 5, "fold": -1}, "fold = -1"),
+        ({"folds": 13}, "label 'ball': 12 pictures, expected at least 13"),
+    ],
+)
+def test_folds_that_cannot_be_are_refused(tiny_folder, tiny_config, changes, message):
+    config = dataclasses.replace(tiny_config, **changes)
+    with pytest.raises(ValueError, match=message):
+        split_records(read_records(tiny_folder), config)
 
 
 def test_captions_of_a_picture_stay_together(tiny_folder, tiny_config):
