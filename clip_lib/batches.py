@@ -131,6 +131,7 @@ def pair_batches(
     token_ids,
     image_size,
     batch_size: int = 32,
+    labels=None,
     word_dropout=0.0,
     training=False,
     seed=0,
@@ -143,6 +144,7 @@ def pair_batches(
     Args:
         paths: Picture files, one a row; a picture with several captions is repeated.
         token_ids: int array (N, length), the rows' captions.
+        labels: Label numbers (N,), or None; then ``label_input`` (B,) is streamed too.
         image_size, batch_size, training, seed: As in `image_batches`.
         word_dropout: As in `text_batches`.
 
@@ -158,18 +160,22 @@ def pair_batches(
     rows = np.array([np.resize(rows, most) for rows in rows_of.values()], "int32")
     counts = np.array([len(rows) for rows in rows_of.values()], "int32")
     captions = tf.constant(token_ids, tf.int32)
+    numbers = None if labels is None else tf.constant(np.asarray(labels), tf.int32)
+
+    def pair(image, token_ids, row):
+        inputs = {"image_input": image, "text_input": token_ids}
+        if numbers is not None:
+            inputs["label_input"] = tf.gather(numbers, row)
+        return inputs
 
     def first(image, rows, count):
-        return {"image_input": image, "text_input": tf.gather(captions, rows[0])}
+        return pair(image, tf.gather(captions, rows[0]), rows[0])
 
-    def draw(pair, seed):
-        image, rows, count = pair
+    def draw(row, seed):
+        image, rows, count = row
         column = tf.random.stateless_uniform([], seed, 0, count, tf.int32)
         token_ids = tf.gather(captions, rows[column])
-        return {
-            "image_input": image,
-            "text_input": _drop_words(token_ids, word_dropout, seed + 1),
-        }
+        return pair(image, _drop_words(token_ids, word_dropout, seed + 1), rows[0])
 
     columns = (list(rows_of), rows, counts)
     stream = _pictures(columns, image_size, training, True, seed)

@@ -16,48 +16,52 @@ class KeepBest(keras.callbacks.Callback):
     Args:
         path: Where to save.
         monitor: Name of the figure in the logs, the higher the better.
+        kept: The model to save, if it is not the one that is trained.
     """
 
-    def __init__(self, path, monitor: str):
+    def __init__(self, path, monitor: str, kept: keras.Model | None = None):
         super().__init__()
-        self.path, self.monitor = path, monitor
+        self.path, self.monitor, self.kept = path, monitor, kept
         self.best = -np.inf
 
     def on_epoch_end(self, epoch, logs=None):
         if logs[self.monitor] > self.best:
             self.best = logs[self.monitor]
-            save_model(self.model, self.path)
+            save_model(self.kept or self.model, self.path)
 
 
 class ValidationRecall(keras.callbacks.Callback):
     """Add ``val_recall`` to the logs: mean of recall@1, 5 and 10, both directions.
 
-    And ``val_loss``, from the same embeddings, over one batch as large as those of the
+    With each of the three, ``val_recall@1`` and so on, as the mean of both directions,
+    and ``val_loss``, from the same embeddings, over one batch as large as those of the
     training: the contrastive loss grows with the batch.
 
     The contrastive loss says little on withheld pairs: it punishes overconfidence long
     after the order of the answers has stopped changing, or while it still improves.
 
     Args:
+        clip: Model of `build_clip`, which shares its weights with the one trained.
         pairs: Batches of pairs in a fixed order, one caption a picture.
         batch_size: Pairs over which the loss is taken.
     """
 
-    def __init__(self, pairs, batch_size: int):
+    def __init__(self, clip: keras.Model, pairs, batch_size: int):
         super().__init__()
-        self.pairs, self.batch_size = pairs, batch_size
+        self.clip, self.pairs, self.batch_size = clip, pairs, batch_size
 
     def on_epoch_end(self, epoch, logs=None):
-        image_embeddings, text_embeddings = self.model.predict(self.pairs, verbose=0)
+        image_embeddings, text_embeddings = self.clip.predict(self.pairs, verbose=0)
         similarity = image_embeddings @ text_embeddings.T
         own = np.eye(len(similarity), dtype=bool)
         recalls = [
-            recall_at_k(first_ranks(direction, own), k)
+            [recall_at_k(first_ranks(direction, own), k) for k in (1, 5, 10)]
             for direction in (similarity, similarity.T)
-            for k in (1, 5, 10)
         ]
-        layer = self.model.get_layer("contrastive_loss")
+        layer = self.clip.get_layer("contrastive_loss")
         logits = similarity[: self.batch_size, : self.batch_size] / layer.temperature
         logs["val_loss"] = float(contrastive_loss(logits, layer.label_smoothing))
         logs["val_recall"] = float(np.mean(recalls))
         logs["temperature"] = layer.temperature
+        for k, recall in zip((1, 5, 10), np.mean(recalls, axis=0), strict=True):
+            logs[f"val_recall@{k}"] = float(recall)

@@ -8,27 +8,41 @@ from keras import layers
 
 from clip_lib.atomic import replacing
 from clip_lib.config import Config
+from clip_lib.encoders import mirrors_only
 from clip_lib.losses import ContrastiveLoss
 
 IMAGE_ENCODER = "image_encoder"
 TEXT_ENCODER = "text_encoder"
 
 
-def build_encoder(features: keras.Model, embed_dim: int, name: str) -> keras.Model:
+def build_encoder(
+    features: keras.Model, embed_dim: int, name: str, start="glorot_uniform"
+) -> keras.Model:
     """Project features into the common space, on the unit sphere.
 
     Args:
         features: Model that returns feature vectors (B, width).
         embed_dim: Width of the common space.
         name: Name of the encoder.
+        start: Initialiser of the projection.
 
     Returns:
         Model that returns unit vectors (B, embed_dim). The normalisation is inside, so
         that training, search and the reloaded file share one geometry.
     """
-    outputs = layers.Dense(embed_dim, name="projection")(features.output)
-    outputs = layers.UnitNormalization(name="unit_length")(outputs)
+    projection = layers.Dense(embed_dim, kernel_initializer=start, name="projection")
+    outputs = layers.UnitNormalization(name="unit_length")(projection(features.output))
     return keras.Model(features.input, outputs, name=name)
+
+
+def _one_scale(features: keras.Model, dropout: float = 0.0) -> keras.Model:
+    """Bring features of different scales to one, and hide some in training."""
+    # Some features hardly vary: Keras' default epsilon would leave them near zero.
+    outputs = layers.BatchNormalization(
+        momentum=0.9, epsilon=1e-6, center=False, scale=False, name="one_scale"
+    )(features.output)
+    outputs = layers.Dropout(dropout, name="hidden_features")(outputs)
+    return keras.Model(features.input, outputs)
 
 
 def build_clip(
@@ -36,9 +50,13 @@ def build_clip(
 ) -> keras.Model:
     """Join the two encoders with the contrastive loss.
 
+    The image features are locked, only their projection learns (Zhai et al. 2022, LiT):
+    trained further on so few pairs, they retrieve less well (benchmarks/README.md).
+
     Args:
         image_features, text_features: Classifiers without their heads.
-        config: Gives ``embed_dim``, ``temperature`` and ``label_smoothing``.
+        config: Gives ``embed_dim``, ``temperature``, ``label_smoothing``,
+            ``label_share``, ``locked_images`` and ``feature_dropout``.
 
     Returns:
         Model from ``{"image_input", "text_input"}`` to (image_embeddings,
@@ -46,17 +64,55 @@ def build_clip(
         needs none.
     """
     keras.utils.set_random_seed(config.seed)  # The projections start at random.
-    image_encoder = build_encoder(image_features, config.embed_dim, IMAGE_ENCODER)
+    # Small on the side of the images, which are many numbers: what is learned soon
+    # outweighs the directions drawn at the start.
+    small = keras.initializers.TruncatedNormal(stddev=0.01)
+    if config.locked_images:
+        # Distorted pictures would blur what the projection learns from.
+        image_features = mirrors_only(image_features)
+        image_features.trainable = False
+    image_features = _one_scale(image_features, config.feature_dropout)
+    image_encoder = build_encoder(
+        image_features, config.embed_dim, IMAGE_ENCODER, small
+    )
+    text_features = _one_scale(text_features)
     text_encoder = build_encoder(text_features, config.embed_dim, TEXT_ENCODER)
     image_input = keras.Input(image_encoder.input.shape[1:], name="image_input")
     text_input = keras.Input(
         text_encoder.input.shape[1:], dtype="int32", name="text_input"
     )
-    embeddings = ContrastiveLoss(
-        config.temperature, config.label_smoothing, name="contrastive_loss"
-    )([image_encoder(image_input), text_encoder(text_input)])
+    loss = ContrastiveLoss(
+        config.temperature,
+        config.label_smoothing,
+        config.label_share,
+        name="contrastive_loss",
+    )
+    embeddings = loss([image_encoder(image_input), text_encoder(text_input)])
     inputs = {"image_input": image_input, "text_input": text_input}
     return keras.Model(inputs, embeddings, name="clip")
+
+
+def with_labels(clip: keras.Model) -> keras.Model:
+    """Let the loss of a CLIP see the labels, while it is trained.
+
+    Args:
+        clip: Model of `build_clip`.
+
+    Returns:
+        Model with one more input, ``label_input`` (B,): label numbers. It shares every
+        weight with ``clip``, which stays as it is: queries have no label.
+    """
+    image_encoder, text_encoder = split_encoders(clip)
+    label_input = keras.Input((), dtype="int32", name="label_input")
+    embeddings = clip.get_layer("contrastive_loss")(
+        [
+            image_encoder(clip.input["image_input"]),
+            text_encoder(clip.input["text_input"]),
+            label_input,
+        ]
+    )
+    inputs = clip.input | {"label_input": label_input}
+    return keras.Model(inputs, embeddings, name="clip_with_labels")
 
 
 def split_encoders(clip: keras.Model) -> tuple[keras.Model, keras.Model]:

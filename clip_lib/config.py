@@ -24,6 +24,9 @@ class Config:
     vocab_size: int = 10_000  # At most: the training captions hold about 800.
     validation_share: float = 0.15
     test_share: float = 0.15
+    # Cross-validation: fold 0 to folds - 1 is the test part. 0 folds: a single split.
+    folds: int = 0
+    fold: int = 0
 
     # SmallBERT, and the width that both encoders share in CLIP.
     embed_dim: int = 128
@@ -32,36 +35,42 @@ class Config:
     num_layers: int = 2
     dropout: float = 0.1
 
-    # CNN: the number of channels of each stage; each one after the
-    # first halves the resolution.
-    filters: tuple[int, ...] = (32, 64, 128)
+    # CNN: the first layer's patches (side in pixels, after the picture is reduced) and
+    # their number; then the channels of each stage, which halves the resolution.
+    patch_size: int = 6
+    patch_filters: int = 256
+    filters: tuple[int, ...] = (128,)
 
     # Training of the two classifiers.
     batch_size: int = 32
-    image_epochs: int = 50
-    image_patience: int = 20
-    text_epochs: int = 15
-    text_patience: int = 8
+    image_epochs: int = 30
+    image_patience: int = 15
+    text_epochs: int = 10
+    text_patience: int = 6
     learning_rate: float = 1e-3
+    text_learning_rate: float = 3e-4
     weight_decay: float = 1e-2
 
     # Training of CLIP: a larger batch gives each pair more negatives. 84 rather than
     # the course's 32 or 64, because 5 x 84 = 420: no training pair is left over.
-    warm_start: bool = True
     clip_batch_size: int = 84
-    clip_epochs: int = 60
+    locked_images: bool = True
+    feature_dropout: float = 0.5
+    clip_epochs: int = 40
     clip_learning_rate: float = 3e-4
     temperature: float = 0.07
     label_smoothing: float = 0.1
+    label_share: float = 0.3
     word_dropout: float = 0.1
-    clip_patience: int = 12
+    clip_patience: int = 15
 
     @classmethod
     def quick(cls, **changes) -> "Config":
         """Return a shrunk configuration for tests: it runs, it does not learn."""
         small = {
             "image_size": (64, 64),
-            "filters": (8, 16),
+            "patch_filters": 16,
+            "filters": (16,),
             "embed_dim": 32,
             "ff_dim": 32,
             "num_layers": 1,

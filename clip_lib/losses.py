@@ -9,23 +9,40 @@ MAX_SCALE = 100.0
 """Radford et al. 2021, section 2.5: the logits are never scaled by more than this."""
 
 
-def contrastive_loss(logits, label_smoothing: float = 0.0):
+def _targets(size, dtype, label_smoothing: float, labels, label_share: float):
+    """Rows of probabilities (B, B): which texts an image should be near."""
+    targets = ops.eye(size, dtype=dtype)
+    if label_smoothing:
+        share = label_smoothing / ops.cast(size, dtype)
+        targets = targets * (1 - label_smoothing) + share
+    if labels is not None and label_share:
+        same = ops.cast(labels[:, None] == labels[None, :], dtype)
+        same = same / ops.sum(same, axis=1, keepdims=True)
+        targets = targets * (1 - label_share) + same * label_share
+    return targets
+
+
+def contrastive_loss(
+    logits, label_smoothing: float = 0.0, labels=None, label_share: float = 0.0
+):
     """Symmetric cross-entropy with the diagonal as target.
 
-    Source: Radford et al. 2021 (CLIP), figure 3.
+    Source: Radford et al. 2021 (CLIP), figure 3. The share for pairs of one label is a
+    mixture with the supervised contrastive loss of Khosla et al. 2020, section 3.2.
 
     Args:
         logits: (B, B), ``logits[i, j]`` = scaled similarity of image i and text j.
         label_smoothing: Share of the target spread evenly over the B candidates: with
             few pairs, captions of other pictures are often nearly right.
+        labels: Label numbers (B,), or None if there are none.
+        label_share: Share of the whole target, smoothing included, that goes to the
+            pairs of the same label instead.
 
     Returns:
         Scalar, mean of both directions; ln B when nothing is told apart.
     """
-    targets = ops.eye(ops.shape(logits)[0], dtype=logits.dtype)
-    if label_smoothing:
-        share = label_smoothing / ops.cast(ops.shape(logits)[0], logits.dtype)
-        targets = targets * (1 - label_smoothing) + share
+    size = ops.shape(logits)[0]
+    targets = _targets(size, logits.dtype, label_smoothing, labels, label_share)
     image_to_text = ops.categorical_crossentropy(targets, logits, from_logits=True)
     text_to_image = ops.categorical_crossentropy(
         targets, ops.transpose(logits), from_logits=True
@@ -43,13 +60,17 @@ class ContrastiveLoss(keras.layers.Layer):
 
     Args:
         temperature: Starting value.
-        label_smoothing: See `contrastive_loss`.
+        label_smoothing, label_share: See `contrastive_loss`. Labels, label numbers
+            (B,), may be passed as a third input.
     """
 
-    def __init__(self, temperature=0.07, label_smoothing=0.0, **kwargs):
+    def __init__(
+        self, temperature=0.07, label_smoothing=0.0, label_share=0.0, **kwargs
+    ):
         super().__init__(**kwargs)
         self.initial_temperature = temperature
         self.label_smoothing = label_smoothing
+        self.label_share = label_share
 
     def build(self, input_shape):
         self.log_scale = self.add_weight(
@@ -67,14 +88,22 @@ class ContrastiveLoss(keras.layers.Layer):
         return math.exp(-float(self.log_scale))
 
     def call(self, inputs):
-        image_embeddings, text_embeddings = inputs
+        image_embeddings, text_embeddings, *labels = inputs
         scale = ops.exp(self.log_scale)
         logits = scale * image_embeddings @ ops.transpose(text_embeddings)
-        self.add_loss(contrastive_loss(logits, self.label_smoothing))
+        self.add_loss(
+            contrastive_loss(
+                logits,
+                self.label_smoothing,
+                labels[0] if labels else None,
+                self.label_share,
+            )
+        )
         return image_embeddings, text_embeddings
 
     def get_config(self):
         return super().get_config() | {
             "temperature": self.initial_temperature,
             "label_smoothing": self.label_smoothing,
+            "label_share": self.label_share,
         }

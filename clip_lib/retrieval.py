@@ -73,7 +73,8 @@ class Clip:
     def embed_image(self, source) -> np.ndarray:
         """Return the unit vector (D,) of one picture file or binary file object."""
         image = load_image(source, self.image_size)
-        return np.asarray(self.image_encoder(image[None], training=False))[0]
+        # Compiled: calling the model layer by layer costs ten times more.
+        return self.image_encoder.predict_on_batch(image[None])[0]
 
     def embed_texts(self, texts) -> np.ndarray:
         """Return unit vectors (N, D) of texts."""
@@ -88,7 +89,7 @@ class Clip:
         """
         check_query(self.vectorizer, text)
         token_ids = encode(self.vectorizer, [text])
-        return np.asarray(self.text_encoder(token_ids, training=False))[0]
+        return self.text_encoder.predict_on_batch(token_ids)[0]
 
 
 def build_indexes(

@@ -9,12 +9,10 @@ from tqdm.keras import TqdmCallback
 
 from clip_lib.batches import image_batches, pair_batches, text_batches
 from clip_lib.callbacks import KeepBest, ValidationRecall
+from clip_lib.clip import with_labels
 from clip_lib.config import Config
 from clip_lib.data import Dataset
-from clip_lib.encoders import (
-    build_image_classifier,
-    build_text_classifier,
-)
+from clip_lib.start import start_image_classifier, start_text_classifier
 from clip_lib.text import encode
 
 
@@ -38,11 +36,21 @@ def _optimizer(
     return optimizer
 
 
+class _Bar(TqdmCallback):
+    """A progress bar without the single recalls, which would not fit in its line."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        # TqdmCallback sets this on the instance, where it would hide a method.
+        recalls = [f"val_recall@{k}" for k in (1, 5, 10)]
+        self.on_epoch_end = self.bar2callback(self.epoch_bar, pop=recalls)
+
+
 def _fit(model, batches, validation, epochs: int, callbacks) -> keras.callbacks.History:
     # On the standard output, since Jupyter paints the other one red; one line in all.
     shape = "{n_fmt}/{total_fmt} {bar:12} {elapsed}<{remaining}{postfix}"
     bar = functools.partial(tqdm, file=sys.stdout, bar_format=shape)
-    progress = TqdmCallback(epochs=epochs, verbose=0, tqdm_class=bar)
+    progress = _Bar(epochs=epochs, verbose=0, tqdm_class=bar)
     return model.fit(
         batches,
         validation_data=validation,
@@ -53,10 +61,12 @@ def _fit(model, batches, validation, epochs: int, callbacks) -> keras.callbacks.
     )
 
 
-def _fit_classifier(model, batches, validation, config, epochs, patience, path):
+def _fit_classifier(
+    model, batches, validation, config, learning_rate, epochs, patience, path
+):
     model.compile(
         _optimizer(
-            config.learning_rate,
+            learning_rate,
             config.weight_decay,
             epochs * int(batches.cardinality()),
         ),
@@ -70,19 +80,19 @@ def _fit_classifier(model, batches, validation, config, epochs, patience, path):
     return _fit(model, batches, validation, epochs, callbacks)
 
 
-def fit_image_classifier(dataset: Dataset, config: Config, path):
+def fit_image_classifier(dataset: Dataset, config: Config, path, model=None):
     """Train the CNN classifier; the best epoch by validation accuracy is kept.
 
     Args:
         dataset: Split data.
         config: Sizes, seed and schedule.
         path: ``.keras`` file that receives the best epoch.
+        model: Where to start; by default `start_image_classifier`.
 
     Returns:
         The best model, reloaded from ``path``, and the history of the training.
     """
-    keras.utils.set_random_seed(config.seed)
-    model = build_image_classifier(config, len(dataset.class_names))
+    model = model or start_image_classifier(dataset, config)
     batches, validation = (
         image_batches(
             dataset.paths(rows),
@@ -97,17 +107,14 @@ def fit_image_classifier(dataset: Dataset, config: Config, path):
             (dataset.pictures("validation"), False),
         )
     )
-    schedule = (config.image_epochs, config.image_patience)
+    schedule = (config.learning_rate, config.image_epochs, config.image_patience)
     history = _fit_classifier(model, batches, validation, config, *schedule, path)
     return keras.saving.load_model(path), history
 
 
-def fit_text_classifier(dataset: Dataset, vectorizer, config: Config, path):
+def fit_text_classifier(dataset: Dataset, vectorizer, config: Config, path, model=None):
     """Train the SmallBERT classifier; see `fit_image_classifier`."""
-    keras.utils.set_random_seed(config.seed)
-    model = build_text_classifier(
-        config, vectorizer.vocabulary_size(), len(dataset.class_names)
-    )
+    model = model or start_text_classifier(dataset, vectorizer, config)
     batches, validation = (
         text_batches(
             encode(vectorizer, rows["caption"]),
@@ -119,7 +126,7 @@ def fit_text_classifier(dataset: Dataset, vectorizer, config: Config, path):
         )
         for rows, training in ((dataset.train, True), (dataset.validation, False))
     )
-    schedule = (config.text_epochs, config.text_patience)
+    schedule = (config.text_learning_rate, config.text_epochs, config.text_patience)
     history = _fit_classifier(model, batches, validation, config, *schedule, path)
     return keras.saving.load_model(path), history
 
@@ -137,6 +144,7 @@ def clip_batches(dataset: Dataset, vectorizer, config: Config, split: str):
         encode(vectorizer, rows["caption"]),
         config.image_size,
         config.clip_batch_size,
+        labels=dataset.labels(rows) if training else None,
         word_dropout=config.word_dropout if training else 0.0,
         training=training,
         seed=config.seed,
@@ -160,13 +168,14 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
     batches = clip_batches(dataset, vectorizer, config, "train")
     pairs = clip_batches(dataset, vectorizer, config, "validation")
     steps = config.clip_epochs * int(batches.cardinality())
-    clip.compile(_optimizer(config.clip_learning_rate, config.weight_decay, steps))
+    trained = with_labels(clip)
+    trained.compile(_optimizer(config.clip_learning_rate, config.weight_decay, steps))
     callbacks = [
-        ValidationRecall(pairs, config.clip_batch_size),
-        KeepBest(path, "val_recall"),
+        ValidationRecall(clip, pairs, config.clip_batch_size),
+        KeepBest(path, "val_recall", clip),
         keras.callbacks.EarlyStopping(
             "val_recall", mode="max", patience=config.clip_patience
         ),
     ]
-    history = _fit(clip, batches, None, config.clip_epochs, callbacks)
+    history = _fit(trained, batches, None, config.clip_epochs, callbacks)
     return keras.saving.load_model(path), history

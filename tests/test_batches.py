@@ -82,6 +82,38 @@ def test_uneven_numbers_of_captions_are_drawn_fairly(paths):
     assert counts.min() >= 8  # 20 expected of each.
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_a_label_is_that_of_the_picture_in_its_row(paths, training):
+    """One to three captions a picture, their rows apart; the pixels tell whose."""
+    pictures = [0, 1, 2, 3, 4, 5, 1, 2, 2, 5]
+    rows = [paths[picture] for picture in pictures]
+    token_ids = 10 + np.arange(len(rows))[:, None]
+    labels = 100 + np.array(pictures)
+    keras.utils.set_random_seed(0)
+    batches = pair_batches(rows, token_ids, (64, 64), 3, labels, training=training)
+    pixels = [load_image(path, (64, 64)) for path in paths[:6]]
+    for _ in range(4):
+        seen = []
+        for batch in batches:
+            assert batch["label_input"].dtype == "int32"
+            found = [array.numpy() for array in batch.values()]
+            for image, (token,), label in zip(*found, strict=True):
+                assert (image == pixels[label - 100]).all()
+                assert labels[token - 10] == label
+                seen.append(label)
+        assert sorted(seen) == sorted(set(labels))
+        assert training or seen == sorted(seen)
+
+
+def test_without_labels_none_are_streamed(paths):
+    token_ids = np.full((4, 2), 5)
+    for training in (False, True):
+        batches = pair_batches(paths[:4], token_ids, (64, 64), 2, training=training)
+        assert set(batches.element_spec) == {"image_input", "text_input"}
+    labelled = pair_batches(paths[:4], token_ids, (64, 64), 2, np.arange(4))
+    assert list(labelled.element_spec) == ["image_input", "text_input", "label_input"]
+
+
 def test_serving_takes_the_first_caption(paths):
     rows = [paths[0], paths[0], paths[1]]
     batches = pair_batches(rows, np.array([[10], [11], [20]]), (64, 64), 8)

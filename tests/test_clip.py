@@ -7,17 +7,30 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clip_lib.clip import build_clip, load_clip, save_model, split_encoders
+from clip_lib.clip import (
+    build_clip,
+    load_clip,
+    save_model,
+    split_encoders,
+    with_labels,
+)
 from clip_lib.data import Dataset
 from clip_lib.encoders import (
     build_image_classifier,
     build_text_classifier,
     without_head,
 )
+from clip_lib.losses import contrastive_loss
 from clip_lib.ranking import first_ranks
 from clip_lib.reload import reload_difference
 from clip_lib.text import encode
 from clip_lib.train import clip_batches, fit_clip
+
+
+@pytest.fixture(autouse=True)
+def same_start():
+    """The untrained models are the same in every run."""
+    keras.utils.set_random_seed(0)
 
 
 @pytest.fixture
@@ -47,10 +60,13 @@ def test_eight_pairs_are_memorised(tmp_path, tiny_dataset, vectorizer, tiny_conf
     eight = Dataset(tiny_dataset.folder, pd.concat(both), tiny_dataset.class_names)
     config = dataclasses.replace(
         tiny_config,
-        clip_epochs=200,
+        clip_epochs=80,
         clip_learning_rate=1e-3,
-        clip_patience=200,
+        clip_patience=80,
+        locked_images=False,
+        feature_dropout=0.0,
         label_smoothing=0.0,
+        label_share=0.0,
         word_dropout=0.0,
     )
     images = build_image_classifier(config, 4)
@@ -63,6 +79,91 @@ def test_eight_pairs_are_memorised(tmp_path, tiny_dataset, vectorizer, tiny_conf
     logits = image_embeddings @ text_embeddings.T
     assert first_ranks(logits, np.eye(8)).tolist() == [1] * 8
     assert first_ranks(logits.T, np.eye(8)).tolist() == [1] * 8
+
+
+@pytest.fixture
+def labelled(tiny_dataset, vectorizer, tiny_config):
+    """A batch of the training, with its labels."""
+    return next(iter(clip_batches(tiny_dataset, vectorizer, tiny_config, "train")))
+
+
+def test_labels_are_an_input_of_the_training_alone(tiny_clip):
+    trained = with_labels(tiny_clip)
+    assert set(trained.input) == {"image_input", "text_input", "label_input"}
+    assert set(tiny_clip.input) == {"image_input", "text_input"}
+    assert trained.input["label_input"].shape == (None,)
+
+
+def test_the_labelled_loss_is_the_one_of_its_embeddings(
+    tiny_clip, labelled, tiny_config
+):
+    trained = with_labels(tiny_clip)
+    images, texts = trained(labelled, training=False)
+    logits = images @ np.transpose(texts) / tiny_config.temperature
+    labels = labelled["label_input"]
+    assert len(set(labels.numpy())) < len(labels)
+    settings = tiny_config.label_smoothing, labels, tiny_config.label_share
+    expected = float(contrastive_loss(logits, *settings))
+    (loss,) = trained.losses
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+    pair = {name: labelled[name] for name in tiny_clip.input}
+    tiny_clip(pair, training=False)
+    (loss,) = tiny_clip.losses
+    plain = float(contrastive_loss(logits, tiny_config.label_smoothing))
+    assert float(loss) == pytest.approx(plain, rel=1e-5)
+    assert plain != pytest.approx(expected, rel=1e-3)
+
+
+def test_training_with_labels_trains_the_clip(tmp_path, tiny_clip, batch, labelled):
+    trained = with_labels(tiny_clip)
+    assert {id(one) for one in trained.weights} == {id(w) for w in tiny_clip.weights}
+    before = tiny_clip.predict(batch, verbose=0)
+    trained.compile(keras.optimizers.AdamW(1e-2))
+    trained.train_on_batch(labelled)
+    after = tiny_clip.predict(batch, verbose=0)
+    for old, new in zip(before, after, strict=True):
+        assert np.abs(old - new).max() > 1e-3
+    # And the other way round.
+    tiny_clip.set_weights([0.9 * weights for weights in tiny_clip.get_weights()])
+    for one, other in zip(trained.weights, tiny_clip.weights, strict=True):
+        assert np.allclose(one, other)
+    after = tiny_clip.predict(batch, verbose=0)
+    again = load_clip(save_model(tiny_clip, tmp_path / "clip.keras"))
+    assert set(again.input) == {"image_input", "text_input"}
+    for one, other in zip(again.predict(batch, verbose=0), after, strict=True):
+        assert np.allclose(one, other, atol=1e-5)
+    share = tiny_clip.get_layer("contrastive_loss").label_share
+    assert again.get_layer("contrastive_loss").label_share == share > 0
+    assert set(with_labels(again).input) == set(trained.input)
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_locked_image_features_stay_as_they_were(
+    tiny_config, vectorizer, labelled, locked
+):
+    """Averages of the batches included; the patches stay in either case."""
+    config = dataclasses.replace(tiny_config, locked_images=locked)
+    images = without_head(build_image_classifier(config, 4))
+    texts = build_text_classifier(config, vectorizer.vocabulary_size(), 4)
+    clip = build_clip(images, without_head(texts), config)
+    before = {weights.path: weights.numpy() for weights in images.weights}
+    projection = split_encoders(clip)[0].get_layer("projection").kernel
+    start = projection.numpy()
+    trained = with_labels(clip)
+    trained.compile(keras.optimizers.AdamW(1e-2), run_eagerly=True)
+    trained.train_on_batch(labelled)
+    moved = [
+        weights.path
+        for weights in images.weights
+        if (weights.numpy() != before[weights.path]).any()
+    ]
+    stem = images.get_layer("patches").kernel.path
+    random = [path for path in before if "seed" in path]
+    if locked:
+        assert set(moved) <= set(random)
+    else:
+        assert len(moved) > len(before) / 2 and stem not in moved
+    assert np.abs(projection.numpy() - start).max() > 1e-3
 
 
 def test_a_fresh_process_gives_the_same_vectors(tmp_path, tiny_clip, batch):

@@ -22,6 +22,11 @@ from clip_lib.train import (
 )
 
 
+@pytest.fixture(autouse=True)
+def few_patches(monkeypatch):
+    monkeypatch.setattr("clip_lib.patches.SAMPLES", 1000)
+
+
 def small_model():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
@@ -70,6 +75,27 @@ def test_an_interruption_keeps_the_best_epoch(tmp_path):
     assert keras.saving.load_model(path).get_weights()[0] == 1
 
 
+def test_another_model_than_the_trained_one_can_be_kept(tmp_path):
+    path, kept = tmp_path / "best.keras", small_model()
+    kept.set_weights([np.array([[7.0]]), np.array([0.0])])
+    small_model().fit(
+        np.zeros((4, 1)),
+        np.zeros((4, 1)),
+        epochs=2,
+        verbose=0,
+        callbacks=[Scripted([0.1, 0.5]), KeepBest(path, "figure", kept)],
+    )
+    assert keras.saving.load_model(path).get_weights()[0] == 7
+
+
+def test_labels_come_with_the_training_pairs_alone(
+    tiny_dataset, vectorizer, tiny_config
+):
+    for split in ("train", "validation", "test"):
+        batches = clip_batches(tiny_dataset, vectorizer, tiny_config, split)
+        assert ("label_input" in batches.element_spec) == (split == "train")
+
+
 def test_the_kept_classifier_is_the_best_epoch(tmp_path, tiny_dataset, tiny_config):
     config = dataclasses.replace(tiny_config, image_epochs=3)
     path = tmp_path / "image.keras"
@@ -95,7 +121,9 @@ def test_training_twice_under_one_seed_gives_the_same(
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-def test_nothing_is_learned_from_test(tmp_path, tiny_dataset, vectorizer, tiny_config):
+def test_nothing_is_learned_from_test(
+    tmp_path, tiny_dataset, vectorizer, tiny_config, capsys
+):
     """The whole training runs with the test pictures gone and their captions wrong."""
     folder = tmp_path / "without_test"
     shutil.copytree(tiny_dataset.folder, folder)
@@ -109,9 +137,14 @@ def test_nothing_is_learned_from_test(tmp_path, tiny_dataset, vectorizer, tiny_c
     images, _ = fit_image_classifier(blind, tiny_config, tmp_path / "image.keras")
     texts, _ = fit_text_classifier(blind, again, tiny_config, tmp_path / "text.keras")
     clip = build_clip(without_head(images), without_head(texts), tiny_config)
-    _, history = fit_clip(clip, blind, again, tiny_config, tmp_path / "clip.keras")
+    capsys.readouterr()
+    kept, history = fit_clip(clip, blind, again, tiny_config, tmp_path / "clip.keras")
     assert len(history.history["val_recall"]) == tiny_config.clip_epochs
-    assert set(history.history) >= {"loss", "val_loss", "temperature"}
+    recalls = {f"val_recall@{k}" for k in (1, 5, 10)}
+    assert set(history.history) >= {"loss", "val_loss", "temperature"} | recalls
+    assert set(kept.input) == {"image_input", "text_input"}
+    bar = capsys.readouterr().out
+    assert "val_recall=" in bar and "val_recall@" not in bar
 
 
 def built_loss(temperature):
@@ -133,10 +166,9 @@ def test_validation_recall_is_one_for_a_perfect_model(
         def get_layer(self, name):
             return built_loss(0.01)
 
-    callback, logs = ValidationRecall(pairs, 4), {}
-    callback.set_model(Perfect())
+    callback, logs = ValidationRecall(Perfect(), pairs, 4), {}
     callback.on_epoch_end(0, logs)
-    assert logs["val_recall"] == 1.0
+    assert logs["val_recall"] == logs["val_recall@1"] == 1.0
     assert logs["val_loss"] < 1e-3
     assert logs["temperature"] == pytest.approx(0.01, rel=1e-5)
 
@@ -153,8 +185,7 @@ def test_validation_loss_is_over_one_batch(tiny_dataset, vectorizer, tiny_config
         def get_layer(self, name):
             return built_loss(0.07)
 
-    callback, logs = ValidationRecall(pairs, 3), {}
-    callback.set_model(Blind())
+    callback, logs = ValidationRecall(Blind(), pairs, 3), {}
     callback.on_epoch_end(0, logs)
     assert logs["val_loss"] == pytest.approx(np.log(3), rel=1e-5)
     assert logs["val_recall"] < 0.7  # All ties: every answer is last.
