@@ -1,89 +1,26 @@
-"""Tables, curves and matrices, in French: they go into the notebook and the report.
+"""Curves and matrices, in French: they go into the notebook and the report.
 
 Every function returns what it made and shows nothing.
 """
 
 import math
 
-import keras
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from clip_lib.evaluate import report_table
-
-_COLUMNS = {
-    "recall@1": "R@1",
-    "recall@5": "R@5",
-    "recall@10": "R@10",
-    "median_rank": "rang médian",
-    "mean_rank": "rang moyen",
-    "label_precision@5": "P@5 étiquette",
-}
-_ROWS = {
-    "image_to_text": "image → texte",
-    "text_to_image": "texte → image",
-    "measured": "mesuré",
-    "chance": "hasard",
-    "label_oracle": "oracle",
-}
 _CURVES = {
     "loss": "perte, entraînement",
     "val_loss": "perte, validation",
     "accuracy": "exactitude, entraînement",
     "val_accuracy": "exactitude, validation",
-    "val_recall": "rappel moyen, validation",
+    "val_recall": "leur moyenne",
+    "val_recall@1": "rappel à 1",
+    "val_recall@5": "rappel à 5",
+    "val_recall@10": "rappel à 10",
+    "temperature": "température",
 }
-
-
-_CHECKED = {
-    "pictures": "images",
-    "captions": "légendes",
-    "train": "entraînement",
-    "median words": "mots (médiane)",
-    "most words": "mots (maximum)",
-    "cut": "part coupée",
-}
-
-# Layers whose name Keras made up: the inside of a residual block.
-_UNNAMED = ("conv2d", "batch_norm", "re_lu", "add", "average_pooling2d", "dropout")
-
-
-def layer_table(model: keras.Model) -> pd.DataFrame:
-    """List the layers of a model that have a name of their own: type, output shape."""
-    return pd.DataFrame(
-        [
-            (layer.name, type(layer).__name__, str(layer.output.shape[1:]))
-            for layer in model.layers
-            if not layer.name.startswith(_UNNAMED)
-        ],
-        columns=["couche", "type", "sortie"],
-    )
-
-
-def check_table(labels: pd.DataFrame) -> pd.DataFrame:
-    """Lay the counts of `check_folder` out.
-
-    Args:
-        labels: Table of its report: a row a label and one for all.
-    """
-    table = labels.rename(columns=_CHECKED, index={"all labels": "toutes"})
-    return table.round(3)
-
-
-def retrieval_table(report: dict) -> pd.DataFrame:
-    """Lay the figures of `evaluate_dataset` out, chance and oracle under each.
-
-    Args:
-        report: What `evaluate_dataset` returned.
-    """
-    table = report_table(report).rename(columns=_COLUMNS)
-    table.index = pd.MultiIndex.from_tuples(
-        [(_ROWS[direction], _ROWS[level]) for direction, level in table.index]
-    )
-    return table
 
 
 def _curves(axes, history, names, chance: float, chance_label: str) -> None:
@@ -117,24 +54,35 @@ def classifier_curves(history, num_classes: int, title: str) -> Figure:
 
 
 def clip_curves(history, batch_size: int, candidates: int) -> Figure:
-    """Plot the contrastive loss and the validation recall of CLIP.
+    """Plot the contrastive loss, the validation recalls and the temperature of CLIP.
 
     Args:
         history: ``History.history`` of the training.
         batch_size: Pairs a batch: a loss of ln(batch_size) tells nothing apart.
         candidates: Validation pairs, among which the right one is searched.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
+    figure, (left, middle, right) = plt.subplots(
+        1, 3, figsize=(10, 4), width_ratios=(3, 3, 2), layout="constrained"
+    )
     chance = math.log(batch_size)
     label = f"hasard : ln {batch_size} = {chance:.2f}"
     _curves(left, history, ("loss", "val_loss"), chance, label)
     left.set_ylabel("perte contrastive")
     chance = float(np.mean([min(k / candidates, 1) for k in (1, 5, 10)]))
-    _curves(right, history, ("val_recall",), chance, f"hasard : {chance:.2f}")
+    label = f"hasard, moyenne : {chance:.2f}"
+    names = ("val_recall@1", "val_recall@5", "val_recall@10", "val_recall")
+    _curves(middle, history, names, chance, label)
+    middle.set_ylabel("rappels en validation, deux sens")
     best = int(np.argmax(history["val_recall"]))
-    right.plot(best + 1, history["val_recall"][best], "o", label="époque gardée")
-    right.set_ylabel("moyenne des rappels à 1, 5 et 10")
-    right.legend(fontsize="small")
+    middle.plot(best + 1, history["val_recall"][best], "ko")
+    start = history["temperature"][0]
+    _curves(right, history, ("temperature",), start, f"époque 1 : {start:.3f}")
+    right.set_ylabel("température")
+    for axes in (left, middle, right):
+        axes.axvline(best + 1, color="k", linewidth=1, label="époque gardée")
+        axes.legend(
+            loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, fontsize="small"
+        )
     return figure
 
 

@@ -1,0 +1,52 @@
+"""The figures of several runs, summed up."""
+
+import numpy as np
+import pytest
+
+from clip_lib import tables
+from clip_lib.evaluate import evaluate_retrieval
+from clip_lib.results import read_result, summary
+
+
+def run(seed: int, **others) -> dict:
+    random = np.random.default_rng(seed)
+    vectors = random.normal(size=(2, 40, 8))
+    return {"clip": evaluate_retrieval(*vectors, np.arange(40), list("ab") * 20)} | (
+        others
+    )
+
+
+def test_mean_and_deviation_of_the_runs():
+    runs = [run(seed) for seed in range(3)]
+    table = summary(runs)
+    values = [each["clip"]["text_to_image"]["recall@10"] for each in runs]
+    row = table.loc["text_to_image", "recall@10"]
+    assert row["mean"] == pytest.approx(sum(values) / 3)
+    spread = sum((value - sum(values) / 3) ** 2 for value in values) / 2
+    assert row["deviation"] == pytest.approx(spread**0.5)
+    assert row["chance"] == pytest.approx(10 / 40)
+    assert row["label_oracle"] == pytest.approx(10 / 20)
+
+
+def test_accuracies_stand_only_where_they_were_measured():
+    found = {"zero_shot": {"accuracy": 0.5, "chance": 0.25}}
+    runs = [run(seed, image_accuracy=0.4 + 0.2 * seed) for seed in range(2)]
+    for each in runs:
+        each["clip"] |= found
+    table = summary(runs)
+    assert table.loc[("accuracy", "image_accuracy"), "mean"] == pytest.approx(0.5)
+    assert table.loc[("accuracy", "image_accuracy"), "chance"] == 0.25
+    assert ("accuracy", "text_accuracy") not in table.index
+
+
+def test_a_single_run_has_no_deviation():
+    table = summary([run(0)])
+    assert table["deviation"].isna().all()
+    shown = tables.summary_table(table)
+    assert not shown["mesuré"].str.contains("±").any()
+    assert "image → texte" in shown.index.get_level_values(0)
+
+
+def test_a_result_that_was_not_measured_is_named():
+    with pytest.raises(ValueError, match=r"nothing\.json: no such result"):
+        read_result("nothing")
