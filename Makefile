@@ -1,8 +1,8 @@
-# Two commands: `make run` and `make test`. Each sets up its own environment first.
+# Two commands to begin with: `make run` and `make test`. Each sets up its own environment first.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test notebook format clean help
+.PHONY: run test notebook bench tables format clean help
 
 run: .venv/installed  ## Train, save, reload and query: executes the notebook
 	@$(BIN)/python -m clip_lib run
@@ -14,6 +14,23 @@ test: .venv/installed  ## Lint, then the tests (no network, no real data)
 
 notebook: .venv/installed  ## Open the notebook in Jupyter
 	$(BIN)/jupyter lab 1_ProjetClip.ipynb
+
+# DATA is the folder of photographs; CAPTIONS, if given, a table with more of them.
+bench: .venv/installed  ## Measure everything anew: make bench DATA=FOLDER
+	@test -n "$(DATA)" || { echo "bench: name the photographs: make bench DATA=FOLDER" >&2; exit 2; }
+	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name folds --folds 5 --seeds 42
+	$(if $(CAPTIONS),$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name five --folds 5 --seeds 42 --captions "$(CAPTIONS)")
+	$(BIN)/python benchmarks/handed_out.py --data "$(DATA)" --name photos --seeds 42
+	$(BIN)/python benchmarks/ablation.py --data "$(DATA)"
+	$(BIN)/python benchmarks/speed.py --data "$(DATA)"
+	$(BIN)/python benchmarks/cleaning.py --data "$(DATA)"
+	$(BIN)/python benchmarks/cost.py --data "$(DATA)" --name photos
+	$(BIN)/python benchmarks/cost.py --data scenes --name scenes
+	$(BIN)/python benchmarks/cost.py --data scenes --name quick --quick
+	$(BIN)/python benchmarks/tables.py
+
+tables: .venv/installed  ## Put the measured figures into the README files
+	$(BIN)/python benchmarks/tables.py
 
 format: .venv/installed  ## Format the code, the notebook included
 	$(BIN)/ruff check --fix .

@@ -1,9 +1,13 @@
-"""Train and measure the three models over several seeds.
+"""Train and measure the three models, over seeds or over folds.
 
 A seed changes everything that is drawn: the split, the starting weights, the order of
-the batches. Choices (the epoch kept) are made on validation; test is measured once.
+the batches. With ``--folds 5`` each picture is tested once. Choices (the epoch kept)
+are made on validation; test is measured once.
 
     python benchmarks/pipeline.py --data FOLDER --name photos
+    python benchmarks/pipeline.py --data FOLDER --name folds --folds 5 --seeds 42
+    python benchmarks/pipeline.py --data FOLDER --name five --folds 5 --seeds 42 \\
+        --captions FILE
 """
 
 import argparse
@@ -11,10 +15,13 @@ import dataclasses
 import json
 import os
 import platform
+import resource
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -23,9 +30,9 @@ from clip_lib.atomic import replacing
 from clip_lib.batches import image_batches
 from clip_lib.clip import build_clip, split_encoders
 from clip_lib.config import Config
-from clip_lib.data import load_dataset
+from clip_lib.data import Dataset, load_dataset
 from clip_lib.encoders import without_head
-from clip_lib.evaluate import evaluate_dataset, zero_shot
+from clip_lib.evaluate import evaluate_dataset
 from clip_lib.retrieval import Clip
 from clip_lib.text import encode, learn_vocabulary
 from clip_lib.train import fit_clip, fit_image_classifier, fit_text_classifier
@@ -33,10 +40,30 @@ from clip_lib.train import fit_clip, fit_image_classifier, fit_text_classifier
 RESULTS = Path(__file__).parent / "results"
 
 
-def measure(config: Config) -> dict:
-    """Run the notebook's path once; return its figures on test."""
-    started = time.monotonic()
-    dataset = load_dataset(config)
+def with_captions(dataset: Dataset, file) -> Dataset:
+    """Give the training pictures all the captions of a table, and no other picture.
+
+    Args:
+        dataset: Split data.
+        file: CSV with the columns image_path and caption, several rows a picture.
+    """
+    table = pd.read_csv(file)[["image_path", "caption"]]
+    train = dataset.pictures("train").drop(columns="caption")
+    missing = set(train["image_path"]) - set(table["image_path"])
+    if missing:
+        raise ValueError(f"{file}: no caption for {min(missing)}.")
+    rest = dataset.records[dataset.records["split"] != "train"]
+    records = pd.concat([train.merge(table, on="image_path"), rest], ignore_index=True)
+    return dataclasses.replace(dataset, records=records)
+
+
+def train(dataset: Dataset, config: Config):
+    """Walk the notebook's path once.
+
+    Returns:
+        The image classifier, the text classifier, the trained CLIP with its vocabulary,
+        and the history of CLIP's training.
+    """
     vectorizer = learn_vocabulary(dataset.train["caption"], config)
     image_classifier, _ = fit_image_classifier(
         dataset, config, config.model_path("image.keras")
@@ -45,30 +72,36 @@ def measure(config: Config) -> dict:
         dataset, vectorizer, config, config.model_path("text.keras")
     )
     clip = build_clip(
-        without_head(image_classifier, warm=config.warm_start),
-        without_head(text_classifier, warm=config.warm_start),
-        config,
+        without_head(image_classifier), without_head(text_classifier), config
     )
-    clip, history = fit_clip(
-        clip, dataset, vectorizer, config, config.model_path("clip.keras")
-    )
+    path = config.model_path("clip.keras")
+    clip, history = fit_clip(clip, dataset, vectorizer, config, path)
+    engine = Clip(*split_encoders(clip), vectorizer)
+    return image_classifier, text_classifier, engine, history.history
+
+
+def measure(config: Config, captions=None) -> dict:
+    """Run the notebook's path once; return its figures on test."""
+    dataset = load_dataset(config)
+    if captions:
+        dataset = with_captions(dataset, captions)
+    started = time.monotonic()
+    image_classifier, text_classifier, engine, history = train(dataset, config)
     minutes = (time.monotonic() - started) / 60
     test = dataset.test
     labels = dataset.labels(test)
     batches = image_batches(dataset.paths(test), config.image_size)
-    token_ids = encode(vectorizer, test["caption"])
-    engine = Clip(*split_encoders(clip), vectorizer)
-    prompted = zero_shot(
-        engine, engine.embed_images(dataset.paths(test)), dataset.class_names
-    )
+    token_ids = encode(engine.vectorizer, test["caption"])
     return {
         "seed": config.seed,
+        "fold": config.fold,
+        "pairs": {part: len(dataset.part(part)) for part in ("train", "validation")},
         "minutes": minutes,
-        "epochs": len(history.epoch),
-        "temperature": clip.get_layer("contrastive_loss").temperature,
+        "peak_gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "epochs": len(history["loss"]),
+        "temperature": history["temperature"][-1],
         "image_accuracy": _accuracy(image_classifier, batches, labels),
         "text_accuracy": _accuracy(text_classifier, token_ids, labels),
-        "zero_shot_accuracy": float((prompted == test["label"].to_numpy()).mean()),
         "chance_accuracy": 1 / len(dataset.class_names),
         "clip": evaluate_dataset(engine, dataset, "test"),
     }
@@ -78,28 +111,41 @@ def _accuracy(model, inputs, labels) -> float:
     return float((model.predict(inputs, verbose=0).argmax(axis=1) == labels).mean())
 
 
+def machine() -> str:
+    """Name what the figures were measured on."""
+    return f"{os.cpu_count()} cores {platform.machine()}, no GPU"
+
+
 def main() -> None:
-    """Measure every seed and write benchmarks/results/pipeline_<name>.json."""
+    """Measure every seed and fold; write benchmarks/results/pipeline_<name>.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="data folder, or 'scenes'")
     parser.add_argument("--name", required=True, help="of the result")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--folds", type=int, default=0, help="cross-validation")
+    parser.add_argument("--captions", help="table with more captions to train on")
     parser.add_argument("--quick", action="store_true", help="a trial")
     arguments = parser.parse_args()
     make = Config.quick if arguments.quick else Config
+    settings = {"dataset_dir": arguments.data, "folds": arguments.folds}
     runs = []
     for seed in arguments.seeds:
-        with tempfile.TemporaryDirectory() as folder:
-            config = make(dataset_dir=arguments.data, model_dir=folder, seed=seed)
-            runs.append(measure(config))
-        print(json.dumps(runs[-1]), flush=True)
-    settings = dataclasses.asdict(make())
-    for name in ("seed", "model_dir", "dataset_dir"):
-        settings.pop(name)
+        for fold in range(max(1, arguments.folds)):
+            with tempfile.TemporaryDirectory() as folder:
+                config = make(model_dir=folder, seed=seed, fold=fold, **settings)
+                runs.append(measure(config, arguments.captions))
+            print(json.dumps(runs[-1]), flush=True)
+    chosen = dataclasses.asdict(make())
+    for name in ("seed", "model_dir", "dataset_dir", "folds", "fold"):
+        chosen.pop(name)
+    options = f"--seeds {' '.join(map(str, arguments.seeds))}"
+    options += f" --folds {arguments.folds}" if arguments.folds else ""
+    options += " --captions ..." if arguments.captions else ""
+    command = f"python benchmarks/pipeline.py --data ... --name {arguments.name}"
     result = {
-        "command": f"python benchmarks/pipeline.py --data ... --name {arguments.name}",
-        "machine": f"{os.cpu_count()} cores {platform.machine()}, no GPU",
-        "config": settings,
+        "command": f"{command} {options}",
+        "machine": machine(),
+        "config": chosen,
         "runs": runs,
     }
     path = RESULTS / f"pipeline_{arguments.name}.json"

@@ -1,16 +1,22 @@
-"""Write the measured figures into README.md, between its markers.
+"""Write the measured figures into README.md and benchmarks/README.md.
 
 python benchmarks/tables.py
 """
 
-import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from speed import report
+
+from clip_lib.results import DIRECTIONS, RESULTS, read_result, summary
+
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
+READMES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
 CLEANING = {
     "near-duplicates": "20 near-duplicates, by hash",
     "near-duplicates, embedding alone": "the same, by embedding alone",
@@ -20,60 +26,66 @@ CLEANING = {
     "label outliers": "30 foreign labels, neighbours and words",
     "label outliers, words alone": "the same, words alone",
 }
-FIGURES = ("recall@1", "recall@5", "recall@10", "median_rank", "label_precision@5")
+COLUMNS = {
+    "pipeline_folds": "one caption a picture",
+    "pipeline_five": "five captions a training picture",
+    "handed_out_photos": "the course's recipe",
+}
+NAMES = {
+    "image_to_text": "image → text",
+    "text_to_image": "text → image",
+    "image_accuracy": "CNN accuracy",
+    "text_accuracy": "SmallBERT accuracy",
+    "zero_shot_accuracy": "CLIP zero-shot accuracy",
+}
 
 
-def _load(name: str) -> dict:
-    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+def _cell(mean: float, deviation: float) -> str:
+    return f"{mean:.2f}" + ("" if np.isnan(deviation) else f" ± {deviation:.2f}")
 
 
-def _spread(values) -> str:
-    return f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}"
+def _title(row: tuple[str, str]) -> str:
+    subject, figure = row
+    figure = NAMES.get(figure, figure.replace("_", " "))
+    return figure if subject == "accuracy" else f"{NAMES[subject]}, {figure}"
 
 
 def results_table() -> str:
-    """Return the Markdown table of the pipeline's figures: mean ± deviation."""
-    runs = _load("pipeline_photos")["runs"]
-    clips = [run["clip"] for run in runs]
-    seeds = ", ".join(str(run["seed"]) for run in runs)
+    """Return the Markdown table of all that was measured on the photographs."""
+    results = {
+        title: read_result(name)["runs"]
+        for name, title in COLUMNS.items()
+        if (RESULTS / f"{name}.json").exists()
+    }
+    summaries = {title: summary(runs) for title, runs in results.items()}
+    first = next(iter(summaries.values()))
     lines = [
-        f"On the course's photographs, {clips[0]['pairs']} test pairs; mean ± "
-        f"deviation over seeds {seeds}, each with its own split; training takes "
-        f"{np.mean([run['minutes'] for run in runs]):.0f} minutes.",
-        "",
-        "| | measured | chance | label oracle |",
-        "|---|---|---|---|",
+        f"| | {' | '.join(results)} | chance | label oracle |",
+        "|---" * (len(results) + 3) + "|",
     ]
-    for name, title in (
-        ("image_accuracy", "CNN accuracy"),
-        ("text_accuracy", "SmallBERT accuracy"),
-        ("zero_shot_accuracy", "CLIP zero-shot accuracy"),
+    for row, levels in first.iterrows():
+        cells = [
+            _cell(*table.loc[row, ["mean", "deviation"]]) if row in table.index else ""
+            for table in summaries.values()
+        ]
+        for level in ("chance", "label_oracle"):
+            cells.append("" if np.isnan(levels[level]) else f"{levels[level]:.2f}")
+        lines.append(f"| {_title(row)} | {' | '.join(cells)} |")
+    for name, key, unit in (
+        ("training", "minutes", "minutes"),
+        ("peak memory", "peak_gigabytes", "GB"),
     ):
-        measured = _spread([run[name] for run in runs])
-        lines.append(f"| {title} | {measured} | {runs[0]['chance_accuracy']:.2f} | |")
-    for direction, arrow in (
-        ("image_to_text", "image → text"),
-        ("text_to_image", "text → image"),
-    ):
-        for figure in FIGURES:
-            measured, chance, oracle = (
-                [at(clip[direction])[figure] for clip in clips]
-                for at in (
-                    lambda figures: figures,
-                    lambda figures: figures["chance"],
-                    lambda figures: figures["label_oracle"],
-                )
-            )
-            lines.append(
-                f"| {arrow}, {figure.replace('_', ' ')} | {_spread(measured)} | "
-                f"{np.mean(chance):.2f} | {np.mean(oracle):.2f} |"
-            )
+        cells = [
+            f"{np.mean([run[key] for run in runs]):.1f} {unit}"
+            for runs in results.values()
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} | | |")
     return "\n".join(lines)
 
 
 def cost_table() -> str:
     """Return the Markdown table of what a run of the notebook costs."""
-    costs = _load("cost")
+    costs = read_result("cost")
     titles = {
         "photos": "photographs",
         "scenes": "drawn scenes",
@@ -90,7 +102,7 @@ def cost_table() -> str:
 
 def cleaning_table() -> str:
     """Return the Markdown table of the detectors' average precision."""
-    result = _load("cleaning")
+    result = read_result("cleaning")
     lines = [
         f"{len(result['runs'])} seeds, mean ± deviation.",
         "",
@@ -104,23 +116,62 @@ def cleaning_table() -> str:
     return "\n".join(lines)
 
 
+def ablation_table() -> str:
+    """Return the Markdown table of the recipe's pieces, taken away one by one."""
+    runs = read_result("ablation")["runs"]
+    lines = [
+        "| CLIP | R@10 image → text | R@10 text → image | label P@5, mean | seconds |",
+        "|---|---|---|---|---|",
+    ]
+    for name in runs[0]["variants"]:
+        variants = [run["variants"][name] for run in runs]
+        reports = [variant["clip"] for variant in variants]
+        precision = [
+            np.mean([report[way]["label_precision@5"] for way in DIRECTIONS])
+            for report in reports
+        ]
+        columns = [
+            *([report[way]["recall@10"] for report in reports] for way in DIRECTIONS),
+            precision,
+        ]
+        cells = [_cell(np.mean(c), np.std(c, ddof=1)) for c in columns]
+        seconds = np.mean([variant["seconds"] for variant in variants])
+        lines.append(f"| {name} | {' | '.join(cells)} | {seconds:.0f} |")
+    lines += ["", "| classifier | best accuracy |", "|---|---|"]
+    for name in runs[0]["best_accuracy"]:
+        values = [run["best_accuracy"][name] for run in runs]
+        lines.append(f"| {name} | {_cell(np.mean(values), np.std(values, ddof=1))} |")
+    return "\n".join(lines)
+
+
+def speed_table() -> str:
+    """Return the table of the speeds, as benchmarks/speed.py prints it."""
+    return f"```\n{report(read_result('speed'))}\n```"
+
+
+TABLES = {
+    "results": results_table,
+    "cost": cost_table,
+    "cleaning": cleaning_table,
+    "ablation": ablation_table,
+    "speed": speed_table,
+}
+
+
 def with_tables(text: str) -> str:
     """Return a text whose marked parts hold the current tables."""
-    tables = {
-        "results": results_table(),
-        "cost": cost_table(),
-        "cleaning": cleaning_table(),
-    }
-    for name, table in tables.items():
-        text = re.sub(
-            rf"(<!-- {name} -->\n).*?(<!-- end -->)",
-            lambda match, table=table: f"{match[1]}{table}\n{match[2]}",
-            text,
-            flags=re.DOTALL,
-        )
+    for name in re.findall(r"<!-- (\w+) -->\n", text):
+        if name in TABLES:
+            table = TABLES[name]()
+            text = re.sub(
+                rf"(<!-- {name} -->\n).*?(<!-- end -->)",
+                lambda match, table=table: f"{match[1]}{table}\n{match[2]}",
+                text,
+                flags=re.DOTALL,
+            )
     return text
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(with_tables(readme.read_text("utf-8")), encoding="utf-8")
+    for readme in READMES:
+        readme.write_text(with_tables(readme.read_text("utf-8")), encoding="utf-8")

@@ -1,0 +1,142 @@
+"""What each piece of the recipe brings: take it away, measure on validation.
+
+Test takes no part: pieces are kept or dropped by these figures.
+
+    python benchmarks/ablation.py --data FOLDER
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from clip_lib import quiet  # noqa: F401
+
+# isort: split
+import keras
+from pipeline import RESULTS, machine
+
+from clip_lib.atomic import replacing
+from clip_lib.clip import build_clip, split_encoders
+from clip_lib.config import Config
+from clip_lib.data import load_dataset
+from clip_lib.encoders import (
+    build_image_classifier,
+    build_text_classifier,
+    without_head,
+)
+from clip_lib.evaluate import evaluate_dataset
+from clip_lib.retrieval import Clip
+from clip_lib.start import start_image_classifier, start_text_classifier
+from clip_lib.text import learn_vocabulary
+from clip_lib.train import fit_clip, fit_image_classifier, fit_text_classifier
+
+CHANGES = {
+    "the recipe": {},
+    "without targets shared by label": {"label_share": 0.0},
+    "without label smoothing": {"label_smoothing": 0.0},
+    "without word dropout": {"word_dropout": 0.0},
+    "without hidden features": {"feature_dropout": 0.0},
+    "image encoder not locked": {"locked_images": False},
+    "batches of 42": {"clip_batch_size": 42},
+}
+"""Changes of CLIP's training alone: the classifiers are those of the recipe."""
+
+
+class Trainings:
+    """The trainings of one seed; those that variants share are made once."""
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.dataset = load_dataset(config)
+        self.vectorizer = learn_vocabulary(self.dataset.train["caption"], config)
+        self.labels = len(self.dataset.class_names)
+
+    def image(self, model=None):
+        """Train the CNN, from its own start or from another."""
+        path = self.config.model_path("image.keras")
+        return fit_image_classifier(self.dataset, self.config, path, model)
+
+    def text(self, model=None):
+        """Train SmallBERT, from its own start or from another."""
+        path = self.config.model_path("text.keras")
+        return fit_text_classifier(
+            self.dataset, self.vectorizer, self.config, path, model
+        )
+
+    def clip(self, image, text, **changes) -> dict:
+        """Train CLIP from two classifiers; measure it on validation."""
+        started = time.monotonic()
+        config = dataclasses.replace(self.config, **changes)
+        clip = build_clip(without_head(image), without_head(text), config)
+        path = config.model_path("clip.keras")
+        clip, _ = fit_clip(clip, self.dataset, self.vectorizer, config, path)
+        engine = Clip(*split_encoders(clip), self.vectorizer)
+        report = evaluate_dataset(engine, self.dataset, "validation")
+        return {"seconds": time.monotonic() - started, "clip": report}
+
+
+def measure(config: Config) -> dict:
+    """Train every variant of one seed; return its figures on validation."""
+    runs = Trainings(config)
+    image, image_history = runs.image()
+    text, text_history = runs.text()
+    variants = {
+        name: runs.clip(image, text, **changes) for name, changes in CHANGES.items()
+    }
+    variants["classifiers not trained (cold start)"] = runs.clip(
+        start_image_classifier(runs.dataset, config),
+        start_text_classifier(runs.dataset, runs.vectorizer, config),
+    )
+    accuracy = {"CNN": image_history, "SmallBERT": text_history}
+    keras.utils.set_random_seed(config.seed)
+    plain = build_image_classifier(config, runs.labels)
+    plain.get_layer("patches").trainable = True
+    plain, history = runs.image(plain)
+    variants["first layer at random, trained"] = runs.clip(plain, text)
+    accuracy["CNN, first layer at random, trained"] = history
+    keras.utils.set_random_seed(config.seed)
+    words = runs.vectorizer.vocabulary_size()
+    plain, history = runs.text(build_text_classifier(config, words, runs.labels))
+    variants["word vectors at random"] = runs.clip(image, plain)
+    accuracy["SmallBERT, word vectors at random"] = history
+    best = {name: max(h.history["val_accuracy"]) for name, h in accuracy.items()}
+    return {"seed": config.seed, "best_accuracy": best, "variants": variants}
+
+
+def main() -> None:
+    """Measure every seed and write benchmarks/results/ablation.json."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="data folder, or 'scenes'")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--quick", action="store_true", help="a trial: writes nothing")
+    arguments = parser.parse_args()
+    make = Config.quick if arguments.quick else Config
+    runs = []
+    for seed in arguments.seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            config = make(dataset_dir=arguments.data, model_dir=folder, seed=seed)
+            runs.append(measure(config))
+        keras.backend.clear_session()
+    result = {
+        "command": "python benchmarks/ablation.py --data ...",
+        "machine": machine(),
+        "split": "validation",
+        "runs": runs,
+    }
+    if arguments.quick:
+        print(json.dumps(result)[:500])
+        return
+    path = RESULTS / "ablation.json"
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""The benchmarks compare like with like: the course's recipe, the counts, the clock."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from clip_lib.__main__ import _parser
+from clip_lib.clip import build_clip
+from clip_lib.losses import contrastive_loss
+from clip_lib.retrieval import MODEL_FILE, Clip
+from clip_lib.train import clip_batches
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import handed_out
+import speed
+
+
+@pytest.fixture(autouse=True)
+def shrunk(monkeypatch):
+    monkeypatch.setattr(handed_out, "BATCH_SIZE", 8)
+    monkeypatch.setattr(handed_out, "FILTERS", (4, 4, 4))
+    monkeypatch.setattr(handed_out, "NUM_LAYERS", 1)
+
+
+@pytest.fixture
+def recipe(tiny_config, vectorizer):
+    return handed_out.build_handed_out(tiny_config, vectorizer.vocabulary_size())
+
+
+@pytest.fixture
+def batches(tiny_dataset, tiny_config, vectorizer):
+    return handed_out.handed_out_batches(tiny_dataset, vectorizer, tiny_config, "train")
+
+
+def epochs(batches, count=3):
+    """The token ids of each epoch, batch by batch: they tell the rows apart."""
+    return [
+        np.stack([batch["text_input"].numpy() for batch in batches])
+        for _ in range(count)
+    ]
+
+
+def test_the_recipe_has_the_same_batches_for_ever_and_ours_has_not(
+    batches, tiny_dataset, tiny_config, vectorizer
+):
+    one, *others = epochs(batches)
+    assert len(one) == len(tiny_dataset.train) // 8
+    assert all((one == other).all() for other in others)
+    as_they_lie = vectorizer(list(tiny_dataset.train["caption"])).numpy()
+    assert (
+        one.reshape(-1, 32) != as_they_lie[: one.size // 32]
+    ).any()  # Shuffled once.
+    config = dataclasses.replace(tiny_config, word_dropout=0.0)
+    one, *others = epochs(clip_batches(tiny_dataset, vectorizer, config, "train"))
+    assert all((one != other).any() for other in others)
+
+
+def test_its_batches_stay_frozen_through_fit(batches):
+    """``fit`` reads a cache to its end, or it would be filled anew each epoch."""
+    seen = []
+
+    def note(token_ids):
+        seen.append(token_ids.numpy().tolist())
+        return tf.ones((8, 1))
+
+    def spy(batch):
+        ones = tf.py_function(note, [batch["text_input"]], tf.float32)
+        return tf.ensure_shape(ones, (8, 1)), tf.ones((8, 1))
+
+    model = keras.Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(batches.map(spy), epochs=3, shuffle=False, verbose=0)
+    length = int(batches.cardinality())
+    assert seen[:length] == seen[length : 2 * length] == seen[2 * length :]
+
+
+def test_it_trains_on_pixels_up_to_255(batches):
+    images = next(iter(batches))["image_input"].numpy()
+    assert images.dtype == "float32" and images.shape == (8, 64, 64, 3)
+    assert 128 < images.max() <= 255 and images.min() >= 0
+
+
+def test_its_loss_is_the_contrastive_loss_at_a_fixed_temperature(recipe, batches):
+    batch = next(iter(batches))
+    image_embeddings, text_embeddings = recipe(batch, training=False)
+    for embeddings in (image_embeddings, text_embeddings):
+        assert np.allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
+    logits = image_embeddings @ tf.transpose(text_embeddings) / 0.07
+    (loss,) = recipe.losses
+    assert float(loss) == pytest.approx(float(contrastive_loss(logits)), rel=1e-5)
+    # Its layer holds nothing that could be learned.
+    assert recipe.get_layer("contrastive_loss").weights == []
+
+
+def test_padding_does_not_change_its_sentence_vector(recipe):
+    encoder = recipe.get_layer("text_encoder")
+    token_ids = np.zeros((1, 32), "int32")
+    token_ids[0, :3] = 2, 3, 4
+    before = encoder(token_ids).numpy()
+    (words,) = (
+        variable for variable in encoder.weights if "token_embedding" in variable.path
+    )
+    padding = np.zeros(words.shape, "float32")
+    padding[0] = 3
+    words.assign_add(padding)
+    assert np.allclose(encoder(token_ids), before, atol=1e-5)
+    words.assign_add(padding[[2, 0, 1, *range(3, len(padding))]])  # Token 1: not there.
+    assert np.allclose(encoder(token_ids), before, atol=1e-5)
+    words.assign_add(np.roll(padding, 2, axis=0))  # Token 2 is.
+    assert not np.allclose(encoder(token_ids), before, atol=1e-2)
+
+
+def test_the_recipe_is_measured_as_our_pipeline_is(tiny_config, tiny_dataset, tmp_path):
+    config = dataclasses.replace(tiny_config, model_dir=str(tmp_path))
+    result = handed_out.measure(config, epochs=2)
+    assert set(result) == {
+        "seed",
+        "minutes",
+        "seconds_per_epoch",
+        "peak_gigabytes",
+        "epochs",
+        "best_epoch",
+        "vocabulary",
+        "parameters",
+        "history",
+        "clip",
+        "clip_as_served",
+    }
+    assert {len(values) for values in result["history"].values()} == {2}
+    assert set(result["history"]) == {"loss", "val_loss"}
+    assert result["vocabulary"] > 48  # Each of the 48 captions has a word of its own.
+    assert result["clip"]["pairs"] == len(tiny_dataset.test)
+    assert result["clip"]["split"] == "test"
+    assert result["clip"] != result["clip_as_served"]
+
+
+def test_flops_are_counted_as_by_hand():
+    inputs = keras.Input((9, 8, 3))
+    outputs = layers.Conv2D(5, 3, strides=2, padding="same")(inputs)  # 5 x 4 x 5
+    outputs = layers.Conv2D(2, (3, 2), padding="valid")(outputs)  # 3 x 3 x 2
+    outputs = layers.BatchNormalization()(layers.ReLU()(outputs))
+    outputs = layers.Dense(7)(layers.Flatten()(outputs))
+    by_hand = 2 * (5 * 4 * 5 * (3 * 3 * 3) + 3 * 3 * 2 * (3 * 2 * 5) + 18 * 7)
+    model = keras.Model(inputs, outputs)
+    assert speed.forward_flops(model) == by_hand
+    around = keras.Input((9, 8, 3))
+    outputs = layers.Dense(4)(model(around))
+    assert speed.forward_flops(keras.Model(around, outputs)) == by_hand + 2 * 7 * 4
+
+
+def test_epochs_are_timed_without_the_first(monkeypatch):
+    now = 0.0
+
+    def spend(seconds):
+        nonlocal now
+        now += seconds
+
+    class Stream:
+        """Four batches that cost 5 seconds each to decode, 1 once they are cached."""
+
+        seconds = 5.0
+
+        def cardinality(self):
+            return 4
+
+        def __iter__(self):
+            for batch in range(4):
+                spend(self.seconds)
+                yield batch
+            self.seconds = 1.0
+
+    class Model:
+        """A model that traces for 9 seconds, then learns a batch in 3."""
+
+        def fit(self, batches, epochs, callbacks, **options):
+            (clock,) = callbacks
+            clock.on_train_begin()
+            for epoch in range(epochs):
+                clock.on_epoch_begin(epoch)
+                for number in batches:
+                    spend(9.0 if epoch == 0 else 3.0)
+                    clock.on_train_batch_end(number)
+                clock.on_epoch_end(epoch)
+
+    monkeypatch.setattr(speed, "time", SimpleNamespace(perf_counter=lambda: now))
+    assert speed.train_speed(Model(), Stream(), batch_size=2, epochs=2) == {
+        "batch_size": 2,
+        "pictures_per_second": 8 / 16,
+        "milliseconds_per_picture": 2000,
+        "milliseconds_per_batch": 4000,
+        "input_milliseconds_per_picture": 500,
+        "input_pictures_per_second": 8 / 4,
+        "input_pictures_per_second_first_epoch": 8 / 20,
+        "input_share_of_step": 0.25,
+    }
+
+
+def test_the_parts_of_a_step_are_the_step(tiny_config):
+    images, token_ids = keras.Input((16, 16, 3)), keras.Input((5,), dtype="int32")
+    outputs = layers.Conv2D(4, 3)(layers.RandomFlip()(images))
+    pictures = keras.Model(images, layers.GlobalAveragePooling2D()(outputs))
+    outputs = layers.GlobalAveragePooling1D()(layers.Embedding(9, 4)(token_ids))
+    clip = build_clip(pictures, keras.Model(token_ids, outputs), tiny_config)
+    clip.compile(keras.optimizers.AdamW(1e-3, global_clipnorm=1.0))
+    clip.optimizer.build(clip.trainable_variables)
+    batch = {
+        "image_input": tf.random.uniform((8, 16, 16, 3), maxval=255),
+        "text_input": tf.reshape(tf.range(40) % 9, (8, 5)),
+    }
+    figures = {"input_milliseconds_per_picture": 2.0, "milliseconds_per_picture": 50.0}
+    parts = speed.step_parts(clip, batch, figures, repeats=1)
+    assert parts.pop("whole step") == 50
+    assert parts["input pipeline"] == 2
+    assert sum(parts.values()) == pytest.approx(50)
+    measured = {"scaling and augmentation", "text encoder, both ways", "optimizer"}
+    assert all(parts[name] > 0 for name in measured)
+
+
+def test_a_start_is_timed_up_to_the_answer(run_config, monkeypatch, capsys):
+    model_file = run_config.model_path(MODEL_FILE).resolve()
+    commands = []
+
+    def run(command, **options):
+        """The process that is not the command line, inside this one."""
+        commands.append(command)
+        if command[1] == "-c":
+            monkeypatch.setattr(sys, "argv", command[2:])
+            exec(command[2], {})
+        return SimpleNamespace(stdout=capsys.readouterr().out)
+
+    monkeypatch.setattr(Clip, "load", Clip.load)  # START replaces it.
+    monkeypatch.setattr(speed.subprocess, "run", run)
+    seconds = speed.start_times(model_file, "A dog on the grass", repeats=1)
+    parts = ["interpreter", "imports", "model", "indexes", "first answer"]
+    assert list(seconds) == ["command", *parts]
+    assert all(seconds[name] > 0 for name in parts)
+    assert len(commands) == 2
+    timed = _parser().parse_args(commands[0][commands[0].index("clip_lib") + 1 :])
+    assert (timed.query, timed.model) == ("A dog on the grass", str(model_file))
+    assert (timed.gallery, timed.k) == ("all", 5)
