@@ -19,9 +19,8 @@ from clip_lib import quiet  # noqa: F401
 
 # isort: split
 import keras
-from pipeline import RESULTS, machine
+from record import machine, write_result
 
-from clip_lib.atomic import replacing
 from clip_lib.clip import build_clip, split_encoders
 from clip_lib.config import Config
 from clip_lib.data import load_dataset
@@ -132,10 +131,7 @@ def main() -> None:
     if arguments.quick:
         print(json.dumps(result)[:500])
         return
-    path = RESULTS / "ablation.json"
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(path)
+    write_result("ablation", result)
 
 
 if __name__ == "__main__":

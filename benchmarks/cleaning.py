@@ -16,8 +16,6 @@ The weights and thresholds of clip_lib/cleaning.py were chosen on seed 10.
 import argparse
 import dataclasses
 import json
-import os
-import platform
 import shutil
 import tempfile
 from pathlib import Path
@@ -25,10 +23,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import ImageOps
-from pipeline import RESULTS, measure
+from pipeline import measure
+from record import machine, write_result
 from sklearn.metrics import average_precision_score
 
-from clip_lib.atomic import replacing
 from clip_lib.cleaning import label_outliers, near_duplicates, off_topic_pairs
 from clip_lib.clip import load_clip, split_encoders
 from clip_lib.config import Config
@@ -242,15 +240,12 @@ def main() -> None:
         return
     result = {
         "command": "python benchmarks/cleaning.py --data ...",
-        "machine": f"{os.cpu_count()} cores {platform.machine()}, no GPU",
+        "machine": machine(),
         "planted": {"swapped": SWAPPED, "foreign": FOREIGN, "copies": COPIES},
         "summary": table.to_dict("index"),
         "runs": runs,
     }
-    path = RESULTS / "cleaning.json"
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(path)
+    write_result("cleaning", result)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,6 @@ counted once (proportional set size), which only Linux reports.
 """
 
 import argparse
-import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -20,13 +17,13 @@ import time
 from pathlib import Path
 
 import psutil
+from record import machine, write_result
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from clip_lib.atomic import replacing
+from clip_lib.results import RESULTS, read_result
 
 ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results" / "cost.json"
 
 
 def memory(process: psutil.Process) -> int:
@@ -61,14 +58,13 @@ def main() -> None:
             time.sleep(0.5)
     if process.returncode:
         sys.exit(f"the notebook failed with status {process.returncode}")
-    costs = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    costs = read_result("cost") if (RESULTS / "cost.json").exists() else {}
     costs[arguments.name] = {
         "minutes": (time.monotonic() - started) / 60,
         "peak_gigabytes": peak / 1e9,
-        "machine": f"{os.cpu_count()} cores {platform.machine()}, no GPU",
+        "machine": machine(),
     }
-    with replacing(RESULTS) as temporary:
-        temporary.write_text(json.dumps(costs, indent=1) + "\n", encoding="utf-8")
+    write_result("cost", costs)
     print(arguments.name, costs[arguments.name])
 
 

@@ -25,9 +25,6 @@ import argparse
 import dataclasses
 import json
 import multiprocessing
-import os
-import platform
-import resource
 import sys
 import tempfile
 import time
@@ -44,15 +41,14 @@ import keras
 import keras_nlp
 import tensorflow as tf
 from keras import layers, ops
+from record import machine, peak_gigabytes, write_result
 
-from clip_lib.atomic import replacing
 from clip_lib.config import Config
 from clip_lib.data import Dataset, load_dataset
 from clip_lib.evaluate import evaluate_dataset
 from clip_lib.retrieval import Clip
 from clip_lib.text import encode, learn_vocabulary
 
-RESULTS = Path(__file__).parent / "results"
 FILTERS = (32, 64, 128)
 EMBED_DIM, NUM_HEADS, FF_DIM, NUM_LAYERS, DROPOUT = 128, 4, 256, 2, 0.1
 TEMPERATURE = 0.07
@@ -212,7 +208,7 @@ def measure(config: Config, epochs: int = EPOCHS) -> dict:
         callbacks=callbacks,
     ).history
     minutes = (time.monotonic() - started) / 60
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    peak = peak_gigabytes()
     clip.load_weights(weights)
     images, texts = (clip.get_layer(f"{side}_encoder") for side in ("image", "text"))
     zero_to_one = layers.Rescaling(1 / 255)(images.input)
@@ -227,6 +223,7 @@ def measure(config: Config, epochs: int = EPOCHS) -> dict:
         "vocabulary": vectorizer.vocabulary_size(),
         "parameters": clip.count_params(),
         "history": history,
+        "chance_accuracy": 1 / len(dataset.class_names),
         "clip": evaluate_dataset(Clip(images, texts, vectorizer), dataset),
         "clip_as_served": evaluate_dataset(Clip(as_served, texts, vectorizer), dataset),
     }
@@ -269,13 +266,10 @@ def main() -> None:
     result = {
         "command": f"{command} --seeds {' '.join(map(str, arguments.seeds))} "
         f"--epochs {arguments.epochs} --folds {arguments.folds}",
-        "machine": f"{os.cpu_count()} cores {platform.machine()}, no GPU",
+        "machine": machine(),
         "runs": runs,
     }
-    path = RESULTS / f"handed_out_{arguments.name}.json"
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(path)
+    write_result(f"handed_out_{arguments.name}", result)
 
 
 if __name__ == "__main__":

@@ -13,20 +13,17 @@ are made on validation; test is measured once.
 import argparse
 import dataclasses
 import json
-import os
-import platform
-import resource
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import pandas as pd
+from record import machine, peak_gigabytes, write_result
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from clip_lib import quiet  # noqa: F401
-from clip_lib.atomic import replacing
 from clip_lib.batches import image_batches
 from clip_lib.clip import build_clip, split_encoders
 from clip_lib.config import Config
@@ -36,8 +33,6 @@ from clip_lib.evaluate import evaluate_dataset
 from clip_lib.retrieval import Clip
 from clip_lib.text import encode, learn_vocabulary
 from clip_lib.train import fit_clip, fit_image_classifier, fit_text_classifier
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def with_captions(dataset: Dataset, file) -> Dataset:
@@ -97,7 +92,7 @@ def measure(config: Config, captions=None) -> dict:
         "fold": config.fold,
         "pairs": {part: len(dataset.part(part)) for part in ("train", "validation")},
         "minutes": minutes,
-        "peak_gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "peak_gigabytes": peak_gigabytes(),
         "epochs": len(history["loss"]),
         "temperature": history["temperature"][-1],
         "image_accuracy": _accuracy(image_classifier, batches, labels),
@@ -109,11 +104,6 @@ def measure(config: Config, captions=None) -> dict:
 
 def _accuracy(model, inputs, labels) -> float:
     return float((model.predict(inputs, verbose=0).argmax(axis=1) == labels).mean())
-
-
-def machine() -> str:
-    """Name what the figures were measured on."""
-    return f"{os.cpu_count()} cores {platform.machine()}, no GPU"
 
 
 def main() -> None:
@@ -148,10 +138,7 @@ def main() -> None:
         "config": chosen,
         "runs": runs,
     }
-    path = RESULTS / f"pipeline_{arguments.name}.json"
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(path)
+    write_result(f"pipeline_{arguments.name}", result)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,6 @@ not trained beyond the measured steps.
 """
 
 import argparse
-import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -19,15 +16,15 @@ import time
 from pathlib import Path
 
 import numpy as np
-from handed_out import BATCH_SIZE, RESULTS, build_handed_out, handed_out_batches
+from handed_out import BATCH_SIZE, build_handed_out, handed_out_batches
 
 # isort: split
 import keras
 import tensorflow as tf
 from keras import layers
+from record import machine, write_result
 
 from clip_lib import train
-from clip_lib.atomic import replacing
 from clip_lib.clip import build_clip, save_model, split_encoders, with_labels
 from clip_lib.config import Config
 from clip_lib.data import Dataset, load_dataset
@@ -301,7 +298,7 @@ def measure(config: Config, epochs: int, repeats: int, starts: int) -> dict:
     steps = (epochs + 1) * int(batches.cardinality())
     rates = config.clip_learning_rate, config.weight_decay
     trained = with_labels(clip)
-    trained.compile(train._optimizer(*rates, steps))
+    trained.compile(train.build_optimizer(*rates, steps))
     batch_size = min(config.clip_batch_size, len(dataset.pictures("train")))
     ours = train_speed(trained, batches, batch_size, epochs)
     flops, rate = forward_flops(split_encoders(clip)[0]), product_rate()
@@ -390,15 +387,12 @@ def main() -> None:
         config = make(dataset_dir=arguments.data, model_dir=folder)
         result = {
             "command": f"python benchmarks/speed.py --data ... --epochs {epochs}",
-            "machine": f"{os.cpu_count()} cores {platform.machine()}, no GPU",
+            "machine": machine(),
         } | measure(config, epochs, repeats, starts)
     print(report(result))
     if arguments.quick:
         return
-    path = RESULTS / "speed.json"
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(path)
+    write_result("speed", result)
 
 
 if __name__ == "__main__":

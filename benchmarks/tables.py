@@ -13,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from speed import report
 
-from clip_lib.results import DIRECTIONS, RESULTS, read_result, summary
+from clip_lib.evaluate import DIRECTIONS, LEVELS
+from clip_lib.results import RESULTS, read_result, summary
 
 ROOT = Path(__file__).parents[1]
 READMES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
@@ -68,7 +69,7 @@ def results_table() -> str:
             _cell(*table.loc[row, ["mean", "deviation"]]) if row in table.index else ""
             for table in summaries.values()
         ]
-        for level in ("chance", "label_oracle"):
+        for level in LEVELS:
             cells.append("" if np.isnan(levels[level]) else f"{levels[level]:.2f}")
         lines.append(f"| {_title(row)} | {' | '.join(cells)} |")
     for name, key, unit in (

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from scipy.special import softmax
 
 from clip_lib.explain import block_means, level_means
-from clip_lib.gallery import _show, _wrap
+from clip_lib.gallery import show_picture, wrap
 
 REASONS = {
     "found": "trouvée",
@@ -113,16 +113,16 @@ def hardest(pairs: pd.DataFrame) -> Figure:
     grid[0, 0].set_title("la bonne image", fontsize=10)
     grid[0, 1].set_title("la meilleure autre", fontsize=10)
     for (left, middle, right), pair in zip(grid, pairs.itertuples(), strict=True):
-        _show(left, pair.paths)
+        show_picture(left, pair.paths)
         left.set_xlabel(pair.labels, fontsize=9)
-        _show(middle, pair.rival_paths)
+        show_picture(middle, pair.rival_paths)
         middle.set_xlabel(pair.rival_labels, fontsize=9)
         named = "nommée" if pair.names_label else "non nommée"
         lines = (
-            _wrap(f"«\u00a0{pair.captions}\u00a0»", 66),
+            wrap(f"«\u00a0{pair.captions}\u00a0»", 66),
             f"rang de l'image : {pair.text_to_image}, de la légende : "
             f"{pair.image_to_text}",
-            _wrap(f"meilleure autre légende : «\u00a0{pair.rival_captions}\u00a0»", 66),
+            wrap(f"meilleure autre légende : «\u00a0{pair.rival_captions}\u00a0»", 66),
             f"mots connus : {100 * pair.known_words:.0f} %, étiquette {named}",
             f"même étiquette : {100 * pair.label_share:.0f} % des premières réponses",
             f"raison : {REASONS[pair.reason]}",

@@ -22,14 +22,16 @@ _FRENCH = {
 }
 
 
-def _show(axes, path, frame=None) -> None:
+def show_picture(axes, path, frame=None) -> None:
+    """Draw a picture file without axes, in a frame of a colour if one is given."""
     axes.imshow(open_picture(path))
     axes.set(xticks=[], yticks=[])
     for side in axes.spines.values():
         side.set(visible=frame is not None, color=frame, linewidth=3)
 
 
-def _wrap(text: str, width: int) -> str:
+def wrap(text: str, width: int) -> str:
+    """Break a text for a figure into lines of at most ``width`` characters."""
     # A dollar sign would start a formula.
     return textwrap.fill(str(text), width).replace("$", r"\$")
 
@@ -58,8 +60,8 @@ def dataset_sample(dataset: Dataset, per_label: int = 5, seed: int = 0) -> Figur
         pictures = pictures[pictures["label"] == label]
         pictures = pictures.sample(per_label, random_state=seed)
         for axes, (_, row) in zip(line, pictures.iterrows(), strict=True):
-            _show(axes, dataset.folder / row["image_path"])
-            axes.set_xlabel(_wrap(row["caption"], 30), fontsize=7)
+            show_picture(axes, dataset.folder / row["image_path"])
+            axes.set_xlabel(wrap(row["caption"], 30), fontsize=7)
         line[0].set_ylabel(label, fontsize=12)
     return figure
 
@@ -96,10 +98,10 @@ def image_answers(
         1, len(answers), figsize=(2.4 * len(answers), 3.1), layout="constrained"
     )
     for axes, answer in zip(np.atleast_1d(line), answers.itertuples(), strict=True):
-        _show(axes, answer.paths, RIGHT if answer.paths == own else None)
+        show_picture(axes, answer.paths, RIGHT if answer.paths == own else None)
         axes.set_title(f"n° {answer.rank}   score {answer.score:.3f}", fontsize=9)
         axes.set_xlabel(answer.labels, fontsize=9)
-    figure.suptitle(_wrap(f"« {query} »", 110) + f"\nparmi {gallery}", fontsize=11)
+    figure.suptitle(wrap(f"« {query} »", 110) + f"\nparmi {gallery}", fontsize=11)
     return figure
 
 
@@ -116,7 +118,7 @@ def text_answers(picture, answers: pd.DataFrame, gallery: str, path="") -> Figur
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(10, 2.9), width_ratios=(1, 2.6), layout="constrained"
     )
-    _show(left, picture)
+    show_picture(left, picture)
     left.set_xlabel("image demandée", fontsize=9)
     right.axis("off")
     right.set_title(f"parmi {gallery}", fontsize=10, loc="left")
@@ -126,7 +128,7 @@ def text_answers(picture, answers: pd.DataFrame, gallery: str, path="") -> Figur
             0,
             1 - (answer.rank - 0.5) / len(answers),
             f"{answer.rank}.  {answer.score:.3f}   "
-            + _wrap(f"[{answer.labels}] {answer.captions}", 75)
+            + wrap(f"[{answer.labels}] {answer.captions}", 75)
             + ("   <- la sienne" if own else ""),
             fontsize=9,
             va="center",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from clip_lib.gallery import _wrap
+from clip_lib.gallery import wrap
 from clip_lib.images import load_image
 
 
@@ -27,7 +27,7 @@ def word_bars(reliance: pd.DataFrame, words: pd.DataFrame, text: str) -> Figure:
         1, 2, figsize=(10, 0.24 * rows + 1.3), layout="constrained"
     )
     for axes, names, drops, title in (
-        (left, reliance["word"], reliance["drop"], _wrap(f"«\u00a0{text}\u00a0»", 55)),
+        (left, reliance["word"], reliance["drop"], wrap(f"«\u00a0{text}\u00a0»", 55)),
         (
             right,
             words["token"] + " (" + words["count"].astype(str) + ")",
@@ -36,7 +36,7 @@ def word_bars(reliance: pd.DataFrame, words: pd.DataFrame, text: str) -> Figure:
         ),
     ):
         axes.barh(range(len(drops)), drops, color=_signs(drops))
-        axes.set_yticks(range(len(drops)), [_wrap(name, 30) for name in names])
+        axes.set_yticks(range(len(drops)), [wrap(name, 30) for name in names])
         axes.tick_params(axis="y", labelsize=9)
         axes.invert_yaxis()
         axes.axvline(0, color="black", linewidth=0.8)
@@ -83,5 +83,5 @@ def heat_row(answers: pd.DataFrame, maps, text: str) -> Figure:
         drawn = lower.imshow(heat, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=shade)
     bar = figure.colorbar(drawn, ax=grid[1], shrink=0.9)
     bar.set_label("baisse du cosinus\nsi l'on cache", fontsize=9)
-    figure.suptitle(_wrap(f"«\u00a0{text}\u00a0»", 100), fontsize=11)
+    figure.suptitle(wrap(f"«\u00a0{text}\u00a0»", 100), fontsize=11)
     return figure

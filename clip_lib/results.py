@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from clip_lib.evaluate import DIRECTIONS, LEVELS
+
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 ACCURACIES = ("image_accuracy", "text_accuracy", "zero_shot_accuracy")
-DIRECTIONS = ("image_to_text", "text_to_image")
 FIGURES = (
     "recall@1",
     "recall@5",
@@ -51,18 +52,18 @@ def summary(runs: list[dict]) -> pd.DataFrame:
     for name in ACCURACIES:
         values = [_accuracy(run, name) for run in runs]
         if None not in values:
-            chance = np.mean([run["clip"]["zero_shot"]["chance"] for run in runs])
+            chance = np.mean([run["chance_accuracy"] for run in runs])
             rows["accuracy", name] = (*_spread(values), chance, np.nan)
     for direction in DIRECTIONS:
         for figure in FIGURES:
             reports = [run["clip"][direction] for run in runs]
             levels = (
                 np.mean([report[level][figure] for report in reports])
-                for level in ("chance", "label_oracle")
+                for level in LEVELS
             )
             values = [report[figure] for report in reports]
             rows[direction, figure] = (*_spread(values), *levels)
-    columns = ["mean", "deviation", "chance", "label_oracle"]
+    columns = ["mean", "deviation", *LEVELS]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).set_axis(
         pd.MultiIndex.from_tuples(rows)
     )

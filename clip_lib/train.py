@@ -16,7 +16,7 @@ from clip_lib.start import start_image_classifier, start_text_classifier
 from clip_lib.text import encode
 
 
-def _optimizer(
+def build_optimizer(
     learning_rate: float, weight_decay: float, steps: int
 ) -> keras.optimizers.Optimizer:
     """AdamW, with a short warm-up and a cosine decay to zero."""
@@ -65,7 +65,7 @@ def _fit_classifier(
     model, batches, validation, config, learning_rate, epochs, patience, path
 ):
     model.compile(
-        _optimizer(
+        build_optimizer(
             learning_rate,
             config.weight_decay,
             epochs * int(batches.cardinality()),
@@ -169,7 +169,9 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
     pairs = clip_batches(dataset, vectorizer, config, "validation")
     steps = config.clip_epochs * int(batches.cardinality())
     trained = with_labels(clip)
-    trained.compile(_optimizer(config.clip_learning_rate, config.weight_decay, steps))
+    trained.compile(
+        build_optimizer(config.clip_learning_rate, config.weight_decay, steps)
+    )
     callbacks = [
         ValidationRecall(clip, pairs, config.clip_batch_size),
         KeepBest(path, "val_recall", clip),

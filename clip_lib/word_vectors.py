@@ -6,8 +6,7 @@ same captions get nearby vectors, frequent ones short vectors, function words no
 """
 
 import numpy as np
-from scipy.sparse import csr_array
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfTransformer
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
 from sklearn.utils.extmath import randomized_svd
 
 
@@ -33,16 +32,14 @@ def learn_word_vectors(token_ids, vocabulary, width: int) -> np.ndarray:
     token_ids = np.asarray(token_ids)
     silent = np.array([word in ENGLISH_STOP_WORDS for word in vocabulary])
     silent[:2] = True
-    rows = np.repeat(np.arange(len(token_ids)), token_ids.shape[1])
-    columns = token_ids.ravel()
-    spoken = ~silent[columns]
-    counts = csr_array(
-        (np.ones(spoken.sum()), (rows[spoken], columns[spoken])),
-        shape=(len(token_ids), len(vocabulary)),
+    weights = TfidfVectorizer(
+        analyzer=lambda row: row[~silent[row]],
+        vocabulary=range(len(vocabulary)),
+        lowercase=False,  # The "words" are numbers.
     )
-    weights = TfidfTransformer()
+    counts = weights.fit_transform(token_ids)
     _, strengths, directions = randomized_svd(
-        weights.fit_transform(counts), min(width, *counts.shape), random_state=0
+        counts, min(width, *counts.shape), random_state=0
     )
     # Directions beyond the rank are arbitrary: they would part words at random.
     directions = directions[strengths > 1e-6 * strengths[0]]

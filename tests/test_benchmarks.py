@@ -130,6 +130,7 @@ def test_the_recipe_is_measured_as_our_pipeline_is(tiny_config, tiny_dataset, tm
         "best_epoch",
         "vocabulary",
         "parameters",
+        "chance_accuracy",
         "history",
         "clip",
         "clip_as_served",
