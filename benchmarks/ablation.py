@@ -19,19 +19,21 @@ from clip_lib import quiet  # noqa: F401
 
 # isort: split
 import keras
+import numpy as np
 from record import machine, write_result
 
+from clip_lib.batches import image_batches
 from clip_lib.clip import build_clip, split_encoders
 from clip_lib.config import Config
 from clip_lib.data import load_dataset
-from clip_lib.encoders import (
-    build_image_classifier,
-    build_text_classifier,
-    without_head,
-)
+from clip_lib.encoders import build_text_classifier, without_head
 from clip_lib.evaluate import evaluate_dataset
 from clip_lib.retrieval import Clip
-from clip_lib.start import start_image_classifier, start_text_classifier
+from clip_lib.start import (
+    scale_features,
+    start_image_classifier,
+    start_text_classifier,
+)
 from clip_lib.text import learn_vocabulary
 from clip_lib.train import fit_clip, fit_image_classifier, fit_text_classifier
 
@@ -41,6 +43,7 @@ CHANGES = {
     "without label smoothing": {"label_smoothing": 0.0},
     "without word dropout": {"word_dropout": 0.0},
     "without hidden features": {"feature_dropout": 0.0},
+    "temperature from 0.07": {"temperature": 0.07},
     "image encoder not locked": {"locked_images": False},
     "batches of 42": {"clip_batch_size": 42},
 }
@@ -93,12 +96,24 @@ def measure(config: Config) -> dict:
         start_text_classifier(runs.dataset, runs.vectorizer, config),
     )
     accuracy = {"CNN": image_history, "SmallBERT": text_history}
-    keras.utils.set_random_seed(config.seed)
-    plain = build_image_classifier(config, runs.labels)
-    plain.get_layer("patches").trainable = True
-    plain, history = runs.image(plain)
-    variants["first layer at random, trained"] = runs.clip(plain, text)
-    accuracy["CNN, first layer at random, trained"] = history
+    pictures = runs.dataset.paths(runs.dataset.pictures("train"))
+    for name, at_random in (
+        ("convolution as it starts", False),
+        ("convolution at random", True),
+    ):
+        plain = start_image_classifier(runs.dataset, config)
+        describe = plain.get_layer("descriptors")
+        if at_random:
+            kernel, bias = describe.get_weights()
+            spread = 1 / np.sqrt(kernel[..., 0].size)
+            random = np.random.default_rng(config.seed)
+            kernel = random.normal(0, spread, kernel.shape)
+            describe.set_weights([kernel, 0 * bias])
+            scale_features(plain, image_batches(pictures, config.image_size))
+        else:
+            describe.trainable = False
+        plain, accuracy[f"CNN, {name}"] = runs.image(plain)
+        variants[name] = runs.clip(plain, text)
     keras.utils.set_random_seed(config.seed)
     words = runs.vectorizer.vocabulary_size()
     plain, history = runs.text(build_text_classifier(config, words, runs.labels))

@@ -4,7 +4,7 @@ A seed changes everything that is drawn: the split, the starting weights, the or
 the batches. With ``--folds 5`` each picture is tested once. Choices (the epoch kept)
 are made on validation; test is measured once.
 
-    python benchmarks/pipeline.py --data FOLDER --name photos
+    python benchmarks/pipeline.py --data FOLDER --name folds --folds 5 --seeds 42
     python benchmarks/pipeline.py --data FOLDER --name folds --folds 5 --seeds 42
     python benchmarks/pipeline.py --data FOLDER --name five --folds 5 --seeds 42 \\
         --captions FILE

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from speed import report
 
 from clip_lib.evaluate import DIRECTIONS, LEVELS
-from clip_lib.results import RESULTS, read_result, summary
+from clip_lib.results import RESULTS, read_result, spread, summary
 
 ROOT = Path(__file__).parents[1]
 READMES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
@@ -30,7 +30,7 @@ CLEANING = {
 COLUMNS = {
     "pipeline_folds": "one caption a picture",
     "pipeline_five": "five captions a training picture",
-    "handed_out_photos": "the course's recipe",
+    "handed_out_folds": "the course's recipe",
 }
 NAMES = {
     "image_to_text": "image → text",
@@ -135,13 +135,13 @@ def ablation_table() -> str:
             *([report[way]["recall@10"] for report in reports] for way in DIRECTIONS),
             precision,
         ]
-        cells = [_cell(np.mean(c), np.std(c, ddof=1)) for c in columns]
+        cells = [_cell(*spread(column)) for column in columns]
         seconds = np.mean([variant["seconds"] for variant in variants])
         lines.append(f"| {name} | {' | '.join(cells)} | {seconds:.0f} |")
     lines += ["", "| classifier | best accuracy |", "|---|---|"]
     for name in runs[0]["best_accuracy"]:
         values = [run["best_accuracy"][name] for run in runs]
-        lines.append(f"| {name} | {_cell(np.mean(values), np.std(values, ddof=1))} |")
+        lines.append(f"| {name} | {_cell(*spread(values))} |")
     return "\n".join(lines)
 
 

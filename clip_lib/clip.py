@@ -35,13 +35,12 @@ def build_encoder(
     return keras.Model(features.input, outputs, name=name)
 
 
-def _one_scale(features: keras.Model, dropout: float = 0.0) -> keras.Model:
-    """Bring features of different scales to one, and hide some in training."""
+def _one_scale(features: keras.Model) -> keras.Model:
+    """Bring features of different scales to one."""
     # Some features hardly vary: Keras' default epsilon would leave them near zero.
     outputs = layers.BatchNormalization(
         momentum=0.9, epsilon=1e-6, center=False, scale=False, name="one_scale"
     )(features.output)
-    outputs = layers.Dropout(dropout, name="hidden_features")(outputs)
     return keras.Model(features.input, outputs)
 
 
@@ -71,12 +70,14 @@ def build_clip(
         # Distorted pictures would blur what the projection learns from.
         image_features = mirrors_only(image_features)
         image_features.trainable = False
-    image_features = _one_scale(image_features, config.feature_dropout)
+    hidden = layers.Dropout(config.feature_dropout, name="hidden_features")
+    image_features = keras.Model(image_features.input, hidden(image_features.output))
     image_encoder = build_encoder(
         image_features, config.embed_dim, IMAGE_ENCODER, small
     )
-    text_features = _one_scale(text_features)
-    text_encoder = build_encoder(text_features, config.embed_dim, TEXT_ENCODER)
+    text_encoder = build_encoder(
+        _one_scale(text_features), config.embed_dim, TEXT_ENCODER
+    )
     image_input = keras.Input(image_encoder.input.shape[1:], name="image_input")
     text_input = keras.Input(
         text_encoder.input.shape[1:], dtype="int32", name="text_input"

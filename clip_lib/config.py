@@ -35,20 +35,18 @@ class Config:
     num_layers: int = 2
     dropout: float = 0.1
 
-    # CNN: the first layer's patches (side in pixels, after the picture is reduced) and
-    # their number; then the channels of each stage, which halves the resolution.
-    patch_size: int = 6
-    patch_filters: int = 256
-    filters: tuple[int, ...] = (128,)
+    # CNN: sides of the cells that sum up the picture, in pixels once its sides are
+    # halved, and how many numbers describe a piece of 4 x 4 cells.
+    cells: tuple[int, ...] = (3, 5, 7)
+    descriptors: int = 80
 
     # Training of the two classifiers.
     batch_size: int = 32
-    image_epochs: int = 30
-    image_patience: int = 15
+    image_epochs: int = 20
+    image_patience: int = 10
     text_epochs: int = 10
     text_patience: int = 6
-    learning_rate: float = 1e-3
-    text_learning_rate: float = 3e-4
+    learning_rate: float = 3e-4
     weight_decay: float = 1e-2
 
     # Training of CLIP: a larger batch gives each pair more negatives. 84 rather than
@@ -56,11 +54,11 @@ class Config:
     clip_batch_size: int = 84
     locked_images: bool = True
     feature_dropout: float = 0.5
-    clip_epochs: int = 40
+    clip_epochs: int = 30
     clip_learning_rate: float = 3e-4
-    temperature: float = 0.07
+    temperature: float = 0.15
     label_smoothing: float = 0.1
-    label_share: float = 0.3
+    label_share: float = 0.4
     word_dropout: float = 0.1
     clip_patience: int = 15
 
@@ -69,8 +67,7 @@ class Config:
         """Return a shrunk configuration for tests: it runs, it does not learn."""
         small = {
             "image_size": (64, 64),
-            "patch_filters": 16,
-            "filters": (16,),
+            "descriptors": 8,
             "embed_dim": 32,
             "ff_dim": 32,
             "num_layers": 1,

@@ -7,51 +7,41 @@ that is where `without_head` cuts.
 import keras
 import keras_nlp
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from clip_lib.config import Config
+from clip_lib.second_order import SecondOrderPooling
 
 FEATURES = "features"
-SCALED = "scaled"
+STATISTICS = "statistics"
+DIRECTIONS = 8
+PIECE = 4
+"""Side of what the CNN's convolution sees at once, in cells."""
 DISTORTIONS = ("zoom", "shift", "brightness", "contrast")
 
 
-def _batch_norm(inputs, **options):
-    # Keras' default momentum of 0.99 remembers a hundred steps, which here is many
-    # epochs: the statistics used at inference would lag behind the weights.
-    return layers.BatchNormalization(momentum=0.9, **options)(inputs)
+def _edge_kernel(directions: int) -> np.ndarray:
+    """How fast the grey level grows in each direction: (3, 3, 3, directions)."""
+    kernel = np.zeros((3, 3, 3, directions), "float32")
+    for number, angle in enumerate(np.arange(directions) * 2 * np.pi / directions):
+        kernel[1, 2, :, number] += np.cos(angle) / 3
+        kernel[1, 0, :, number] -= np.cos(angle) / 3
+        kernel[2, 1, :, number] += np.sin(angle) / 3
+        kernel[0, 1, :, number] -= np.sin(angle) / 3
+    return kernel
 
 
-def _convolution(inputs, filters: int, size: int = 3, strides: int = 1):
-    """Convolution, batch normalisation: the half of a residual block."""
-    outputs = layers.Conv2D(
-        filters,
-        size,
-        strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-    )(inputs)
-    return _batch_norm(outputs)
-
-
-def _residual_block(inputs, filters: int, name: str):
-    """Two convolutions and a shortcut, to half the side (He et al. 2015, 3.3)."""
-    shortcut = layers.AveragePooling2D(2, padding="same")(inputs)
-    shortcut = _convolution(shortcut, filters, size=1)
-    outputs = layers.ReLU()(_convolution(inputs, filters, strides=2))
-    outputs = _convolution(outputs, filters)
-    return layers.ReLU(name=name)(layers.Add()([shortcut, outputs]))
-
-
-def _quarters(inputs, name: str):
-    """Mean of each quarter of a map: (B, 4 * channels).
-
-    Four quarters rather than one mean: water lies below and sky above.
-    """
-    side = -(-inputs.shape[1] // 2), -(-inputs.shape[2] // 2)
-    outputs = layers.AveragePooling2D(side, padding="same")(inputs)
-    return layers.Flatten(name=name)(outputs)
+def _statistics(colours, edges, cell: int):
+    """Mean and deviation of the colours and strength of the edges, a cell at a time."""
+    pool = layers.AveragePooling2D(cell)
+    means = pool(colours)
+    variances = pool(ops.square(colours)) - ops.square(means)
+    # Never the root of 0, whose slope is infinite.
+    deviations = ops.sqrt(ops.relu(variances) + 1e-6)
+    strengths = ops.sqrt(pool(edges) + 1e-6)
+    return layers.Concatenate(name=f"{STATISTICS}_{cell}")(
+        [means, deviations, strengths]
+    )
 
 
 def _augment(images):
@@ -66,59 +56,57 @@ def _augment(images):
     return layers.RandomContrast(0.3, name="contrast", **limits)(images)
 
 
-def build_image_classifier(
-    config: Config, num_classes: int, patches=None
-) -> keras.Model:
+def build_image_classifier(config: Config, num_classes: int) -> keras.Model:
     """Build the CNN classifier.
 
     Scaling and augmentation are layers of the model: the same file serves training and
     inference, and augmentation is idle at inference.
 
+    Every cell of the picture is summed up as the classic descriptors do, colours and
+    edges (Lowe 2004, SIFT, section 6); a convolution reads pieces of 4 x 4 cells, the
+    same one at each size of the cells, and `SecondOrderPooling` makes one vector of its
+    answers. `start_image_classifier` gives the convolution a good start.
+
     Args:
-        config: Gives ``image_shape``, ``patch_size``, ``patch_filters``, ``filters``.
+        config: Gives ``image_shape``, ``cells`` and ``descriptors``.
         num_classes: Number of labels.
-        patches: Kernel of the first convolution, see `learn_patches`: (patch_size,
-            patch_size, 3, patch_filters); at random if None. It is not trained further.
 
     Returns:
         Model from images (B, height, width, 3), pixel values 0 to 255, to probabilities
         (B, num_classes).
+
+    Raises:
+        ValueError: If the pictures have no room for 4 x 4 of the largest cells.
     """
+    least = 2 * (PIECE * max(config.cells) + 2)
+    if min(config.image_size) < least:
+        raise ValueError(
+            f"image_size = {config.image_size}: expected sides of at least {least} "
+            f"pixels, for cells = {config.cells}."
+        )
     image_input = keras.Input(config.image_shape, name="image_input")
-    # A quarter of the side holds what 600 pictures can teach, for little work.
-    outputs = layers.AveragePooling2D(4, name="quarter_size")(image_input)
-    outputs = layers.Rescaling(1 / 127.5, offset=-1, name=SCALED)(outputs)
+    outputs = layers.AveragePooling2D(2, name="half_size")(image_input)
+    outputs = layers.Rescaling(1 / 127.5, offset=-1, name="scaled")(outputs)
     outputs = _augment(outputs)
-    stem = layers.Conv2D(
-        config.patch_filters,
-        config.patch_size,
-        strides=2,
-        use_bias=False,
-        trainable=False,
-        name="patches",
+    find_edges = layers.Conv2D(
+        DIRECTIONS, 3, use_bias=False, trainable=False, name="edges"
     )
-    outputs = stem(outputs)
-    if patches is not None:
-        stem.set_weights([patches])
-    # Which filters answer most, whatever the contrast of the place; the shift below
-    # zero leaves few of them on (the "triangle" of Coates et al. 2011, section 3.2.2).
-    outputs = layers.LayerNormalization(
-        center=False, scale=False, name="contrast_free"
+    edges = layers.ReLU(name="edge_strength")(find_edges(outputs))
+    find_edges.set_weights([_edge_kernel(DIRECTIONS)])
+    colours = layers.Cropping2D(1, name="colours")(outputs)
+    describe = layers.Conv2D(config.descriptors, PIECE, name="descriptors")
+    maps = [describe(_statistics(colours, edges, cell)) for cell in config.cells]
+    outputs = SecondOrderPooling(name="second_order")(maps)
+    # Around 0 and of one scale in all, not of one each: the small ones are mostly
+    # noise. Locked: the averages are those of the start, see start.py.
+    outputs = layers.BatchNormalization(
+        center=False, scale=False, epsilon=1e-9, trainable=False, name=FEATURES
     )(outputs)
-    shift = keras.initializers.Constant(-0.5)
-    outputs = layers.ReLU(name="patch_map")(
-        _batch_norm(outputs, beta_initializer=shift)
-    )
-    patch_quarters = _quarters(outputs, "patch_quarters")
-    for stage, filters in enumerate(config.filters, 1):
-        outputs = _residual_block(outputs, filters, f"block_{stage}")
-    block_quarters = _quarters(outputs, "block_quarters")
-    # CLIP will need both: what labels taught, and what they had no use for. The head
-    # reads the first alone, it would learn the second by heart.
-    outputs = layers.Concatenate(name=FEATURES)([patch_quarters, block_quarters])
-    outputs = outputs[:, patch_quarters.shape[1] :]
     outputs = layers.Dropout(0.5)(outputs)
-    outputs = layers.Dense(num_classes, activation="softmax", name="label")(outputs)
+    small = keras.initializers.TruncatedNormal(stddev=0.001)
+    outputs = layers.Dense(
+        num_classes, activation="softmax", kernel_initializer=small, name="label"
+    )(outputs)
     return keras.Model(image_input, outputs, name="image_classifier")
 
 
@@ -174,10 +162,11 @@ def build_text_classifier(
     outputs = layers.Dropout(config.dropout)(outputs)
     # The mask is told: Keras' attention takes it off the tensor that it reads.
     word_mean = layers.GlobalAveragePooling1D(name="mean_of_words")(
-        words, mask=keras.ops.not_equal(text_input, 0)
+        words, mask=ops.not_equal(text_input, 0)
     )
     context_mean = layers.GlobalAveragePooling1D(name="mean_in_context")(outputs)
-    # As in the CNN: the head reads what labels taught, CLIP will need both.
+    # CLIP will need both: what labels taught, and what they had no use for. The head
+    # reads the second alone, it would learn the first by heart.
     outputs = layers.Concatenate(name=FEATURES)([word_mean, context_mean])
     outputs = outputs[:, config.embed_dim :]
     outputs = layers.Dense(num_classes, activation="softmax", name="label")(outputs)

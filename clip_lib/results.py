@@ -53,7 +53,7 @@ def summary(runs: list[dict]) -> pd.DataFrame:
         values = [_accuracy(run, name) for run in runs]
         if None not in values:
             chance = np.mean([run["chance_accuracy"] for run in runs])
-            rows["accuracy", name] = (*_spread(values), chance, np.nan)
+            rows["accuracy", name] = (*spread(values), chance, np.nan)
     for direction in DIRECTIONS:
         for figure in FIGURES:
             reports = [run["clip"][direction] for run in runs]
@@ -62,7 +62,7 @@ def summary(runs: list[dict]) -> pd.DataFrame:
                 for level in LEVELS
             )
             values = [report[figure] for report in reports]
-            rows[direction, figure] = (*_spread(values), *levels)
+            rows[direction, figure] = (*spread(values), *levels)
     columns = ["mean", "deviation", *LEVELS]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).set_axis(
         pd.MultiIndex.from_tuples(rows)
@@ -75,5 +75,6 @@ def _accuracy(run: dict, name: str) -> float | None:
     return run.get(name)
 
 
-def _spread(values) -> tuple[float, float]:
+def spread(values) -> tuple[float, float]:
+    """Return mean and standard deviation; the latter is NaN for a single value."""
     return np.mean(values), np.std(values, ddof=1) if len(values) > 1 else np.nan

@@ -1,34 +1,55 @@
 """The two classifiers as they start: what the training data says without labels."""
 
 import keras
+import numpy as np
 
 from clip_lib.batches import image_batches
 from clip_lib.config import Config
 from clip_lib.data import Dataset
-from clip_lib.encoders import SCALED, build_image_classifier, build_text_classifier
-from clip_lib.patches import learn_patches
+from clip_lib.descriptors import learn_descriptors
+from clip_lib.encoders import (
+    FEATURES,
+    PIECE,
+    STATISTICS,
+    build_image_classifier,
+    build_text_classifier,
+)
 from clip_lib.text import encode
 from clip_lib.word_vectors import learn_word_vectors
 
-PATCH_PICTURES = 1_000
-"""Pictures from which the first layer is learned, at most."""
+START_PICTURES = 1_000
+"""Pictures that the CNN's start is learned from, at most."""
 
 
 def start_image_classifier(dataset: Dataset, config: Config) -> keras.Model:
-    """Build the CNN, its first layer learned by `learn_patches`."""
+    """Build the CNN, its convolution learned by `learn_descriptors`."""
     keras.utils.set_random_seed(config.seed)
     model = build_image_classifier(config, len(dataset.class_names))
     rows = dataset.pictures("train")
-    rows = rows.sample(min(len(rows), PATCH_PICTURES), random_state=config.seed)
-    scaled = keras.Model(model.input, model.get_layer(SCALED).output)
+    rows = rows.sample(min(len(rows), START_PICTURES), random_state=config.seed)
     batches = image_batches(dataset.paths(rows), config.image_size, cached=False)
-    patches = learn_patches(
-        scaled.predict(batches, verbose=0),
-        config.patch_filters,
-        config.patch_size,
-        config.seed,
+    names = [f"{STATISTICS}_{cell}" for cell in config.cells]
+    statistics = [model.get_layer(name).output for name in names]
+    maps = keras.Model(model.input, statistics).predict(batches, verbose=0)
+    model.get_layer("descriptors").set_weights(
+        learn_descriptors(maps, config.descriptors, PIECE, config.seed)
     )
-    return build_image_classifier(config, len(dataset.class_names), patches)
+    scale_features(model, batches)
+    return model
+
+
+def scale_features(model: keras.Model, images) -> None:
+    """Bring the features of a CNN around 0, to a variance of 1 in the mean.
+
+    Args:
+        model: Of `build_image_classifier`.
+        images: Training pictures, in batches.
+    """
+    pooled = keras.Model(model.input, model.get_layer("second_order").output)
+    vectors = pooled.predict(images, verbose=0)
+    mean = vectors.mean(axis=0)
+    variance = np.full_like(mean, (vectors - mean).var())
+    model.get_layer(FEATURES).set_weights([mean, variance])
 
 
 def start_text_classifier(dataset: Dataset, vectorizer, config: Config) -> keras.Model:

@@ -61,12 +61,10 @@ def _fit(model, batches, validation, epochs: int, callbacks) -> keras.callbacks.
     )
 
 
-def _fit_classifier(
-    model, batches, validation, config, learning_rate, epochs, patience, path
-):
+def _fit_classifier(model, batches, validation, config, epochs, patience, path):
     model.compile(
         build_optimizer(
-            learning_rate,
+            config.learning_rate,
             config.weight_decay,
             epochs * int(batches.cardinality()),
         ),
@@ -107,7 +105,7 @@ def fit_image_classifier(dataset: Dataset, config: Config, path, model=None):
             (dataset.pictures("validation"), False),
         )
     )
-    schedule = (config.learning_rate, config.image_epochs, config.image_patience)
+    schedule = (config.image_epochs, config.image_patience)
     history = _fit_classifier(model, batches, validation, config, *schedule, path)
     return keras.saving.load_model(path), history
 
@@ -126,7 +124,7 @@ def fit_text_classifier(dataset: Dataset, vectorizer, config: Config, path, mode
         )
         for rows, training in ((dataset.train, True), (dataset.validation, False))
     )
-    schedule = (config.text_learning_rate, config.text_epochs, config.text_patience)
+    schedule = (config.text_epochs, config.text_patience)
     history = _fit_classifier(model, batches, validation, config, *schedule, path)
     return keras.saving.load_model(path), history
 

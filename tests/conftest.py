@@ -10,11 +10,7 @@ from PIL import Image
 from clip_lib.clip import build_clip, save_model
 from clip_lib.config import Config
 from clip_lib.data import load_dataset
-from clip_lib.encoders import (
-    build_image_classifier,
-    build_text_classifier,
-    without_head,
-)
+from clip_lib.encoders import build_text_classifier, without_head
 from clip_lib.retrieval import (
     IMAGE_INDEX_FILE,
     MODEL_FILE,
@@ -23,6 +19,7 @@ from clip_lib.retrieval import (
     Clip,
     build_indexes,
 )
+from clip_lib.start import start_image_classifier
 from clip_lib.text import learn_vocabulary, save_vocabulary
 
 LABELS = ("ball", "bike", "dog", "water")
@@ -85,10 +82,16 @@ def vectorizer(tiny_dataset, tiny_config):
     return learn_vocabulary(tiny_dataset.train["caption"], tiny_config)
 
 
+@pytest.fixture(scope="session")
+def started_image_classifier(tiny_dataset, tiny_config):
+    """Not trained, but its features lie around 0: they tell pictures apart."""
+    return start_image_classifier(tiny_dataset, tiny_config)
+
+
 @pytest.fixture
-def tiny_clip(tiny_config, vectorizer):
+def tiny_clip(tiny_config, vectorizer, started_image_classifier):
     """An untrained CLIP."""
-    images = build_image_classifier(tiny_config, len(LABELS))
+    images = started_image_classifier
     texts = build_text_classifier(
         tiny_config, vectorizer.vocabulary_size(), len(LABELS)
     )
@@ -96,12 +99,14 @@ def tiny_clip(tiny_config, vectorizer):
 
 
 @pytest.fixture(scope="session")
-def run_config(tmp_path_factory, tiny_config, tiny_dataset, vectorizer):
+def run_config(
+    tmp_path_factory, tiny_config, tiny_dataset, vectorizer, started_image_classifier
+):
     """What the notebook leaves behind, from an untrained model."""
     config = dataclasses.replace(
         tiny_config, model_dir=str(tmp_path_factory.mktemp("models"))
     )
-    images = build_image_classifier(config, len(LABELS))
+    images = started_image_classifier
     texts = build_text_classifier(config, vectorizer.vocabulary_size(), len(LABELS))
     clip = build_clip(without_head(images), without_head(texts), config)
     save_model(clip, config.model_path(MODEL_FILE))

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import handed_out
 import speed
+import tables
 
 
 @pytest.fixture(autouse=True)
@@ -247,3 +248,39 @@ def test_a_start_is_timed_up_to_the_answer(run_config, monkeypatch, capsys):
     timed = _parser().parse_args(commands[0][commands[0].index("clip_lib") + 1 :])
     assert (timed.query, timed.model) == ("A dog on the grass", str(model_file))
     assert (timed.gallery, timed.k) == ("all", 5)
+
+
+def report(recall, precision):
+    """The parts of an evaluation that the ablation's table reads."""
+    figures = {"recall@10": recall, "label_precision@5": precision}
+    return {"image_to_text": figures, "text_to_image": figures | {"recall@10": 0.5}}
+
+
+def test_the_table_of_the_ablation_lays_out_means_over_seeds(monkeypatch):
+    runs = [
+        {
+            "best_accuracy": {"CNN": accuracy},
+            "variants": {
+                "the recipe": {"clip": report(0.25, 0.5), "seconds": 10},
+                "without a piece": {"clip": report(recall, 0.25), "seconds": 21},
+            },
+        }
+        for recall, accuracy in ((0.125, 0.5), (0.375, 0.7))
+    ]
+    monkeypatch.setattr(tables, "read_result", lambda name: {"runs": runs})
+    lines = tables.ablation_table().splitlines()
+    assert "| the recipe | 0.25 ± 0.00 | 0.50 ± 0.00 | 0.50 ± 0.00 | 10 |" in lines
+    assert "| without a piece | 0.25 ± 0.18 | 0.50 ± 0.00 | 0.25 ± 0.00 | 21 |" in lines
+    assert "| CNN | 0.60 ± 0.14 |" in lines
+    del runs[1]
+    lines = tables.ablation_table().splitlines()
+    assert "| without a piece | 0.12 | 0.50 | 0.25 | 21 |" in lines
+
+
+def test_results_that_were_not_measured_leave_no_column(monkeypatch, tmp_path):
+    real = tables.RESULTS / "pipeline_folds.json"
+    (tmp_path / "pipeline_folds.json").write_text(real.read_text("utf-8"), "utf-8")
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    heading, _, *rows = tables.results_table().splitlines()
+    assert heading == "| | one caption a picture | chance | label oracle |"
+    assert {row.count("|") for row in rows} == {5}

@@ -141,7 +141,7 @@ def test_training_with_labels_trains_the_clip(tmp_path, tiny_clip, batch, labell
 def test_locked_image_features_stay_as_they_were(
     tiny_config, vectorizer, labelled, locked
 ):
-    """Averages of the batches included; the patches stay in either case."""
+    """Else all that can be trained moves."""
     config = dataclasses.replace(tiny_config, locked_images=locked)
     images = without_head(build_image_classifier(config, 4))
     texts = build_text_classifier(config, vectorizer.vocabulary_size(), 4)
@@ -157,12 +157,11 @@ def test_locked_image_features_stay_as_they_were(
         for weights in images.weights
         if (weights.numpy() != before[weights.path]).any()
     ]
-    stem = images.get_layer("patches").kernel.path
     random = [path for path in before if "seed" in path]
     if locked:
         assert set(moved) <= set(random)
     else:
-        assert len(moved) > len(before) / 2 and stem not in moved
+        assert {each.path for each in images.trainable_weights} <= set(moved)
     assert np.abs(projection.numpy() - start).max() > 1e-3
 
 

@@ -12,7 +12,6 @@ from clip_lib.encoders import (
     build_text_classifier,
     without_head,
 )
-from clip_lib.patches import learn_patches
 
 SENTENCE = [5, 9, 7, 3]
 
@@ -145,45 +144,50 @@ def test_a_headless_copy_returns_the_features(tiny_config, images):
     assert np.allclose(features.predict(images, verbose=0), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("side", [64, 90, 136])
-@pytest.mark.parametrize("filters", [(8,), (8, 12)])
-def test_features_hold_four_quarters_of_patches_and_of_the_last_stage(
-    tiny_config, side, filters
+@pytest.mark.parametrize("size", [(64, 64), (90, 64), (136, 200)])
+@pytest.mark.parametrize("descriptors", [1, 8])
+def test_features_are_as_many_whatever_the_size_of_the_picture(
+    tiny_config, size, descriptors
 ):
-    """Each as many numbers as there are channels, whatever the picture's size."""
-    size = (side, 64)
-    config = dataclasses.replace(tiny_config, image_size=size, filters=filters)
+    config = dataclasses.replace(tiny_config, image_size=size, descriptors=descriptors)
     model = without_head(build_image_classifier(config, 3))
-    assert model.output.shape == (None, 4 * (config.patch_filters + filters[-1]))
+    side = descriptors + 3
+    assert model.output.shape == (None, side * (side + 1) // 2)
 
 
-def test_each_quarter_sees_its_own_corner(tiny_config):
-    """A change in one corner changes the features of that quarter alone."""
-    config = dataclasses.replace(tiny_config, image_size=(192, 192))
-    model = without_head(build_image_classifier(config, 3))
-    images = np.full((2, 192, 192, 3), 128, "float32")
-    images[1, :16, :16] = np.random.default_rng(0).uniform(0, 255, (16, 16, 3))
-    features = model.predict(images, verbose=0)
-    for part in np.split(features, [4 * config.patch_filters], axis=1):
-        before, after = part.reshape(2, 4, -1)
-        changed = np.abs(before - after).max(axis=1)
-        assert changed[0] > 1e-3 and (changed[1:] < 1e-5).all()
-
-
-def test_the_head_reads_what_was_learned_and_not_the_patches(tiny_config, images):
+def test_cells_hold_the_means_and_deviations_of_their_pixels(tiny_config, images):
+    """And the strengths of edges, eight directions, in cells as the colours are."""
     model = build_image_classifier(tiny_config, 3)
-    head = model.get_layer("label").kernel
-    assert head.shape == (4 * tiny_config.filters[-1], 3)
-    learned = keras.Model(model.input, model.get_layer("block_quarters").output)
-    expected = keras.ops.softmax(learned.predict(images, verbose=0) @ head)
-    assert np.allclose(model.predict(images, verbose=0), expected, atol=1e-5)
+    (cell, *_) = tiny_config.cells
+    inner = [
+        model.get_layer(name).output
+        for name in ("colours", "edge_strength", f"statistics_{cell}")
+    ]
+    colours, edges, found = keras.Model(model.input, inner).predict(images, verbose=0)
+    halves = images.reshape(len(images), 32, 2, 32, 2, 3).mean(axis=(2, 4))
+    assert np.allclose(colours, halves[:, 1:-1, 1:-1] / 127.5 - 1, atol=1e-5)
+    assert found.shape == (len(images), 30 // cell, 30 // cell, 3 + 3 + 8)
+    place = colours[0, cell : 2 * cell, :cell].reshape(-1, 3)
+    strengths = edges[0, cell : 2 * cell, :cell].reshape(-1, 8).mean(axis=0)
+    expected = *place.mean(axis=0), *place.std(axis=0), *np.sqrt(strengths)
+    assert np.allclose(found[0, 1, 0], expected, atol=2e-3)
 
 
-@pytest.fixture
-def patches(tiny_config, monkeypatch):
-    monkeypatch.setattr("clip_lib.patches.SAMPLES", 1000)
-    pictures = np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 3))
-    return learn_patches(pictures, tiny_config.patch_filters, tiny_config.patch_size)
+@pytest.mark.parametrize(
+    ("slope", "direction"),
+    [((0, 1), 0), ((1, 1), 1), ((1, 0), 2), ((0, -1), 4), ((-1, 0), 6)],
+)
+def test_an_edge_answers_in_the_direction_in_which_it_brightens(
+    tiny_config, slope, direction
+):
+    model = build_image_classifier(tiny_config, 3)
+    edges = keras.Model(model.input, model.get_layer("edge_strength").output)
+    rows, columns = np.indices((64, 64))
+    grey = 128 + 0.9 * (slope[0] * (rows - 32) + slope[1] * (columns - 32))
+    image = np.repeat(grey[None, :, :, None], 3, axis=-1).astype("float32")
+    found = edges.predict(image, verbose=0)[0].mean(axis=(0, 1))
+    assert found.argmax() == direction
+    assert found[(direction + 4) % 8] < 1e-4 * found[direction]
 
 
 def train_once(model, images):
@@ -192,9 +196,11 @@ def train_once(model, images):
     model.train_on_batch(images, np.arange(len(images)) % 3)
 
 
-def test_the_patches_are_never_trained(tmp_path, tiny_config, images, patches):
+def test_edges_and_the_scale_of_the_features_are_never_trained(
+    tmp_path, tiny_config, images
+):
     """Neither in the classifier, nor headless, nor after a file on disk."""
-    model = build_image_classifier(tiny_config, 3, patches)
+    model = build_image_classifier(tiny_config, 3)
     model.save(tmp_path / "image.keras")
     headless = without_head(model)
     outputs = keras.layers.Dense(3, activation="softmax")(headless.output)
@@ -205,37 +211,22 @@ def test_the_patches_are_never_trained(tmp_path, tiny_config, images, patches):
     ):
         before = {weights.path: weights.numpy() for weights in trained.weights}
         train_once(trained, images)
-        stem = trained.get_layer("patches")
-        assert (stem.get_weights()[0] == patches).all()
-        assert stem.trainable_weights == []
+        for name in ("edges", FEATURES):
+            layer = trained.get_layer(name)
+            assert layer.trainable_weights == []
+            for weights in layer.weights:
+                assert (weights.numpy() == before[weights.path]).all()
+        assert len(trained.trainable_weights) == 4  # One convolution and the head.
         assert all(
             np.abs(weights.numpy() - before[weights.path]).max() > 1e-4
             for weights in trained.trainable_weights
         )
 
 
-def test_without_learned_patches_they_are_random_and_frozen_all_the_same(tiny_config):
-    stems = [
-        build_image_classifier(tiny_config, 3).get_layer("patches") for _ in range(2)
-    ]
-    one, other = (stem.get_weights()[0] for stem in stems)
-    assert one.shape == (6, 6, 3, tiny_config.patch_filters)
-    assert (one != other).any()
-    assert all(stem.trainable_weights == [] for stem in stems)
-
-
-def test_the_contrast_of_a_picture_is_nothing_to_the_first_answers(
-    tiny_config, images, patches
-):
-    """Nor is its brightness: the patches sum to zero."""
-    model = build_image_classifier(tiny_config, 3, patches)
-    first = keras.Model(model.input, model.get_layer("contrast_free").output)
-    strong = 255 * (np.sin(np.arange(64) / 3) > 0)[None, :, None, None]
-    strong = np.broadcast_to(strong, (1, 64, 64, 3)).astype("float32")
-    answers = first.predict(strong, verbose=0)
-    weaker = first.predict(40 + 0.5 * strong, verbose=0)
-    assert np.abs(answers).max() > 1
-    assert np.abs(answers - weaker).max() < 0.05 * np.abs(answers).max()
+def test_a_picture_too_small_for_the_cells_is_refused(tiny_config):
+    config = dataclasses.replace(tiny_config, image_size=(224, 56))
+    with pytest.raises(ValueError, match=r"image_size.*56.*at least 60"):
+        build_image_classifier(config, 3)
 
 
 def test_a_model_without_features_is_refused():

@@ -1,37 +1,50 @@
 """What the classifiers know before they are trained."""
 
+import dataclasses
+
+import keras
 import numpy as np
 import pytest
 
 from clip_lib.batches import image_batches
-from clip_lib.patches import learn_patches
+from clip_lib.descriptors import learn_descriptors
+from clip_lib.encoders import without_head
 from clip_lib.start import start_image_classifier, start_text_classifier
 from clip_lib.text import encode
 from clip_lib.word_vectors import learn_word_vectors
 
 
-@pytest.fixture(autouse=True)
-def few_patches(monkeypatch):
-    monkeypatch.setattr("clip_lib.patches.SAMPLES", 1000)
-
-
-def test_the_cnn_starts_with_patches_of_the_training_pictures(
-    tiny_dataset, tiny_config
-):
-    batches = image_batches(
-        tiny_dataset.paths(tiny_dataset.train), tiny_config.image_size, 64
-    )
-    (pixels,) = batches.as_numpy_iterator()
-    quarter = pixels.reshape(len(pixels), 16, 4, 16, 4, 3).mean(axis=(2, 4))
-    # In the order in which they are drawn, which the sample depends on.
-    drawn = tiny_dataset.train.sample(frac=1, random_state=tiny_config.seed).index
-    place = {row: number for number, row in enumerate(tiny_dataset.train.index)}
-    quarter = quarter[[place[row] for row in drawn]]
-    sizes = tiny_config.patch_filters, tiny_config.patch_size
-    expected = learn_patches(quarter / 127.5 - 1, *sizes, tiny_config.seed)
+def test_the_cnn_starts_from_the_training_pictures(tiny_dataset, tiny_config):
+    """Its convolution as learned from them, its features around 0 and of scale 1."""
     model = start_image_classifier(tiny_dataset, tiny_config)
-    found = model.get_layer("patches").get_weights()[0]
-    assert np.allclose(found, expected, atol=1e-4)
+    # In the order in which they are drawn, which the sample depends on.
+    rows = tiny_dataset.train.sample(frac=1, random_state=tiny_config.seed)
+    batches = image_batches(tiny_dataset.paths(rows), tiny_config.image_size, 64)
+    names = [f"statistics_{cell}" for cell in tiny_config.cells]
+    maps = keras.Model(model.input, [model.get_layer(name).output for name in names])
+    expected = learn_descriptors(
+        maps.predict(batches, verbose=0), tiny_config.descriptors, 4, tiny_config.seed
+    )
+    found = model.get_layer("descriptors").get_weights()
+    for one, other in zip(found, expected, strict=True):
+        assert np.allclose(one, other, atol=1e-3)
+    features = without_head(model).predict(batches, verbose=0)
+    assert np.abs(features.mean(axis=0)).max() < 1e-2
+    assert features.std() == pytest.approx(1, abs=1e-2)
+    # One scale for all: what hardly varies stays small.
+    spreads = features.std(axis=0)
+    assert spreads.min() < 0.5 * spreads.max()
+
+
+def test_nothing_but_training_pictures_takes_part(tiny_dataset, tiny_config):
+    one = start_image_classifier(tiny_dataset, tiny_config)
+    records = tiny_dataset.records.copy()
+    withheld = records["split"] != "train"
+    records.loc[withheld, "image_path"] = "images/there/is/none.jpg"
+    other = dataclasses.replace(tiny_dataset, records=records)
+    other = start_image_classifier(other, tiny_config)
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        assert np.allclose(a, b)
 
 
 def test_smallbert_starts_with_the_word_vectors_of_the_training_captions(

@@ -23,8 +23,8 @@ from clip_lib.train import (
 
 
 @pytest.fixture(autouse=True)
-def few_patches(monkeypatch):
-    monkeypatch.setattr("clip_lib.patches.SAMPLES", 1000)
+def few_pieces(monkeypatch):
+    monkeypatch.setattr("clip_lib.descriptors.SAMPLES", 1000)
 
 
 def small_model():
