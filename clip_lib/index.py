@@ -4,7 +4,8 @@ The files are what the course defines: ``image_index.npz`` holds ``embeds`` and
 ``paths``, ``text_index.npz`` holds ``embeds``, ``captions`` and ``image_paths``. Both
 also say the ``labels``, in which ``splits`` each row was (a demonstration can keep to
 pictures that the model never learned), and two things for all rows: ``model``, the
-fingerprint of the weights, and ``source``, what the pictures are.
+fingerprint of the weights, and ``source``, what the pictures are. The index of a folder
+of photos (see `folder_index`) has the columns ``paths``, ``size`` and ``mtime_ns``.
 """
 
 import dataclasses
@@ -13,8 +14,13 @@ from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
+from scipy.special import softmax
 
 from clip_lib.atomic import replacing
+
+ROUNDING = 1e-5
+"""Cosines nearer than this are equal: batches of other sizes round differently."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Index:
         embeds: float32 (N, D), unit vectors.
         items: Table of N rows: the columns that the file stores beside ``embeds``.
         model: Fingerprint of the model that made the embeddings, see `Clip`.
-        source: What was embedded: "photographs" or "drawn scenes".
+        source: What was embedded: "photographs", "drawn scenes", or a folder's path.
     """
 
     embeds: np.ndarray
@@ -38,25 +44,58 @@ class Index:
         """Width D of the embeddings."""
         return self.embeds.shape[1]
 
-    def search(self, embedding, k: int = 5) -> pd.DataFrame:
-        """Return the k nearest rows of ``items``, best first, with rank and score.
+    def search(self, embedding, k: int = 5, temperature: float = 1.0) -> pd.DataFrame:
+        """Return the k nearest rows of ``items``, best first, and what to think of them.
 
         Args:
             embedding: Unit vector (D,).
             k: Length of the answer; all rows if there are fewer.
+            temperature: The model's own, see `Clip`: the cosines are divided by it.
 
         Returns:
-            Table with the columns rank (from 1), score (cosine, -1 to 1) and those of
-            ``items``.
+            Table with the columns rank (from 1), score (cosine, -1 to 1), margin (score
+            minus that of the next row of the whole index; not a number for the last),
+            probability (softmax over the whole index: Radford et al. 2021, section
+            3.1.2) and those of ``items``.
+
+        Raises:
+            ValueError: If k is less than 1.
         """
         if k < 1:
             raise ValueError(f"k = {k}: expected at least 1.")
         scores = self.embeds @ np.asarray(embedding)
-        order = np.argsort(-scores, kind="stable")[:k]
-        answers = self.items.iloc[order].reset_index(drop=True)
-        answers.insert(0, "rank", np.arange(1, len(order) + 1))
-        answers.insert(1, "score", scores[order])
+        order = np.argsort(-scores, kind="stable")
+        answers = self.items.iloc[order[:k]].reset_index(drop=True)
+        scores = scores[order].astype("float64")
+        for place, (name, values) in enumerate(
+            {
+                "rank": np.arange(1, len(order) + 1),
+                "score": scores,
+                "margin": -np.diff(scores, append=np.nan),
+                "probability": softmax(scores / temperature),
+            }.items()
+        ):
+            answers.insert(place, name, values[:k])
         return answers
+
+    def standing(self, embedding, score: float) -> dict[str, float]:
+        """Say where a score would stand among those of all rows.
+
+        Args:
+            embedding: Unit vector (D,): the query.
+            score: Cosine of the query and of something that may be in the index or not.
+
+        Returns:
+            ``rank``, from 1, behind the rows that score higher; ``of``, the number of
+            rows; ``better_than``, the share of them that score lower. A row that scores
+            the same, as does the thing itself if it is here, counts for neither.
+        """
+        scores = self.embeds @ np.asarray(embedding)
+        return {
+            "rank": 1 + int((scores > score + ROUNDING).sum()),
+            "of": len(scores),
+            "better_than": float((scores < score - ROUNDING).mean()),
+        }
 
     def part(self, split: str) -> "Index":
         """Return the rows of one split, or of "all"."""
@@ -74,7 +113,11 @@ class Index:
 
     def save(self, path) -> Path:
         """Write an ``.npz`` file: ``embeds`` and one array a column, without pickle."""
-        columns = {name: self.items[name].to_numpy(dtype=str) for name in self.items}
+        columns = {
+            # Text as NumPy's own kind: an array of objects would need pickle.
+            name: column.to_numpy(None if is_numeric_dtype(column) else str)
+            for name, column in self.items.items()
+        }
         about = {"model": np.array(self.model), "source": np.array(self.source)}
         with replacing(path) as temporary:
             np.savez_compressed(temporary, embeds=self.embeds, **columns, **about)

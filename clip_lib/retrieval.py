@@ -23,11 +23,19 @@ TEXT_INDEX_FILE = "text_index.npz"
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """A trained CLIP with its vocabulary: pictures and texts to unit vectors."""
+    """A trained CLIP with its vocabulary: pictures and texts to unit vectors.
+
+    Attributes:
+        image_encoder, text_encoder: Models that return unit vectors (B, D).
+        vectorizer: Texts to token ids.
+        temperature: What cosines are divided by before a softmax; 1 if it is not known,
+            and then probabilities are nearly even.
+    """
 
     image_encoder: keras.Model
     text_encoder: keras.Model
     vectorizer: keras.layers.TextVectorization
+    temperature: float = 1.0
 
     @classmethod
     def load(cls, model_file, vocabulary_file=None) -> "Clip":
@@ -40,7 +48,8 @@ class Clip:
         Raises:
             ValueError: If a file is missing, is not ours, or the two do not match.
         """
-        image_encoder, text_encoder = split_encoders(load_clip(model_file))
+        model = load_clip(model_file)
+        image_encoder, text_encoder = split_encoders(model)
         path = vocabulary_file or Path(model_file).parent / VOCABULARY_FILE
         vectorizer = load_vocabulary(path, text_encoder.input.shape[1])
         known = text_encoder.get_layer("embedding").token_embedding.input_dim
@@ -49,7 +58,8 @@ class Clip:
                 f"{path}: {vectorizer.vocabulary_size()} words, but {model_file} was "
                 f"trained with {known}; they are not of the same training."
             )
-        return cls(image_encoder, text_encoder, vectorizer)
+        temperature = model.get_layer("contrastive_loss").temperature
+        return cls(image_encoder, text_encoder, vectorizer, temperature)
 
     @property
     def fingerprint(self) -> str:
@@ -126,13 +136,33 @@ def build_indexes(
     )
 
 
+def open_index(clip: Clip, path, remedy="run the notebook to its end") -> Index:
+    """Load an index, and make sure that this very CLIP made it.
+
+    Raises:
+        ValueError: If there is no such index, or another model made it; the message
+            then ends with the ``remedy``.
+    """
+    index = Index.load(path)
+    # A training that was interrupted leaves a new model beside an old index.
+    width = clip.text_encoder.output.shape[1]
+    if index.model not in ("", clip.fingerprint) or index.width != width:
+        raise ValueError(f"{path}: made by another model than this one; {remedy}.")
+    return index
+
+
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """A trained CLIP and its two indexes: what a demonstration needs."""
+    """A trained CLIP and its indexes: what a demonstration needs.
+
+    Attributes:
+        clip: The model.
+        images, texts: What it searches; pictures without captions have no ``texts``.
+    """
 
     clip: Clip
     images: Index
-    texts: Index
+    texts: Index | None = None
 
     @classmethod
     def load(cls, model_file) -> "Search":
@@ -144,25 +174,25 @@ class Search:
         Raises:
             ValueError: If a file is missing, or an index is not of this model.
         """
-        clip = Clip.load(model_file)
-        indexes = []
-        for name in (IMAGE_INDEX_FILE, TEXT_INDEX_FILE):
-            path = Path(model_file).parent / name
-            index = Index.load(path)
-            # A training that was interrupted leaves a new model beside an old index.
-            width = clip.text_encoder.output.shape[1]
-            if index.model not in ("", clip.fingerprint) or index.width != width:
-                raise ValueError(
-                    f"{path}: made by another model than {model_file}; run the "
-                    "notebook to its end."
-                )
-            indexes.append(index)
-        return cls(clip, *indexes)
+        clip, folder = Clip.load(model_file), Path(model_file).parent
+        names = (IMAGE_INDEX_FILE, TEXT_INDEX_FILE)
+        return cls(clip, *(open_index(clip, folder / name) for name in names))
 
     def images_for(self, text: str, k: int = 5, gallery: str = "test") -> pd.DataFrame:
         """Return the k pictures nearest to a text; see `Index.search`."""
-        return self.images.part(gallery).search(self.clip.embed_text(text), k)
+        embedding = self.clip.embed_text(text)
+        return self.images.part(gallery).search(embedding, k, self.clip.temperature)
 
     def texts_for(self, picture, k: int = 5, gallery: str = "test") -> pd.DataFrame:
-        """Return the k captions nearest to a picture; see `Index.search`."""
-        return self.texts.part(gallery).search(self.clip.embed_image(picture), k)
+        """Return the k captions nearest to a picture; see `Index.search`.
+
+        Raises:
+            ValueError: If the pictures searched have no captions.
+        """
+        if self.texts is None:
+            raise ValueError(
+                f"{self.images.source}: pictures without captions, which a picture "
+                "cannot ask for; expected a text as query."
+            )
+        embedding = self.clip.embed_image(picture)
+        return self.texts.part(gallery).search(embedding, k, self.clip.temperature)

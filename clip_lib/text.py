@@ -76,8 +76,22 @@ def encode(vectorizer: keras.layers.TextVectorization, captions) -> np.ndarray:
     return token_ids
 
 
+def sort_words(
+    vectorizer: keras.layers.TextVectorization, text: str
+) -> tuple[list[str], list[str]]:
+    """Return the words of a text that the model knows, and those it never saw.
+
+    A mark of punctuation that stands alone is neither: the model does not read it.
+    """
+    words = text.split()
+    highest = np.asarray(vectorizer(words)).max(axis=1) if words else []
+    known = [word for word, token in zip(words, highest, strict=True) if token > 1]
+    unknown = [word for word, token in zip(words, highest, strict=True) if token == 1]
+    return known, unknown
+
+
 def check_query(vectorizer: keras.layers.TextVectorization, text: str) -> list[str]:
-    """Return the words of a query that the model never saw.
+    """Return the words of a query that the model never saw; see `sort_words`.
 
     Raises:
         ValueError: If the query is empty, or holds no known word: every answer would
@@ -85,11 +99,10 @@ def check_query(vectorizer: keras.layers.TextVectorization, text: str) -> list[s
     """
     if not text.strip():
         raise ValueError("Empty query: expected a few English words.")
-    words = text.split()
-    known = (encode(vectorizer, words) > 1).any(axis=1)
-    if not known.any():
+    known, unknown = sort_words(vectorizer, text)
+    if not known:
         raise ValueError(
             f"{text!r}: not one word is among the {vectorizer.vocabulary_size()} that "
             "the model learned, the ranking would mean nothing."
         )
-    return [word for word, is_known in zip(words, known, strict=True) if not is_known]
+    return unknown

@@ -4,28 +4,30 @@ Source: Radford et al. 2021 (CLIP), section 3.1.
 """
 
 import numpy as np
+import pandas as pd
 
+from clip_lib.index import Index
 from clip_lib.retrieval import Clip
-from clip_lib.text import check_query
+from clip_lib.text import sort_words
 
 TEMPLATES = ("a {}", "the {}", "a man with a {}")
 """Sentences into which a label is put, in words that are common in captions."""
 
 
-def zero_shot(clip: Clip, image_embeddings, class_names, templates=TEMPLATES):
-    """Label pictures by the nearest label text.
+def label_index(clip: Clip, class_names, templates=TEMPLATES) -> Index:
+    """Embed labels, so that a picture can search among them.
 
     The embeddings of a label's sentences are averaged, and the mean brought back to
     unit length (Radford et al. 2021, section 3.1.4).
 
     Args:
         clip: A trained CLIP.
-        image_embeddings: (N, D) unit vectors.
-        class_names: Labels.
+        class_names: Labels, L of them.
         templates: Sentences into which a label is put; at least one.
 
     Returns:
-        Array (N,) of labels.
+        Index of L rows, with the column labels, in the order given. Its `Index.search`
+        gives each label's cosine and, over these labels, its probability.
 
     Raises:
         ValueError: If there is no template, or one has no place for the label.
@@ -38,12 +40,29 @@ def zero_shot(clip: Clip, image_embeddings, class_names, templates=TEMPLATES):
             "{} stands for the label."
         )
     sentences = [
-        template.format(_words(name)) for name in class_names for template in templates
+        # Not format(): a template may come from a stranger, with braces of any kind.
+        template.replace("{}", label_words(name))
+        for name in class_names
+        for template in templates
     ]
     embeddings = np.asarray(clip.embed_texts(sentences))
     means = embeddings.reshape(len(class_names), len(templates), -1).mean(axis=1)
     means /= np.linalg.norm(means, axis=1, keepdims=True)
-    similarity = np.asarray(image_embeddings) @ means.T
+    return Index(means, pd.DataFrame({"labels": list(class_names)}))
+
+
+def zero_shot(clip: Clip, image_embeddings, class_names, templates=TEMPLATES):
+    """Label pictures by the nearest label.
+
+    Args:
+        clip, class_names, templates: As for `label_index`, which may raise.
+        image_embeddings: (N, D) unit vectors.
+
+    Returns:
+        Array (N,) of labels.
+    """
+    labels = label_index(clip, class_names, templates)
+    similarity = np.asarray(image_embeddings) @ labels.embeds.T
     return np.asarray(class_names)[similarity.argmax(axis=1)]
 
 
@@ -52,13 +71,10 @@ def knows_label(clip: Clip, label: str) -> bool:
 
     If not, its sentences say the same as those of any other unknown word.
     """
-    try:
-        check_query(clip.vectorizer, _words(label))
-    except ValueError:
-        return False
-    return True
+    known, _ = sort_words(clip.vectorizer, label_words(label))
+    return bool(known)
 
 
-def _words(label: str) -> str:
+def label_words(label: str) -> str:
     """Read a label as words: folders are often called mountain_bike."""
     return label.replace("_", " ")
