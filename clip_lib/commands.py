@@ -1,6 +1,5 @@
-"""What each command does. Imports stand inside: a command loads only what it needs."""
+"""The commands around the model: run, check, evaluate, clean. Imports stand inside."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -9,9 +8,13 @@ QUERIES = ("A big dog in the woods", "A group of cyclists")
 
 def run(arguments, config) -> None:
     """Execute the notebook, then ask the model that it saved."""
+    import contextlib
+
+    from clip_lib.answers import answer_lines, answer_records, gallery_words
     from clip_lib.data import load_dataset
     from clip_lib.notebook import NOTEBOOK, execute_notebook
     from clip_lib.retrieval import MODEL_FILE, Search
+    from clip_lib.say import print_json
     from clip_lib.team import read_team
 
     read_team()
@@ -19,11 +22,19 @@ def run(arguments, config) -> None:
         # Refuse here what the first cells would refuse half a minute later.
         load_dataset(config)
     output = arguments.output or config.model_path(NOTEBOOK)
-    written = execute_notebook(output=output)
+    # With --json, what the cells say must not stand among the answers.
+    with contextlib.redirect_stdout(sys.stderr if arguments.json else sys.stdout):
+        written = execute_notebook(output=output)
     engine = Search.load(config.model_path(MODEL_FILE))
-    for query in QUERIES:
-        print(f"\n{query}")
-        _print(engine.images_for(query), engine.images, "test")
+    answers = {query: engine.images_for(query) for query in QUERIES}
+    if arguments.json:
+        found = {query: answer_records(table) for query, table in answers.items()}
+        about = {"notebook": str(written), "models": config.model_dir}
+        print_json(about | {"answers": found})
+        return
+    for query, table in answers.items():
+        print(f"\n{query}\namong {gallery_words(engine, 'test')}")
+        print(answer_lines(table))
     print(f"\nNotebook: {written}\nModels and indexes: {config.model_dir}/")
 
 
@@ -41,36 +52,12 @@ def check(arguments, config) -> int:
     return report.status
 
 
-def search(arguments, config) -> None:
-    """Answer one query: a text, or the path of a picture."""
-    from clip_lib.images import SUFFIXES
-    from clip_lib.retrieval import MODEL_FILE, Search
-    from clip_lib.text import check_query
-
-    query, split = arguments.query, arguments.gallery
-    engine = Search.load(arguments.model or config.model_path(MODEL_FILE))
-    by_picture = Path(query).is_file() or Path(query).suffix.lower() in SUFFIXES
-    if by_picture:
-        index, answers = engine.texts, engine.texts_for(query, arguments.k, split)
-    else:
-        unknown = check_query(engine.clip.vectorizer, query)
-        if unknown:
-            message = f"words the model never saw: {', '.join(unknown)}"
-            print(message, file=sys.stderr)
-        index, answers = engine.images, engine.images_for(query, arguments.k, split)
-    if arguments.figure:
-        _draw(answers, query, by_picture, index, split, arguments.figure)
-    if arguments.json:
-        print(answers.to_json(orient="records", indent=2, force_ascii=False))
-    else:
-        _print(answers, index, split)
-
-
 def evaluate(arguments, config) -> None:
     """Measure a saved model, on the data of its training or on any folder."""
     from clip_lib.data import load_dataset
     from clip_lib.evaluate import evaluate_dataset, evaluate_indexes, report_table
     from clip_lib.retrieval import MODEL_FILE, Clip, Search
+    from clip_lib.say import print_json
 
     model_file = arguments.model or config.model_path(MODEL_FILE)
     if arguments.data:
@@ -85,7 +72,7 @@ def evaluate(arguments, config) -> None:
         parts = engine.images.part(split), engine.texts.part(split)
         report |= evaluate_indexes(*parts, engine.clip)
     if arguments.json:
-        print(json.dumps(report, indent=2))
+        print_json(report)
     else:
         print(f"{report['pairs']} pairs, split {split}, {report['source']}")
         print(report_table(report).to_string())
@@ -105,41 +92,26 @@ def clean(arguments, config) -> None:
     from clip_lib.cleaning import find_suspicions
     from clip_lib.contact_sheet import contact_sheet, write_clean
     from clip_lib.retrieval import MODEL_FILE, Search
+    from clip_lib.say import print_json
     from clip_lib.source import find_folder
 
+    # With --json, standard output holds the list alone.
+    out = sys.stderr if arguments.json else sys.stdout
     engine = Search.load(arguments.model or config.model_path(MODEL_FILE))
     if arguments.reviewed:
         found = pd.read_csv(arguments.reviewed)
     else:
         found = find_suspicions(engine.images, engine.texts, arguments.limit)
-        print(found.groupby("kind", sort=False).head(5).to_string(index=False))
+        if not arguments.json:
+            print(found.groupby("kind", sort=False).head(5).to_string(index=False))
         with replacing(arguments.output) as temporary:
             found.to_csv(temporary, index=False)
-        print(f"{len(found)} suspicions: {arguments.output}")
+        print(f"{len(found)} suspicions: {arguments.output}", file=out)
     if arguments.sheet:
         with replacing(arguments.sheet) as temporary:
             contact_sheet(found, engine.images).savefig(temporary, dpi=110)
     if arguments.write_clean:
         left_out = write_clean(find_folder(config)[0], found, arguments.write_clean)
-        print(f"{left_out} rows left out: {arguments.write_clean}")
-
-
-def _print(answers, index, split: str) -> None:
-    print(f"among {len(index.part(split).items)} ({split}, {index.source})")
-    print(answers.to_string(index=False))
-
-
-def _draw(answers, query: str, by_picture: bool, index, split: str, path: str) -> None:
-    """Save the answers as a figure, like the notebook's."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from clip_lib.gallery import gallery_name, image_answers, text_answers
-
-    where = gallery_name(index, split)
-    if by_picture:
-        figure = text_answers(query, answers, where)
-    else:
-        figure = image_answers(answers, query, where)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, bbox_inches="tight")
+        print(f"{left_out} rows left out: {arguments.write_clean}", file=out)
+    if arguments.json:
+        print_json(found)

@@ -1,6 +1,7 @@
 """Figures that show pictures with their captions and scores, in French."""
 
 import textwrap
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -100,7 +101,9 @@ def image_answers(
     for axes, answer in zip(np.atleast_1d(line), answers.itertuples(), strict=True):
         show_picture(axes, answer.paths, RIGHT if answer.paths == own else None)
         axes.set_title(f"n° {answer.rank}   score {answer.score:.3f}", fontsize=9)
-        axes.set_xlabel(answer.labels, fontsize=9)
+        # One's own photos have no label, but a name.
+        name = getattr(answer, "labels", Path(answer.paths).name)
+        axes.set_xlabel(wrap(name, 30), fontsize=9)
     figure.suptitle(wrap(f"« {query} »", 110) + f"\nparmi {gallery}", fontsize=11)
     return figure
 

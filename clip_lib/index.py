@@ -45,7 +45,7 @@ class Index:
         return self.embeds.shape[1]
 
     def search(self, embedding, k: int = 5, temperature: float = 1.0) -> pd.DataFrame:
-        """Return the k nearest rows of ``items``, best first, and what to think of them.
+        """Return the k nearest rows of ``items``, best first, and what they are worth.
 
         Args:
             embedding: Unit vector (D,).
@@ -72,7 +72,8 @@ class Index:
                 "rank": np.arange(1, len(order) + 1),
                 "score": scores,
                 "margin": -np.diff(scores, append=np.nan),
-                "probability": softmax(scores / temperature),
+                # An empty array has no softmax.
+                "probability": softmax(scores / temperature) if scores.size else [],
             }.items()
         ):
             answers.insert(place, name, values[:k])

@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from clip_lib.__main__ import _parser
 from clip_lib.clip import build_clip
 from clip_lib.losses import contrastive_loss
+from clip_lib.parser import parse
 from clip_lib.retrieval import MODEL_FILE, Clip
 from clip_lib.train import clip_batches
 
@@ -245,7 +245,7 @@ def test_a_start_is_timed_up_to_the_answer(run_config, monkeypatch, capsys):
     assert list(seconds) == ["command", *parts]
     assert all(seconds[name] > 0 for name in parts)
     assert len(commands) == 2
-    timed = _parser().parse_args(commands[0][commands[0].index("clip_lib") + 1 :])
+    timed = parse(commands[0][commands[0].index("clip_lib") + 1 :])
     assert (timed.query, timed.model) == ("A dog on the grass", str(model_file))
     assert (timed.gallery, timed.k) == ("all", 5)
 

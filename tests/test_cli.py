@@ -38,13 +38,72 @@ def test_search_in_json(options, capsys):
     answers = json.loads(capsys.readouterr().out)
     assert [answer["rank"] for answer in answers] == [1, 2, 3]
     assert answers[0]["score"] >= answers[1]["score"]
-    assert {answer["splits"] for answer in answers} == {"test"}
+    assert {answer["split"] for answer in answers} == {"test"}
+    keys = ["rank", "score", "margin", "probability", "path", "label", "split"]
+    assert all(list(answer) == keys for answer in answers)
+    margin = answers[0]["score"] - answers[1]["score"]
+    assert answers[0]["margin"] == pytest.approx(margin, abs=1e-6)
 
 
 def test_search_by_picture(options, capsys, tiny_folder):
     picture = str(tiny_folder / "images/dog/dog_001.jpg")
     assert main(["search", picture, "--json", "--gallery", "all", *options]) == 0
-    assert "captions" in json.loads(capsys.readouterr().out)[0]
+    answer = json.loads(capsys.readouterr().out)[0]
+    keys = ["rank", "score", "margin", "probability", "caption", "image_path"]
+    assert list(answer) == [*keys, "label", "split"]
+
+
+def test_the_last_of_the_gallery_has_no_margin(options, capsys):
+    command = ["search", "the grass", "-k", "99", "--gallery", "all", *options]
+    assert main([*command, "--json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert len(answers) == 48
+    assert [answer["margin"] for answer in answers].count(None) == 1
+    assert answers[-1]["margin"] is None
+    assert sum(a["probability"] for a in answers) == pytest.approx(1, abs=1e-6)
+    assert main(command) == 0
+    assert "nan" not in capsys.readouterr().out.lower()
+
+
+def test_search_shows_the_caption_of_a_picture(options, capsys):
+    assert main(["search", "the grass", *options]) == 0
+    _, heading, *lines = capsys.readouterr().out.splitlines()
+    shown = ["rank", "score", "margin", "probability", "path", "label", "split"]
+    assert heading.split() == [*shown, "caption"]
+    for line in lines:
+        name = PurePosixPath(line.split()[4]).stem
+        label, number = name.split("_")
+        assert f'A "{label}" of {label}word{int(number)}, on the grass .' in line
+        assert re.search(r" \d+\.\d% ", line)
+
+
+def test_a_text_longer_than_a_file_name_is_a_text(options, capsys):
+    assert main(["search", "the grass " * 600, *options]) == 0
+    assert capsys.readouterr().out.startswith("among ")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("run", "check", "search", "score", "classify"),
+        *("rerank", "index", "evaluate", "clean"),
+    ],
+)
+def test_every_command_shows_examples_and_speaks_json(capsys, command):
+    with pytest.raises(SystemExit) as left:
+        main([command, "--help"])
+    assert left.value.code == 0
+    printed = capsys.readouterr().out
+    assert f"examples:\n  python -m clip_lib {command} " in printed
+    assert "--json" in printed
+
+
+def test_an_option_that_is_none_is_refused(capsys):
+    for command in (["rerank", "a dog", "a.jpg", "--jso"], ["search", "a", "b"]):
+        with pytest.raises(SystemExit) as left:
+            main([*command, "--moon"])
+        assert left.value.code == 2
+        assert "unrecognized arguments" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("query", ["the grass", "images/dog/dog_001.jpg"])
@@ -163,6 +222,20 @@ def test_the_module_runs_as_a_command(run_config):
     assert process.stdout == ""
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe of a POSIX shell")
+def test_a_reader_may_stop_reading(run_config):
+    command = [sys.executable, "-m", "clip_lib", "search", "the grass", "--model"]
+    process = subprocess.Popen(
+        [*command, str(run_config.model_path(MODEL_FILE))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 0
+
+
 def spoil_csv(folder):
     (folder / "captions.csv").write_text("path,text\na.jpg,A dog .\n")
 
@@ -236,6 +309,10 @@ def test_clean_lists_draws_and_writes_without_deleting(
     assert {"kind", "image_path", "other", "score", "rank"} <= set(rows.columns)
     assert rows["kind"].value_counts().max() <= 3
     assert open_picture(sheet).width > 500
+
+    assert main([*command, "--limit", "3", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [row["kind"] for row in listed] == rows["kind"].tolist()
 
     # A reviewed list of one line costs one row.
     rows[rows["kind"] == "off-topic pair"].head(1).to_csv(found, index=False)

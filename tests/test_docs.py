@@ -38,6 +38,9 @@ ORDER = [
     "index",
     "retrieval",
     "zero_shot",
+    "readable",
+    "folder_index",
+    "answers",
     "evaluate",
     "results",
     "tables",
@@ -52,7 +55,11 @@ ORDER = [
     "reload",
     "team",
     "notebook",
+    "say",
+    "ask",
+    "ask_files",
     "commands",
+    "parser",
 ]
 
 MODULES = sorted((ROOT / "clip_lib").rglob("*.py"))
