@@ -19,6 +19,7 @@ notebook: .venv/installed  ## Open the notebook in Jupyter
 bench: .venv/installed  ## Measure everything anew: make bench DATA=FOLDER
 	@test -n "$(DATA)" || { echo "bench: name the photographs: make bench DATA=FOLDER" >&2; exit 2; }
 	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name folds --folds 5 --seeds 42
+	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name untouched --seeds 42
 	$(if $(CAPTIONS),$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name five --folds 5 --seeds 42 --captions "$(CAPTIONS)")
 	$(BIN)/python benchmarks/handed_out.py --data "$(DATA)" --name folds --folds 5 --seeds 42
 	$(BIN)/python benchmarks/ablation.py --data "$(DATA)"

@@ -1,6 +1,6 @@
 """What each piece of the recipe brings: take it away, measure on validation.
 
-Test takes no part: pieces are kept or dropped by these figures.
+The test part of the same split takes no part.
 
     python benchmarks/ablation.py --data FOLDER
 """
@@ -42,7 +42,7 @@ CHANGES = {
     "without targets shared by label": {"label_share": 0.0},
     "without label smoothing": {"label_smoothing": 0.0},
     "without word dropout": {"word_dropout": 0.0},
-    "without hidden features": {"feature_dropout": 0.0},
+    "without dropout of the features": {"feature_dropout": 0.0},
     "temperature from 0.07": {"temperature": 0.07},
     "image encoder not locked": {"locked_images": False},
     "batches of 42": {"clip_batch_size": 42},
@@ -91,7 +91,7 @@ def measure(config: Config) -> dict:
     variants = {
         name: runs.clip(image, text, **changes) for name, changes in CHANGES.items()
     }
-    variants["classifiers not trained (cold start)"] = runs.clip(
+    variants["classifiers as they start, not trained"] = runs.clip(
         start_image_classifier(runs.dataset, config),
         start_text_classifier(runs.dataset, runs.vectorizer, config),
     )

@@ -24,7 +24,6 @@ The encoders start cold, without having been classifiers.
 import argparse
 import dataclasses
 import json
-import multiprocessing
 import sys
 import tempfile
 import time
@@ -41,7 +40,7 @@ import keras
 import keras_nlp
 import tensorflow as tf
 from keras import layers, ops
-from record import machine, peak_gigabytes, write_result
+from record import each_in_its_process, machine, peak_gigabytes, write_result
 
 from clip_lib.config import Config
 from clip_lib.data import Dataset, load_dataset
@@ -179,8 +178,8 @@ def measure(config: Config, epochs: int = EPOCHS) -> dict:
         and the report of `clip_lib.evaluate.evaluate_retrieval` twice: ``clip`` when
         served the pixels of its training, ``clip_as_served`` from 0 to 1.
     """
-    started = time.monotonic()
     dataset = load_dataset(config)
+    started = time.monotonic()
     # Fault 5: the captions of validation and test are among them.
     vectorizer = learn_vocabulary(dataset.records["caption"], config)
     clip = build_handed_out(config, vectorizer.vocabulary_size())
@@ -253,13 +252,10 @@ def main() -> None:
         for part in parts or [{}]
     ]
     runs = []
-    # A process a run: the peak memory of one is not the next one's.
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        for (config, _), run in zip(
-            tasks, pool.imap(_measure_in_folder, tasks), strict=True
-        ):
-            runs.append(run | ({"fold": config.fold} if parts else {}))
-            print(json.dumps(runs[-1]), flush=True)
+    found = each_in_its_process(_measure_in_folder, tasks)
+    for (config, _), run in zip(tasks, found, strict=True):
+        runs.append(run | ({"fold": config.fold} if parts else {}))
+        print(json.dumps(runs[-1]), flush=True)
     if arguments.quick:
         return
     command = f"python benchmarks/handed_out.py --data ... --name {arguments.name}"

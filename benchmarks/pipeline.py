@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
-from record import machine, peak_gigabytes, write_result
+from record import each_in_its_process, machine, peak_gigabytes, write_result
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -106,6 +106,12 @@ def _accuracy(model, inputs, labels) -> float:
     return float((model.predict(inputs, verbose=0).argmax(axis=1) == labels).mean())
 
 
+def _measure_in_folder(task) -> dict:
+    config, captions = task
+    with tempfile.TemporaryDirectory() as folder:
+        return measure(dataclasses.replace(config, model_dir=folder), captions)
+
+
 def main() -> None:
     """Measure every seed and fold; write benchmarks/results/pipeline_<name>.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -114,17 +120,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folds", type=int, default=0, help="cross-validation")
     parser.add_argument("--captions", help="table with more captions to train on")
-    parser.add_argument("--quick", action="store_true", help="a trial")
+    parser.add_argument("--quick", action="store_true", help="a trial, not written")
     arguments = parser.parse_args()
     make = Config.quick if arguments.quick else Config
     settings = {"dataset_dir": arguments.data, "folds": arguments.folds}
+    tasks = [
+        (make(seed=seed, fold=fold, **settings), arguments.captions)
+        for seed in arguments.seeds
+        for fold in range(max(1, arguments.folds))
+    ]
     runs = []
-    for seed in arguments.seeds:
-        for fold in range(max(1, arguments.folds)):
-            with tempfile.TemporaryDirectory() as folder:
-                config = make(model_dir=folder, seed=seed, fold=fold, **settings)
-                runs.append(measure(config, arguments.captions))
-            print(json.dumps(runs[-1]), flush=True)
+    for run in each_in_its_process(_measure_in_folder, tasks):
+        runs.append(run)
+        print(json.dumps(run), flush=True)
+    if arguments.quick:
+        return
     chosen = dataclasses.asdict(make())
     for name in ("seed", "model_dir", "dataset_dir", "folds", "fold"):
         chosen.pop(name)

@@ -3,6 +3,7 @@
 python benchmarks/tables.py
 """
 
+import functools
 import re
 import sys
 from pathlib import Path
@@ -32,6 +33,7 @@ COLUMNS = {
     "pipeline_five": "five captions a training picture",
     "handed_out_folds": "the course's recipe",
 }
+UNTOUCHED = {"pipeline_untouched": "pictures that chose nothing"}
 NAMES = {
     "image_to_text": "image → text",
     "text_to_image": "text → image",
@@ -51,11 +53,15 @@ def _title(row: tuple[str, str]) -> str:
     return figure if subject == "accuracy" else f"{NAMES[subject]}, {figure}"
 
 
-def results_table() -> str:
-    """Return the Markdown table of all that was measured on the photographs."""
+def results_table(columns: dict[str, str] = COLUMNS) -> str:
+    """Return the Markdown table of what was measured on galleries of one size.
+
+    Args:
+        columns: Name and title of each result; one that is missing is left out.
+    """
     results = {
         title: read_result(name)["runs"]
-        for name, title in COLUMNS.items()
+        for name, title in columns.items()
         if (RESULTS / f"{name}.json").exists()
     }
     summaries = {title: summary(runs) for title, runs in results.items()}
@@ -152,6 +158,7 @@ def speed_table() -> str:
 
 TABLES = {
     "results": results_table,
+    "untouched": functools.partial(results_table, UNTOUCHED),
     "cost": cost_table,
     "cleaning": cleaning_table,
     "ablation": ablation_table,

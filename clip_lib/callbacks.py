@@ -5,7 +5,7 @@ import numpy as np
 
 from clip_lib.clip import save_model
 from clip_lib.losses import contrastive_loss
-from clip_lib.ranking import first_ranks, recall_at_k
+from clip_lib.ranking import RECALLS, first_ranks, recall_at_k
 
 
 class KeepBest(keras.callbacks.Callback):
@@ -44,24 +44,27 @@ class ValidationRecall(keras.callbacks.Callback):
         clip: Model of `build_clip`, which shares its weights with the one trained.
         pairs: Batches of pairs in a fixed order, one caption a picture.
         batch_size: Pairs over which the loss is taken.
+        labels: Label numbers of the pairs, if the training shares its targets by them.
     """
 
-    def __init__(self, clip: keras.Model, pairs, batch_size: int):
+    def __init__(self, clip: keras.Model, pairs, batch_size: int, labels=None):
         super().__init__()
         self.clip, self.pairs, self.batch_size = clip, pairs, batch_size
+        self.labels = None if labels is None else np.asarray(labels)[:batch_size]
 
     def on_epoch_end(self, epoch, logs=None):
         image_embeddings, text_embeddings = self.clip.predict(self.pairs, verbose=0)
         similarity = image_embeddings @ text_embeddings.T
         own = np.eye(len(similarity), dtype=bool)
         recalls = [
-            [recall_at_k(first_ranks(direction, own), k) for k in (1, 5, 10)]
+            [recall_at_k(first_ranks(direction, own), k) for k in RECALLS]
             for direction in (similarity, similarity.T)
         ]
         layer = self.clip.get_layer("contrastive_loss")
         logits = similarity[: self.batch_size, : self.batch_size] / layer.temperature
-        logs["val_loss"] = float(contrastive_loss(logits, layer.label_smoothing))
+        targets = layer.label_smoothing, self.labels, layer.label_share
+        logs["val_loss"] = float(contrastive_loss(logits, *targets))
         logs["val_recall"] = float(np.mean(recalls))
         logs["temperature"] = layer.temperature
-        for k, recall in zip((1, 5, 10), np.mean(recalls, axis=0), strict=True):
+        for k, recall in zip(RECALLS, np.mean(recalls, axis=0), strict=True):
             logs[f"val_recall@{k}"] = float(recall)

@@ -66,9 +66,9 @@ def build_clip(
     # Small on the side of the images, which are many numbers: what is learned soon
     # outweighs the directions drawn at the start.
     small = keras.initializers.TruncatedNormal(stddev=0.01)
+    # Distorted pictures would blur what the projection learns from.
+    image_features = mirrors_only(image_features)
     if config.locked_images:
-        # Distorted pictures would blur what the projection learns from.
-        image_features = mirrors_only(image_features)
         image_features.trainable = False
     hidden = layers.Dropout(config.feature_dropout, name="hidden_features")
     image_features = keras.Model(image_features.input, hidden(image_features.output))

@@ -14,6 +14,7 @@ from clip_lib.bootstrap import bootstrap_draws, bootstrap_interval
 from clip_lib.data import Dataset
 from clip_lib.index import Index
 from clip_lib.ranking import (
+    RECALLS,
     average_precisions,
     first_ranks,
     precisions_at_k,
@@ -24,7 +25,6 @@ from clip_lib.ranking import (
 from clip_lib.retrieval import Clip, build_indexes
 from clip_lib.zero_shot import TEMPLATES, knows_label, zero_shot
 
-RECALLS = (1, 5, 10)
 DIRECTIONS = ("image_to_text", "text_to_image")
 LEVELS = ("chance", "label_oracle")
 

@@ -10,6 +10,9 @@ answers come last, and so does a right answer whose score is not a number.
 
 import numpy as np
 
+RECALLS = (1, 5, 10)
+"""The k of the recalls that are reported."""
+
 
 def first_ranks(similarity, relevant) -> np.ndarray:
     """Rank of the best-placed right answer of each query, from 1.

@@ -11,7 +11,9 @@ from keras import ops
 
 
 def _places(height: int, width: int) -> np.ndarray:
-    """Row, column and a one for each place (height * width, 3), of mean 0."""
+    """Row, column and a one for each place (height * width, 3).
+
+    Rows and columns are of mean 0 and variance 1, about."""
     axes = [
         (np.arange(side) + 0.5) / side * np.sqrt(12) - np.sqrt(3)
         for side in (height, width)
@@ -30,7 +32,7 @@ def square_root(matrices, steps: int = 5):
     mostly noise.
 
     Args:
-        matrices: (B, D, D), symmetric, no eigenvalue negative, none of them zero.
+        matrices: (B, D, D), symmetric, no eigenvalue negative, their sum not 0.
         steps: Of the iteration.
 
     Returns:
@@ -58,7 +60,7 @@ class SecondOrderPooling(keras.layers.Layer):
     section 2; Lin and Maji 2017, *Improved Bilinear Pooling with CNNs*, for the root.
 
     Call it on a list of maps (B, height, width, C), all of C channels. It returns
-    (B, width), with width = (C + 3) (C + 4) / 2: the matrix is symmetric.
+    (B, n), with n = (C + 3) (C + 4) / 2: the matrix is symmetric.
     """
 
     def call(self, maps):

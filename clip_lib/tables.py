@@ -37,8 +37,8 @@ _CHECKED = {
     "cut": "part coupée",
 }
 
-# Layers whose name Keras made up: the inside of a residual block.
-_UNNAMED = ("conv2d", "batch_norm", "re_lu", "add", "average_pooling2d", "dropout")
+# Layers and operations whose name Keras made up.
+_UNNAMED = ("average_pooling2d", "dropout")
 
 
 def layer_table(model: keras.Model) -> pd.DataFrame:

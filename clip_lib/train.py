@@ -12,6 +12,7 @@ from clip_lib.callbacks import KeepBest, ValidationRecall
 from clip_lib.clip import with_labels
 from clip_lib.config import Config
 from clip_lib.data import Dataset
+from clip_lib.ranking import RECALLS
 from clip_lib.start import start_image_classifier, start_text_classifier
 from clip_lib.text import encode
 
@@ -42,7 +43,7 @@ class _Bar(TqdmCallback):
     def __init__(self, **options):
         super().__init__(**options)
         # TqdmCallback sets this on the instance, where it would hide a method.
-        recalls = [f"val_recall@{k}" for k in (1, 5, 10)]
+        recalls = [f"val_recall@{k}" for k in RECALLS]
         self.on_epoch_end = self.bar2callback(self.epoch_bar, pop=recalls)
 
 
@@ -129,13 +130,17 @@ def fit_text_classifier(dataset: Dataset, vectorizer, config: Config, path, mode
     return keras.saving.load_model(path), history
 
 
+def _in_random_order(dataset: Dataset, split: str, config: Config):
+    return dataset.part(split).sample(frac=1, random_state=config.seed)
+
+
 def clip_batches(dataset: Dataset, vectorizer, config: Config, split: str):
     """Stream the pairs of a split as CLIP reads them, anew each epoch for "train".
 
     The other splits come in one random order: the table is sorted by label, and a batch
     of one label alone would be harder than the batches of the training.
     """
-    rows = dataset.part(split).sample(frac=1, random_state=config.seed)
+    rows = _in_random_order(dataset, split, config)
     training = split == "train"
     return pair_batches(
         dataset.paths(rows),
@@ -170,8 +175,10 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
     trained.compile(
         build_optimizer(config.clip_learning_rate, config.weight_decay, steps)
     )
+    withheld = _in_random_order(dataset, "validation", config)
+    labels = dataset.labels(withheld.drop_duplicates("image_path"))
     callbacks = [
-        ValidationRecall(clip, pairs, config.clip_batch_size),
+        ValidationRecall(clip, pairs, config.clip_batch_size, labels),
         KeepBest(path, "val_recall", clip),
         keras.callbacks.EarlyStopping(
             "val_recall", mode="max", patience=config.clip_patience

@@ -1,5 +1,7 @@
 """What is written about the project stays true."""
 
+import dataclasses
+import json
 import re
 import sys
 from pathlib import Path
@@ -66,10 +68,25 @@ MODULES = sorted((ROOT / "clip_lib").rglob("*.py"))
 
 
 def test_the_figures_in_readme_are_the_measured_ones():
-    from tables import with_tables
+    from tables import READMES, TABLES, with_tables
 
-    assert with_tables(README) == README, "run: python benchmarks/tables.py"
-    assert README.count("<!-- end -->") == 3
+    texts = [path.read_text(encoding="utf-8") for path in READMES]
+    for text in texts:
+        assert with_tables(text) == text, "run: python benchmarks/tables.py"
+    marked = re.findall(r"<!-- (\w+) -->", "".join(texts))
+    assert sorted(set(marked) - {"end"}) == sorted(TABLES)
+    assert marked.count("end") == len(TABLES)
+
+
+def test_the_headline_is_of_this_recipe():
+    from clip_lib.config import Config
+    from clip_lib.results import read_result
+
+    recipe = json.loads(json.dumps(dataclasses.asdict(Config())))
+    for name in ("seed", "model_dir", "dataset_dir", "folds", "fold"):
+        del recipe[name]
+    for name in ("folds", "five", "untouched"):
+        assert read_result(f"pipeline_{name}")["config"] == recipe
 
 
 def test_the_tree_in_readme_is_the_tree():

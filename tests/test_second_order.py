@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from clip_lib.second_order import SecondOrderPooling, square_root
 
@@ -71,7 +72,13 @@ def test_pictures_of_one_colour_give_numbers_and_slopes():
     layer = SecondOrderPooling()
     maps = [keras.ops.zeros((2, 4, 4, 3)), keras.ops.ones((2, 2, 2, 3))]
     for some in ([maps[0]], [maps[1]], maps):
-        pooled = np.asarray(layer(some))
+        with tf.GradientTape() as tape:
+            tape.watch(some)
+            pooled = layer(some)
+            loss = tf.reduce_sum(pooled * np.arange(pooled.shape[1]))
+        for slopes in tape.gradient(loss, some):
+            assert np.isfinite(slopes).all()
+        pooled = np.asarray(pooled)
         assert np.isfinite(pooled).all()
         assert np.allclose(np.linalg.norm(pooled, axis=1), 1, atol=1e-5)
 
