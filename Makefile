@@ -2,18 +2,21 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test notebook bench tables format clean help
+.PHONY: run test notebook app bench tables format clean help
 
 run: .venv/installed  ## Train, save, reload and query: executes the notebook
 	@$(BIN)/python -m clip_lib run
 
-test: .venv/installed  ## Lint, then the tests (no network, no real data)
+test: .venv/installed .venv/installed-app  ## Lint, then the tests (no network, no real data)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
 
 notebook: .venv/installed  ## Open the notebook in Jupyter
 	$(BIN)/jupyter lab 1_ProjetClip.ipynb
+
+app: .venv/installed-app  ## Open the search page of the trained model
+	$(BIN)/python -m clip_lib app --open
 
 # DATA is the folder of photographs; CAPTIONS, if given, a table with more of them.
 bench: .venv/installed  ## Measure everything anew: make bench DATA=FOLDER
@@ -28,6 +31,7 @@ bench: .venv/installed  ## Measure everything anew: make bench DATA=FOLDER
 	$(BIN)/python benchmarks/cost.py --data "$(DATA)" --name photos
 	$(BIN)/python benchmarks/cost.py --data scenes --name scenes
 	$(BIN)/python benchmarks/cost.py --data scenes --name quick --quick
+	$(BIN)/python benchmarks/page.py
 	$(BIN)/python benchmarks/tables.py
 
 tables: .venv/installed  ## Put the measured figures into the README files
@@ -49,4 +53,8 @@ help:  ## Show this list
 	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else 'Python %d.%d: TensorFlow 2.21 and Keras 3.15 need Python 3.11, 3.12 or 3.13; name one with: make PYTHON=python3.12 ...' % v)"
 	$(PYTHON) -m venv --clear --without-pip .venv
 	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements.txt
+	@touch $@
+
+.venv/installed-app: requirements-app.txt .venv/installed
+	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements-app.txt
 	@touch $@

@@ -1,6 +1,11 @@
-"""The commands around the model: run, check, evaluate, clean. Imports stand inside."""
+"""The commands around the model: run, check, evaluate, clean, app.
 
+Imports stand inside: they take long.
+"""
+
+import json
 import sys
+import threading
 from pathlib import Path
 
 QUERIES = ("A big dog in the woods", "A group of cyclists")
@@ -115,3 +120,30 @@ def clean(arguments, config) -> None:
         print(f"{left_out} rows left out: {arguments.write_clean}", file=out)
     if arguments.json:
         print_json(found)
+
+
+def app(arguments, config) -> None:
+    """Serve the search page on this machine, until interrupted."""
+    from clip_lib.page import Page
+    from clip_lib.retrieval import MODEL_FILE
+
+    try:
+        from clip_lib.app import launch
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise ValueError(
+            "the search page needs Gradio: pip install -r requirements-app.txt"
+        ) from error
+    models = arguments.model or [config.model_path(MODEL_FILE)]
+    page = Page.load(models, arguments.gallery)
+    _, address, _ = launch(
+        page, arguments.port, arguments.open, quiet=True, prevent_thread_lock=True
+    )
+    print(
+        json.dumps({"address": address})
+        if arguments.json
+        else f"Search page: {address}",
+        flush=True,
+    )
+    threading.Event().wait()

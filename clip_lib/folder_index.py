@@ -164,20 +164,33 @@ def open_gallery(model_file, gallery: str) -> tuple[Search, str]:
         ValueError: If a file is missing or of another model, or the folder was not
             indexed yet.
     """
+    if not _is_folder(gallery) and Path(gallery).suffix != ".npz":
+        if Path(gallery).name != gallery:
+            raise ValueError(f"{gallery}: no such folder, and no index (.npz).")
+        return Search.load(model_file), gallery
+    clip = Clip.load(model_file)
+    return Search(clip, open_folder(clip, model_file, gallery)), "all"
+
+
+def open_folder(clip: Clip, model_file, gallery) -> Index:
+    """Load the index of a folder, named by the folder or by the index file.
+
+    Raises:
+        ValueError: If the folder was not indexed for this model.
+    """
     path = Path(gallery)
-    if path.is_dir() and gallery not in (*SPLITS, "all"):
+    if path.is_dir():
         path = index_file(model_file, gallery)
         if not path.is_file():
             raise ValueError(
                 f"{gallery}: not indexed for this model; "
-                f"`python -m clip_lib index {shlex.quote(gallery)}` does it."
+                f"`python -m clip_lib index {shlex.quote(str(gallery))}` does it."
             )
-    if path.suffix != ".npz":
-        if path.name != gallery:
-            raise ValueError(f"{gallery}: no such folder, and no index (.npz).")
-        return Search.load(model_file), gallery
-    clip = Clip.load(model_file)
     images = open_index(clip, path, "make the index again")
     if "paths" not in images.items:
         raise ValueError(f"{path}: an index without paths, expected one of pictures.")
-    return Search(clip, images), "all"
+    return images
+
+
+def _is_folder(gallery: str) -> bool:
+    return Path(gallery).is_dir() and gallery not in (*SPLITS, "all")

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 MAX_PIXELS = 100_000_000
-"""A picture that would unpack to more pixels than this is refused before decoding."""
+"""A picture of more pixels is refused before it is decoded, unless told otherwise."""
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 """What is read. Pillow knows many more, some of which start other programs (EPS)."""
@@ -34,19 +34,24 @@ TURNS = {
 """What brings a picture of each EXIF orientation upright."""
 
 
-def open_picture(source) -> Image.Image:
+class TooManyPixels(ValueError):
+    """A picture is larger than what is read."""
+
+
+def open_picture(source, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Open a picture file, upright and in RGB, at its own size.
 
     Args:
         source: Path of a picture (see `FORMATS`) or a binary file object.
+        max_pixels: What holds more is refused before it is decoded.
 
     Returns:
         An RGB picture: turned as its EXIF orientation says, transparency on white,
         first frame of an animation.
 
     Raises:
-        ValueError: If there is no such file, or it is not a whole picture, or it holds
-            more than `MAX_PIXELS`. The message names the file.
+        ValueError: If there is no such file, or it is not a whole picture, or
+            (`TooManyPixels`) it is too large. The message names the file.
     """
     is_path = isinstance(source, str | Path)
     name = source if is_path else getattr(source, "name", "data")
@@ -56,17 +61,19 @@ def open_picture(source) -> Image.Image:
         if exists:
             with Image.open(source, formats=FORMATS) as picture:
                 width, height = picture.size
-                if 0 < width * height <= MAX_PIXELS:
+                if 0 < width * height <= max_pixels:
                     return _upright_rgb(picture)
     except Exception as error:
         # On a damaged file Pillow's decoders raise nearly anything.
         cause = " ".join(str(error).split()) or repr(error)
-        raise ValueError(f"{name}: not a readable picture ({cause}).") from error
+        bomb = isinstance(error, Image.DecompressionBombError)
+        kind = TooManyPixels if bomb else ValueError
+        raise kind(f"{name}: not a readable picture ({cause}).") from error
     if not exists:
         raise ValueError(f"{name}: no such picture.")
-    raise ValueError(
+    raise TooManyPixels(
         f"{name}: {width} x {height} pixels, expected at least one and at most "
-        f"{MAX_PIXELS // 1_000_000} million."
+        f"{max_pixels // 1_000_000} million."
     )
 
 
@@ -98,14 +105,16 @@ def _to_eight_bits(picture: Image.Image) -> Image.Image:
     return Image.fromarray((levels / top * 255).clip(0, 255).astype("uint8"))
 
 
-def load_image(source, image_size: tuple[int, int]) -> np.ndarray:
+def load_image(
+    source, image_size: tuple[int, int], max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
     """Read a picture and resize it to what the model expects.
 
     The whole picture is kept and its sides are squeezed to a square, as in the course's
     archive: cropping would cut off things that the caption speaks of.
 
     Args:
-        source: Path or binary file object, see `open_picture`.
+        source, max_pixels: See `open_picture`.
         image_size: Height and width in pixels.
 
     Returns:
@@ -115,7 +124,7 @@ def load_image(source, image_size: tuple[int, int]) -> np.ndarray:
         ValueError: See `open_picture`.
     """
     height, width = image_size
-    picture = open_picture(source)
+    picture = open_picture(source, max_pixels)
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(picture)

@@ -109,6 +109,28 @@ def _add_questions(choices) -> None:
     command.add_argument("text", help="what it may show")
     command.add_argument("--gallery", default="test", help=GALLERY)
     command.add_argument("--model", metavar="FILE", help=MODEL)
+    command = _add(
+        choices,
+        "app",
+        commands.app,
+        "                    opens the page of the model in models/",
+        "--gallery ~/photos  a folder that was indexed, beside its own pictures",
+    )
+    command.add_argument(
+        "--gallery",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a folder that was indexed; may be given several times",
+    )
+    command.add_argument(
+        "--model",
+        action="append",
+        metavar="FILE",
+        help=f"{MODEL}; may be given several times",
+    )
+    command.add_argument("--port", type=int, help="(a free one from 7860 on)")
+    command.add_argument("--open", action="store_true", help="in the browser, at once")
 
 
 def _add_own_files(choices) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from clip_lib.batches import image_batches
 from clip_lib.clip import load_clip, split_encoders
 from clip_lib.data import Dataset
-from clip_lib.images import load_image
+from clip_lib.images import MAX_PIXELS, load_image
 from clip_lib.index import Index
 from clip_lib.text import check_query, encode, load_vocabulary
 
@@ -80,15 +80,18 @@ class Clip:
         batches = image_batches(list(paths), self.image_size, cached=False)
         return self.image_encoder.predict(batches, verbose=0)
 
-    def embed_image(self, source) -> np.ndarray:
-        """Return the unit vector (D,) of one picture file or binary file object."""
-        image = load_image(source, self.image_size)
+    def embed_image(self, source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+        """Return the unit vector (D,) of one picture; see `open_picture`."""
+        image = load_image(source, self.image_size, max_pixels)
         # Compiled: calling the model layer by layer costs ten times more.
         return self.image_encoder.predict_on_batch(image[None])[0]
 
     def embed_texts(self, texts) -> np.ndarray:
         """Return unit vectors (N, D) of texts."""
         token_ids = encode(self.vectorizer, texts)
+        if len(token_ids) <= 32:
+            # One batch: for predict, building its input takes most of the time.
+            return self.text_encoder.predict_on_batch(token_ids)
         return self.text_encoder.predict(token_ids, verbose=0)
 
     def embed_text(self, text: str) -> np.ndarray:
@@ -98,8 +101,7 @@ class Clip:
             ValueError: If the query is empty or holds no known word.
         """
         check_query(self.vectorizer, text)
-        token_ids = encode(self.vectorizer, [text])
-        return self.text_encoder.predict_on_batch(token_ids)[0]
+        return self.embed_texts([text])[0]
 
 
 def build_indexes(

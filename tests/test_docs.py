@@ -60,6 +60,12 @@ ORDER = [
     "say",
     "ask",
     "ask_files",
+    "page_words",
+    "thumbnails",
+    "cards",
+    "page",
+    "layout",
+    "app",
     "commands",
     "parser",
 ]

@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from clip_lib import images
-from clip_lib.images import describe_picture, load_image, open_picture
+from clip_lib.images import (
+    TooManyPixels,
+    describe_picture,
+    load_image,
+    open_picture,
+)
 
 
 @pytest.mark.parametrize(
@@ -96,11 +100,15 @@ def test_a_text_file_is_not_a_picture(tmp_path):
         load_image(path, (8, 8))
 
 
-def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+def test_a_bomb_is_refused_before_it_is_decoded(tmp_path):
     path = tmp_path / "wide.png"
     Image.new("1", (60, 50)).save(path)
-    monkeypatch.setattr(images, "MAX_PIXELS", 2_999)
-    with pytest.raises(ValueError, match=r"wide\.png: 60 x 50 pixels"):
+    assert load_image(path, (8, 8), max_pixels=3_000).shape == (8, 8, 3)
+    with pytest.raises(TooManyPixels, match=r"wide\.png: 60 x 50 pixels"):
+        load_image(path, (8, 8), max_pixels=2_999)
+    # Far above, Pillow itself refuses: 400 million pixels in 50 kB.
+    Image.new("1", (20_000, 20_000)).save(path)
+    with pytest.raises(TooManyPixels, match=r"wide\.png: not a readable picture"):
         load_image(path, (8, 8))
 
 

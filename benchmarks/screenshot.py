@@ -1,0 +1,82 @@
+"""Take README's pictures of the search page, from the model of the drawn scenes.
+
+    python benchmarks/screenshot.py
+
+Needs Chromium (CLIP_BROWSER names another browser) and requirements-app.txt.
+"""
+
+import os
+import shutil
+
+from page import ROOT, start_page
+
+from clip_lib.config import Config
+from clip_lib.retrieval import MODEL_FILE, Search
+
+FIGURES = ROOT / "report" / "figures"
+
+
+def shoot(browser, address, name, question, **options) -> None:
+    """Open the page, ask, and keep what is seen."""
+    page = browser.new_context(**options).new_page()
+    page.goto(address)
+    page.wait_for_selector("#text textarea, #text input")
+    question(page)
+    page.wait_for_timeout(1000)  # Until the last picture has appeared.
+    page.screenshot(path=FIGURES / name)
+
+
+def by_text(page) -> None:
+    """Ask for the pictures of a text."""
+    page.locator("#text textarea, #text input").first.fill("A big dog in the woods")
+    page.click("#search")
+    page.wait_for_selector("#pictures li")
+
+
+def by_picture(page) -> None:
+    """Ask for the texts of an example."""
+    page.locator("button[role=tab]").nth(1).click()
+    page.locator("button.gallery-item:visible").first.click()
+    page.wait_for_selector("#texts li")
+
+
+def main() -> None:
+    from playwright.sync_api import sync_playwright
+
+    model = Config().model_path(MODEL_FILE)
+    source = Search.load(model).images.source
+    if source != "drawn scenes":
+        # Photographs of the course must not be published.
+        raise SystemExit(f"{model}: trained on {source}, expected the drawn scenes.")
+    browser_path = os.environ.get("CLIP_BROWSER") or shutil.which("chromium")
+    server, address, _ = start_page(model)
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"]
+            )
+            shoot(
+                browser,
+                address,
+                "page.png",
+                by_text,
+                locale="en-US",
+                viewport={"width": 1200, "height": 880},
+            )
+            shoot(
+                browser,
+                address,
+                "page_telephone.png",
+                by_picture,
+                locale="fr-FR",
+                color_scheme="dark",
+                viewport={"width": 390, "height": 1190},
+            )
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+if __name__ == "__main__":
+    main()

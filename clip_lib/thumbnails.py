@@ -1,0 +1,66 @@
+"""Small copies of the pictures of one gallery, and of nothing else on the disk."""
+
+import base64
+import dataclasses
+import functools
+import io
+import os
+from pathlib import Path
+
+from clip_lib.images import open_picture
+from clip_lib.index import Index
+
+SIDE = 320
+"""Longest side of a copy, pixels."""
+KEPT = 1000
+"""Copies kept in memory, some 15 kB each."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Thumbnails:
+    """The pictures that a page may show.
+
+    Attributes:
+        folder: Where they lie. Nothing outside is read: an index is a file that someone
+            may have given us, and a link in the folder may lead anywhere.
+    """
+
+    folder: Path
+
+    @classmethod
+    def of(cls, index: Index) -> "Thumbnails":
+        """Return those of an index: of its folder, or of the one that its paths share.
+
+        Args:
+            index: Of pictures (column paths) or of texts (column image_paths).
+        """
+        if Path(index.source).is_absolute():
+            return cls(Path(index.source).resolve())
+        column = "paths" if "paths" in index.items else "image_paths"
+        places = {str(Path(path).parent.resolve()) for path in index.items[column]}
+        return cls(Path(os.path.commonpath(places)))
+
+    def uri(self, path: str) -> str:
+        """Return a picture as a ``data:`` address: a JPEG of at most 320 pixels a side.
+
+        Returns:
+            An empty string if it is not a picture, is gone or lies outside the folder.
+        """
+        try:
+            real = Path(path).resolve()
+            if not real.is_relative_to(self.folder):
+                return ""
+            about = real.stat()
+            return _copy(str(real), about.st_mtime_ns, about.st_size)
+        except (ValueError, OSError):
+            return ""
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _copy(path: str, mtime_ns: int, size: int) -> str:
+    """Shrink a picture; a changed file is another one."""
+    picture = open_picture(path)
+    picture.thumbnail((SIDE, SIDE))
+    stored = io.BytesIO()
+    picture.save(stored, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(stored.getvalue()).decode()
