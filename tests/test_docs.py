@@ -67,6 +67,7 @@ ORDER = [
     "layout",
     "app",
     "commands",
+    "options",
     "parser",
 ]
 
