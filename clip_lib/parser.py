@@ -76,6 +76,28 @@ def _add_training(choices) -> None:
         "--output", metavar="FILE", help="the executed notebook (among the models)"
     )
     command = _add(
+        choices,
+        "pdf",
+        commands.pdf,
+        "                              of the notebook that run left",
+        "1_ProjetClip.ipynb -o hand_in.pdf --contents",
+    )
+    command.add_argument(
+        "notebook",
+        nargs="?",
+        metavar="NOTEBOOK",
+        help="an executed notebook (what run left, else 1_ProjetClip.ipynb)",
+    )
+    command.add_argument(
+        "-o", "--output", metavar="FILE", help="the PDF (beside the notebook)"
+    )
+    command.add_argument(
+        "--contents", action="store_true", help="with a table of contents"
+    )
+    command.add_argument(
+        "--anyway", action="store_true", help="even if a cell has not run or failed"
+    )
+    command = _add(
         choices, "check", commands.check, "~/photos", "~/photos --json > findings.json"
     )
     command.add_argument("data", nargs="?", metavar="FOLDER", help=DATA)
