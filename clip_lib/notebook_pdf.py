@@ -23,9 +23,9 @@ def write_pdf(
 ) -> Path:
     """Set an executed notebook on A4 pages.
 
-    The title, the team and the group are in the PDF's properties and in the header of
-    each page; the team is also printed below the title, unless the notebook's first
-    cells show it.
+    The title, the members and the group are in the PDF's properties; title, group and
+    surnames head each page but the first. The members are printed below the title,
+    unless the notebook's first cells show them.
 
     Args:
         notebook: The executed notebook.
