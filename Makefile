@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test notebook app bench tables format clean help
+.PHONY: run test pdf notebook app bench tables format clean help
 
 run: .venv/installed  ## Train, save, reload and query: executes the notebook
 	@$(BIN)/python -m clip_lib run
@@ -11,6 +11,9 @@ test: .venv/installed .venv/installed-app  ## Lint, then the tests (no network, 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+pdf: .venv/installed  ## The executed notebook as a PDF, to hand in
+	$(BIN)/python -m clip_lib pdf
 
 notebook: .venv/installed  ## Open the notebook in Jupyter
 	$(BIN)/jupyter lab 1_ProjetClip.ipynb

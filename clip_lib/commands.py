@@ -1,4 +1,4 @@
-"""The commands around the model: run, check, evaluate, clean, app.
+"""The commands around the model: run, pdf, check, evaluate, clean, app.
 
 Imports stand inside: they take long.
 """
@@ -41,6 +41,34 @@ def run(arguments, config) -> None:
         print(f"\n{query}\namong {gallery_words(engine, 'test')}")
         print(answer_lines(table))
     print(f"\nNotebook: {written}\nModels and indexes: {config.model_dir}/")
+
+
+def pdf(arguments, config) -> None:
+    """Set the executed notebook on A4 pages, to hand it in."""
+    from clip_lib.notebook import NOTEBOOK
+    from clip_lib.notebook_pdf import count_pages, write_pdf
+    from clip_lib.printable import same_cells
+    from clip_lib.say import print_json
+    from clip_lib.team import unfilled
+
+    ran = config.model_path(NOTEBOOK)
+    notebook = arguments.notebook or (ran if ran.is_file() else NOTEBOOK)
+    written = write_pdf(
+        notebook,
+        arguments.output,
+        contents=arguments.contents,
+        anyway=arguments.anyway,
+    )
+    if names := unfilled():
+        still = f"{names[0]} and {len(names) - 1} more"
+        print(f"warning: equipe.toml is not filled in: {still}", file=sys.stderr)
+    if notebook == ran and not same_cells(ran, NOTEBOOK):
+        print(f"warning: {NOTEBOOK} has changed since {ran} ran", file=sys.stderr)
+    pages = count_pages(written)
+    if arguments.json:
+        print_json({"notebook": str(notebook), "pdf": str(written), "pages": pages})
+    else:
+        print(f"{notebook}: {pages} pages, {written}")
 
 
 def check(arguments, config) -> int:

@@ -19,6 +19,7 @@ def add_commands(choices) -> None:
     _add_questions(choices)
     _add_own_files(choices)
     _add_measures(choices)
+    _add_hand_in(choices)
 
 
 def _add(
@@ -194,4 +195,30 @@ def _add_measures(choices) -> None:
     )
     command.add_argument(
         "--reviewed", metavar="FILE", help="a suspicions.csv, cut down by hand, to use"
+    )
+
+
+def _add_hand_in(choices) -> None:
+    command = _add(
+        choices,
+        "pdf",
+        commands.pdf,
+        "                              of the notebook that run left",
+        "1_ProjetClip.ipynb -o hand_in.pdf --contents",
+        model=False,
+    )
+    command.add_argument(
+        "notebook",
+        nargs="?",
+        metavar="NOTEBOOK",
+        help="an executed notebook (what run left, else 1_ProjetClip.ipynb)",
+    )
+    command.add_argument(
+        "-o", "--output", metavar="FILE", help="the PDF (beside the notebook)"
+    )
+    command.add_argument(
+        "--contents", action="store_true", help="with a table of contents"
+    )
+    command.add_argument(
+        "--anyway", action="store_true", help="even if a cell has not run or failed"
     )

@@ -37,3 +37,10 @@ def read_team(path=TEAM_FILE) -> tuple[str, pd.DataFrame]:
     table = pd.DataFrame(team["membres"]).astype(str)[list(_COLUMNS)]
     table.index = pd.RangeIndex(1, len(table) + 1)
     return str(team["groupe"]), table.rename(columns=_COLUMNS)
+
+
+def unfilled(path=TEAM_FILE) -> list[str]:
+    """Return the values that nobody has filled in: those still in angle brackets."""
+    group, members = read_team(path)
+    values = [group, *members.to_numpy().ravel()]
+    return [value for value in values if value.startswith("<") and value.endswith(">")]

@@ -57,6 +57,8 @@ ORDER = [
     "reload",
     "team",
     "notebook",
+    "printable",
+    "notebook_pdf",
     "say",
     "ask",
     "ask_files",

@@ -1,0 +1,155 @@
+"""An executed notebook as a PDF: pandoc translates, Typst sets; both come as wheels."""
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from clip_lib.atomic import replacing
+from clip_lib.printable import heading, printable, read_executed
+from clip_lib.team import TEAM_FILE, read_team
+
+_PAPER = Path(__file__).parent / "paper"
+_WHEELS = ("matplotlib", "nbconvert", "pypandoc", "pypdf", "typst")
+_MATH = re.compile(r"Could not convert TeX math (.*?), rendering as TeX:\s*(.*)", re.S)
+
+
+def write_pdf(
+    notebook, pdf=None, *, team=TEAM_FILE, contents=False, anyway=False
+) -> Path:
+    """Set an executed notebook on A4 pages.
+
+    The title, the members and the group are in the PDF's properties; title, group and
+    surnames head each page but the first. The members are printed below the title,
+    unless the notebook's first cells show them.
+
+    Args:
+        notebook: The executed notebook.
+        pdf: The file to write; by default beside the notebook.
+        team: TOML file that names the team.
+        contents: Whether to print a table of contents.
+        anyway: Whether to accept cells that have not run or failed.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ValueError: If the notebook is missing, has not run or failed; if a formula or
+            a picture cannot be set (named); if a wheel is missing.
+    """
+    notebook, pdf = Path(notebook), Path(pdf or Path(notebook).with_suffix(".pdf"))
+    pandoc = _find_pandoc()
+    import typst
+
+    cells = read_executed(notebook, anyway)
+    about = _about(cells, notebook.stem, team) | {"contents": contents}
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        folder = Path(folder)
+        for file in _PAPER.iterdir():
+            shutil.copy(file, folder)
+        (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+        text = json.dumps(printable(cells, notebook.stem))
+        body = _translate(pandoc, text, notebook, folder)
+        main = folder / "main.typ"
+        head = '#import "notebook.typ": *\n#show: paper\n\n'
+        main.write_text(head + body, encoding="utf-8")
+        with replacing(pdf) as temporary:
+            try:
+                temporary.write_bytes(
+                    typst.compile(str(main), font_paths=[_fonts(folder)], format="pdf")
+                )
+            except typst.TypstError as error:
+                raise ValueError(f"{notebook}: Typst: {error.message}.") from error
+    return pdf
+
+
+def count_pages(pdf) -> int:
+    """Return the number of pages of a PDF."""
+    from pypdf import PdfReader
+
+    return len(PdfReader(pdf).pages)
+
+
+def _find_pandoc() -> str:
+    """Return the path of pandoc, once every wheel is known to be there."""
+    for wheel in _WHEELS:
+        if importlib.util.find_spec(wheel) is None:
+            raise ValueError(f"{wheel} is missing: pip install -r requirements.txt")
+    import pypandoc
+
+    # Not one of the system, of any version: the one that the wheel brings.
+    pandoc = shutil.which("pandoc", path=Path(pypandoc.__file__).parent / "files")
+    if pandoc is None:
+        raise ValueError("pypandoc_binary is missing: pip install -r requirements.txt")
+    return pandoc
+
+
+def _about(notebook, name: str, team) -> dict:
+    """Return what notebook.typ is told: title and team."""
+    group, members = read_team(team)
+    rows = members.to_numpy().tolist()
+    seen = "".join(_texts(notebook.cells[:8]))
+    shown = all(value in seen for row in rows for value in row)
+    return {
+        "title": heading(notebook) or name,
+        "authors": [f"{first} {last} ({card})" for last, first, card in rows],
+        "keywords": ["HAI923", f"groupe {group}"],
+        "running": ", ".join([f"Groupe {group}", *(row[0] for row in rows)]),
+        "group": group,
+        "headings": list(members.columns),
+        "members": [] if shown else rows,
+    }
+
+
+def _texts(cells):
+    """Yield what the cells say: the text of Markdown and of the outputs."""
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            yield cell.source
+        for output in cell.get("outputs", []):
+            yield output.get("text", "") or output.get("data", {}).get("text/plain", "")
+
+
+def _translate(pandoc: str, text: str, notebook: Path, folder: Path) -> str:
+    """Return the notebook as Typst; its pictures go into the folder."""
+    done = subprocess.run(
+        [
+            *(pandoc, "--from=ipynb", "--to=typst", "--ipynb-output=all"),
+            *("--lua-filter=notebook.lua", "--syntax-highlighting=idiomatic"),
+            *(
+                "--wrap=preserve",
+                "--eol=lf",
+                f"--resource-path={notebook.parent.resolve()}",
+            ),
+        ],
+        input=text.encode(),
+        capture_output=True,
+        cwd=folder,
+    )
+    said = done.stderr.decode(errors="replace").strip()
+    if formula := _MATH.search(said):
+        reason = formula[2].strip().splitlines()
+        reason = next((line.strip() for line in reason if "unexpected" in line), "")
+        raise ValueError(
+            f"{notebook}: the formula {formula[1]} cannot be set ({reason})."
+        )
+    if done.returncode:
+        raise ValueError(f"{notebook}: {said}.")
+    if said:
+        print(f"warning: {said}", file=sys.stderr)
+    return done.stdout.decode()
+
+
+def _fonts(folder: Path) -> Path:
+    """Return a folder with DejaVu Sans, for the signs that Typst's fonts lack."""
+    import matplotlib
+
+    fonts = folder / "fonts"
+    fonts.mkdir()
+    for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"):
+        shutil.copy(Path(matplotlib.get_data_path(), "fonts/ttf", name), fonts)
+    return fonts
