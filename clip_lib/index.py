@@ -9,13 +9,13 @@ of photos (see `folder_index`) has the columns ``paths``, ``size`` and ``mtime_n
 """
 
 import dataclasses
+import math
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
-from scipy.special import softmax
 
 from clip_lib.atomic import replacing
 
@@ -64,16 +64,21 @@ class Index:
         if k < 1:
             raise ValueError(f"k = {k}: expected at least 1.")
         scores = self.embeds @ np.asarray(embedding)
-        order = np.argsort(-scores, kind="stable")
+        # One more than asked for: the last margin reaches to it.
+        order = _best(scores, k + 1)
+        best = scores[order].astype("float64")
+        # In place: at a million rows, copies cost more than the powers.
+        powers = scores.astype("float64")
+        powers -= best[:1]
+        powers /= temperature
+        np.exp(powers, out=powers)
         answers = self.items.iloc[order[:k]].reset_index(drop=True)
-        scores = scores[order].astype("float64")
         for place, (name, values) in enumerate(
             {
                 "rank": np.arange(1, len(order) + 1),
-                "score": scores,
-                "margin": -np.diff(scores, append=np.nan),
-                # An empty array has no softmax.
-                "probability": softmax(scores / temperature) if scores.size else [],
+                "score": best,
+                "margin": -np.diff(best, append=np.nan),
+                "probability": powers[order] / powers.sum(),
             }.items()
         ):
             answers.insert(place, name, values[:k])
@@ -147,3 +152,18 @@ class Index:
             raise ValueError(
                 f"{path}: not an index of embeddings ({error})."
             ) from error
+
+
+def _best(scores: np.ndarray, count: int) -> np.ndarray:
+    """Return the rows of the highest scores, best first, as a stable sort would.
+
+    Equal scores stay in the order of the rows; what is not a number comes last.
+    """
+    rows = np.arange(len(scores))
+    if count < len(scores):
+        # The best of a sample are no better than the best of all: who scores less than
+        # the last of them is out. What remains is about as long as the sample.
+        sample = -scores[:: math.isqrt(len(scores) // count)]
+        border = -np.partition(sample, count - 1)[count - 1]
+        rows = np.flatnonzero(~(scores < border))
+    return rows[np.argsort(-scores[rows], kind="stable")][:count]
