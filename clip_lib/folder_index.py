@@ -177,7 +177,9 @@ def open_gallery(model_file, gallery: str) -> tuple[Search, str]:
             raise ValueError(f"{gallery}: no such folder, and no index (.npz).")
         return Search.load(model_file), gallery
     clip = Clip.load(model_file)
-    images = open_index(clip, path, "make the index again")
+    # Mapped, as photos may be many; `update_index` must not, or on Windows it could not
+    # replace the file.
+    images = open_index(clip, path, "make the index again", mapped=True)
     if "paths" not in images.items:
         raise ValueError(f"{path}: an index without paths, expected one of pictures.")
     return Search(clip, images), "all"
