@@ -30,6 +30,7 @@ bench: .venv/installed  ## Measure everything anew: make bench DATA=FOLDER
 	$(BIN)/python benchmarks/handed_out.py --data "$(DATA)" --name folds --folds 5 --seeds 42
 	$(BIN)/python benchmarks/ablation.py --data "$(DATA)"
 	$(BIN)/python benchmarks/speed.py --data "$(DATA)"
+	$(BIN)/python benchmarks/galleries.py
 	$(BIN)/python benchmarks/cleaning.py --data "$(DATA)"
 	$(BIN)/python benchmarks/cost.py --data "$(DATA)" --name photos
 	$(BIN)/python benchmarks/cost.py --data scenes --name scenes

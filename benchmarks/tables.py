@@ -41,6 +41,30 @@ NAMES = {
     "text_accuracy": "SmallBERT accuracy",
     "zero_shot_accuracy": "CLIP zero-shot accuracy",
 }
+SEARCHES = {
+    "ours": "`Index.search`: answers, margins, probabilities",
+    "product": "NumPy, the product alone",
+    "product, argpartition": "NumPy, product and `argpartition`",
+    "product, stable sort": "NumPy, product and stable sort",
+    "FAISS, one thread": "FAISS, flat index, one thread",
+    "FAISS, all threads": "FAISS, flat index, all threads",
+}
+LOADINGS = (
+    ("file, deflated / stored, MB", "megabytes", 1, "deflated", "stored"),
+    ("loading, deflated, ms", "seconds", 1e3, "deflated"),
+    ("loading, stored, ms", "seconds", 1e3, "stored"),
+    ("loading, mapped, ms", "seconds", 1e3, "mapped"),
+    (
+        "first search, stored / mapped, ms",
+        "first_answer_milliseconds",
+        1,
+        "stored",
+        "mapped",
+    ),
+    ("memory, stored / mapped, MB", "own", 1, "stored", "mapped"),
+    ("pages of files, stored / mapped, MB", "of_files", 1, "stored", "mapped"),
+)
+"""Title, key, factor, and the ways of loading that share the row."""
 
 
 def _cell(mean: float, deviation: float) -> str:
@@ -156,6 +180,48 @@ def speed_table() -> str:
     return f"```\n{report(read_result('speed'))}\n```"
 
 
+def galleries_table() -> str:
+    """Return the Markdown tables of the search and the loading of big galleries."""
+    result = read_result("galleries")
+    galleries = result["galleries"]
+    last = galleries[-1]
+    sizes = " | ".join(f"{gallery['size']:,}" for gallery in galleries)
+
+    def row(title, cell):
+        return f"| {title} | {' | '.join(cell(gallery) for gallery in galleries)} |"
+
+    def latency(name):
+        def cell(gallery):
+            if not (times := gallery["milliseconds"].get(name)):
+                return "not installed"
+            return f"{times['median']:.3g} ({times['percentile_95']:.3g})"
+
+        return cell
+
+    def loaded(key, *names, factor=1):
+        def cell(gallery):
+            ways = [gallery["loading"][name] for name in names]
+            return " / ".join(f"{factor * way[key]:,.0f}" for way in ways)
+
+        return cell
+
+    rule = "|---" * (len(galleries) + 1) + "|"
+    lines = [f"| milliseconds a query, median (95 %) | {sizes} |", rule]
+    lines += [row(title, latency(name)) for name, title in SEARCHES.items()]
+    lines += ["", f"| until the first answer | {sizes} |", rule]
+    for title, key, factor, *names in LOADINGS:
+        lines.append(row(title, loaded(key, *names, factor=factor)))
+    about = f"Machine: {result['machine']}, NumPy on {last['threads']['numpy']} threads"
+    if "faiss" in last:
+        about += (
+            f", FAISS {last['faiss']} on 1 or {last['threads']['faiss']}; its five are "
+            f"ours for {100 * min(g['same_answers'] for g in galleries):g} % of the "
+            "queries"
+        )
+    load = f"{result['load_before']:.1f}"
+    return "\n".join([*lines, "", f"{about}. Load before the run: {load}."])
+
+
 TABLES = {
     "results": results_table,
     "untouched": functools.partial(results_table, UNTOUCHED),
@@ -163,6 +229,7 @@ TABLES = {
     "cleaning": cleaning_table,
     "ablation": ablation_table,
     "speed": speed_table,
+    "galleries": galleries_table,
 }
 
 

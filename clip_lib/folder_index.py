@@ -186,7 +186,9 @@ def open_folder(clip: Clip, model_file, gallery) -> Index:
                 f"{gallery}: not indexed for this model; "
                 f"`python -m clip_lib index {shlex.quote(str(gallery))}` does it."
             )
-    images = open_index(clip, path, "make the index again")
+    # Mapped, as photos may be many; `update_index` must not, or on Windows it could not
+    # replace the file.
+    images = open_index(clip, path, "make the index again", mapped=True)
     if "paths" not in images.items:
         raise ValueError(f"{path}: an index without paths, expected one of pictures.")
     return images

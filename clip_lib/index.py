@@ -6,18 +6,20 @@ also say the ``labels``, in which ``splits`` each row was (a demonstration can k
 pictures that the model never learned), and two things for all rows: ``model``, the
 fingerprint of the weights, and ``source``, what the pictures are. The index of a folder
 of photos (see `folder_index`) has the columns ``paths``, ``size`` and ``mtime_ns``.
+
+The rows of ``embeds`` lie in the file as in memory, since hardly anything is saved by
+deflating them; the columns are deflated.
 """
 
 import dataclasses
+import math
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
-from scipy.special import softmax
 
-from clip_lib.atomic import replacing
+from clip_lib.npz import map_array, write_arrays
 
 ROUNDING = 1e-5
 """Cosines nearer than this are equal: batches of other sizes round differently."""
@@ -64,16 +66,21 @@ class Index:
         if k < 1:
             raise ValueError(f"k = {k}: expected at least 1.")
         scores = self.embeds @ np.asarray(embedding)
-        order = np.argsort(-scores, kind="stable")
+        # One more than asked for: the last margin reaches to it.
+        order = _best(scores, k + 1)
+        best = scores[order].astype("float64")
+        # In place: at a million rows, copies cost more than the powers.
+        powers = scores.astype("float64")
+        powers -= best[:1]
+        powers /= temperature
+        np.exp(powers, out=powers)
         answers = self.items.iloc[order[:k]].reset_index(drop=True)
-        scores = scores[order].astype("float64")
         for place, (name, values) in enumerate(
             {
                 "rank": np.arange(1, len(order) + 1),
-                "score": scores,
-                "margin": -np.diff(scores, append=np.nan),
-                # An empty array has no softmax.
-                "probability": softmax(scores / temperature) if scores.size else [],
+                "score": best,
+                "margin": -np.diff(best, append=np.nan),
+                "probability": powers[order] / powers.sum(),
             }.items()
         ):
             answers.insert(place, name, values[:k])
@@ -120,13 +127,18 @@ class Index:
             for name, column in self.items.items()
         }
         about = {"model": np.array(self.model), "source": np.array(self.source)}
-        with replacing(path) as temporary:
-            np.savez_compressed(temporary, embeds=self.embeds, **columns, **about)
-        return Path(path)
+        return write_arrays(path, {"embeds": self.embeds, **columns, **about})
 
     @classmethod
-    def load(cls, path) -> "Index":
+    def load(cls, path, mapped: bool = False) -> "Index":
         """Read an index.
+
+        Args:
+            path: The ``.npz`` file; also one of `numpy.savez` or its compressed form.
+            mapped: Leave ``embeds`` in the file, if they lie there as in memory: the
+                system reads them at the first search. Their check sum is not compared
+                then, and on Windows nobody can replace the file while the index is in
+                use.
 
         Raises:
             ValueError: If there is no such file or it is not an index.
@@ -134,16 +146,35 @@ class Index:
         if not Path(path).is_file():
             raise ValueError(f"{path}: no such index; `make run` builds it.")
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                columns = {name: arrays[name] for name in arrays.files}
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+                embeds = map_array(file, arrays, "embeds") if mapped else None
+                if embeds is None:
+                    embeds = arrays["embeds"]
+                names = [name for name in arrays.files if name != "embeds"]
+                columns = {name: arrays[name] for name in names}
             about = {name: str(columns.pop(name, "")) for name in ("model", "source")}
-            embeds = columns.pop("embeds")
             if embeds.ndim != 2:
                 raise ValueError(f"embeds of shape {embeds.shape}")
             # Raises if the columns are not of one length, or not of the embeddings'.
             items = pd.DataFrame(columns, index=range(len(embeds)))
             return cls(embeds, items, **about)
-        except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
-            raise ValueError(
-                f"{path}: not an index of embeddings ({error})."
-            ) from error
+        except Exception as error:
+            # On a damaged file zipfile, zlib and NumPy raise nearly anything.
+            cause = " ".join(str(error).split()) or repr(error)
+            message = f"{path}: not an index of embeddings ({cause})."
+            raise ValueError(message) from error
+
+
+def _best(scores: np.ndarray, count: int) -> np.ndarray:
+    """Return the rows of the highest scores, best first, as a stable sort would.
+
+    Equal scores stay in the order of the rows; what is not a number comes last.
+    """
+    rows = np.arange(len(scores))
+    if count < len(scores):
+        # The best of a sample are no better than the best of all: who scores less than
+        # the last of them is out. What remains is about as long as the sample.
+        sample = -scores[:: math.isqrt(len(scores) // count)]
+        border = -np.partition(sample, count - 1)[count - 1]
+        rows = np.flatnonzero(~(scores < border))
+    return rows[np.argsort(-scores[rows], kind="stable")][:count]

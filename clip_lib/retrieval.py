@@ -138,14 +138,16 @@ def build_indexes(
     )
 
 
-def open_index(clip: Clip, path, remedy="run the notebook to its end") -> Index:
-    """Load an index, and make sure that this very CLIP made it.
+def open_index(
+    clip: Clip, path, remedy="run the notebook to its end", mapped: bool = False
+) -> Index:
+    """Load an index, ``mapped`` or not, and make sure that this very CLIP made it.
 
     Raises:
         ValueError: If there is no such index, or another model made it; the message
             then ends with the ``remedy``.
     """
-    index = Index.load(path)
+    index = Index.load(path, mapped)
     # A training that was interrupted leaves a new model beside an old index.
     width = clip.text_encoder.output.shape[1]
     if index.model not in ("", clip.fingerprint) or index.width != width:

@@ -19,6 +19,7 @@ from clip_lib.train import clip_batches
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+import galleries
 import handed_out
 import speed
 import tables
@@ -285,3 +286,56 @@ def test_results_that_were_not_measured_leave_no_column(monkeypatch, tmp_path):
     heading, _, *rows = tables.results_table().splitlines()
     assert heading == "| | one caption a picture | chance | label oracle |"
     assert {row.count("|") for row in rows} == {5}
+
+
+def test_a_search_of_a_gallery_is_timed_beside_its_peers(monkeypatch):
+    # As where FAISS is not installed.
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    figures = galleries.search_times(50, count=3)
+    assert set(figures) == {"size", "milliseconds", "threads"}
+    assert len(figures["milliseconds"]) == 4
+    for times in figures["milliseconds"].values():
+        assert 0 < times["median"] <= times["percentile_95"]
+
+
+def test_faiss_gives_the_same_answers():
+    pytest.importorskip("faiss", reason="FAISS is optional")
+    figures = galleries.search_times(500, count=9)
+    assert figures["same_answers"] == 1
+    assert figures["milliseconds"]["FAISS, one thread"]["median"] > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_mapped_gallery_lies_in_the_pages_of_its_file(tmp_path):
+    path = str(galleries.gallery(40_000).save(tmp_path / "index.npz"))
+    read, mapped = (galleries.loading((path, mapped)) for mapped in (False, True))
+    # Its vectors are 20 MB.
+    assert mapped["of_files"] > 18 > read["of_files"]
+    assert all(way["seconds"] > 0 for way in (read, mapped))
+
+
+def test_the_table_of_the_galleries_tells_what_was_not_installed(monkeypatch):
+    times = {"median": 0.12345, "percentile_95": 12.345}
+    way = {
+        "seconds": 0.5,
+        "first_answer_milliseconds": 2.0,
+        "own": 3.4,
+        "of_files": 0.0,
+        "megabytes": 1234.5,
+    }
+    measured = {
+        "size": 10_000,
+        "milliseconds": {"ours": times},
+        "threads": {"numpy": 2},
+        "loading": {"deflated": way, "stored": way, "mapped": way | {"seconds": 0.02}},
+    }
+    result = {"machine": "a laptop", "load_before": 0.04, "galleries": [measured]}
+    monkeypatch.setattr(tables, "read_result", lambda name: result)
+    lines = tables.galleries_table().splitlines()
+    assert lines[0] == "| milliseconds a query, median (95 %) | 10,000 |"
+    assert lines[2].endswith("probabilities | 0.123 (12.3) |")
+    assert "| FAISS, flat index, one thread | not installed |" in lines
+    assert "| loading, stored, ms | 500 |" in lines
+    assert "| loading, mapped, ms | 20 |" in lines
+    assert "| file, deflated / stored, MB | 1,234 / 1,234 |" in lines
+    assert lines[-1].endswith("NumPy on 2 threads. Load before the run: 0.0.")

@@ -16,6 +16,7 @@ ORDER = [
     "quiet",
     "config",
     "atomic",
+    "npz",
     "images",
     "download",
     "scenes",

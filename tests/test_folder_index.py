@@ -235,6 +235,20 @@ def test_a_folder_or_its_index_is_a_gallery(clip, photos, run_config, tmp_path):
             search.texts_for(photos / "a.jpg", 1, split)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows replaces no file in use")
+def test_an_update_does_not_change_a_gallery_in_use(clip, photos, run_config, tmp_path):
+    path = tmp_path / "index.npz"
+    update_index(clip, photos, path)
+    search, split = open_gallery(run_config.model_path(MODEL_FILE), str(path))
+    # The rows lie in the file that is about to be replaced.
+    assert not search.images.embeds.flags.writeable
+    before = search.images_for("the grass", 9, split)
+    draw(photos / "new.jpg", 7)
+    assert update_index(clip, photos, path).new == 1
+    assert search.images_for("the grass", 9, split).equals(before)
+    assert len(names(path)) == 5
+
+
 def test_a_gallery_that_does_not_fit_is_refused(clip, photos, run_config, tmp_path):
     model_file, path = run_config.model_path(MODEL_FILE), tmp_path / "index.npz"
     texts = str(run_config.model_path(TEXT_INDEX_FILE))
