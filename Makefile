@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test notebook bench tables format clean help
+.PHONY: run test notebook report bench tables format clean help
 
 run: .venv/installed  ## Train, save, reload and query: executes the notebook
 	@$(BIN)/python -m clip_lib run
@@ -14,6 +14,9 @@ test: .venv/installed  ## Lint, then the tests (no network, no real data)
 
 notebook: .venv/installed  ## Open the notebook in Jupyter
 	$(BIN)/jupyter lab 1_ProjetClip.ipynb
+
+report: .venv/installed  ## Write the report's figures from models/, compile it with LaTeX
+	@$(BIN)/python -m clip_lib report
 
 # DATA is the folder of photographs; CAPTIONS, if given, a table with more of them.
 bench: .venv/installed  ## Measure everything anew: make bench DATA=FOLDER
@@ -38,7 +41,7 @@ format: .venv/installed  ## Format the code, the notebook included
 	$(BIN)/ruff format .
 
 clean:  ## Remove the environment, the drawn scenes and the trained models
-	rm -rf .venv data/scenes
+	rm -rf .venv data/scenes report/generated report/rapport.pdf
 	find models -type f ! -name README.md -delete
 
 help:  ## Show this list

@@ -1,5 +1,6 @@
-"""The commands around the model: run, check, evaluate, clean. Imports stand inside."""
+"""The other commands: run, check, evaluate, clean, report. Imports stand inside."""
 
+import functools
 import sys
 from pathlib import Path
 
@@ -115,3 +116,34 @@ def clean(arguments, config) -> None:
         print(f"{left_out} rows left out: {arguments.write_clean}", file=out)
     if arguments.json:
         print_json(found)
+
+
+def report(arguments, config) -> int:
+    """Write the report's numbers, tables and figures, then compile it with LaTeX."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from clip_lib.report import GENERATED, REPORT, write_generated
+    from clip_lib.report_claims import check_text
+    from clip_lib.say import list_faults, print_json
+    from clip_lib.typeset import typeset
+
+    # With --json, standard output holds the answer alone.
+    out = sys.stderr if arguments.json else sys.stdout
+    say = functools.partial(print, file=out, flush=True)
+    numbers = write_generated(config, REPORT, say=say)
+    generated = REPORT / GENERATED
+    about = {"generated": str(generated), "models": config.model_dir}
+    about["source"] = numbers.texts["model/source"]
+    say(f"{len(numbers.texts)} numbers, tables and figures: {generated}")
+    faults = check_text(REPORT, numbers)
+    if not arguments.no_pdf and not faults:
+        say("latexmk (the first time may take a minute)")
+        made = typeset(REPORT, arguments.output or REPORT / "rapport.pdf")
+        about |= {"pdf": str(made.path), "body": made.body, "appendix": made.appendix}
+        say(f"{made.path}: body {made.body} pages, appendix {made.appendix}")
+        list_faults(made.warnings, "warning")
+        faults = made.faults
+    if arguments.json:
+        print_json(about | {"faults": faults})
+    return list_faults(faults)

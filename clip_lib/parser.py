@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_questions(choices)
     _add_own_files(choices)
     _add_measures(choices)
+    _add_report(choices)
     return parser
 
 
@@ -192,3 +193,17 @@ def _add_measures(choices) -> None:
     command.add_argument(
         "--reviewed", metavar="FILE", help="a suspicions.csv, cut down by hand, to use"
     )
+
+
+def _add_report(choices) -> None:
+    command = _add(
+        choices,
+        "report",
+        commands.report,
+        "                report/generated/, then report/rapport.pdf",
+        "-o 7.pdf        for group 7",
+        "--no-pdf        report/generated/ alone, for an online LaTeX",
+    )
+    command.add_argument("--models", metavar="FOLDER", help="what to show (models/)")
+    command.add_argument("-o", "--output", metavar="FILE", help="report/rapport.pdf")
+    command.add_argument("--no-pdf", action="store_true", help="do not compile")
