@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test pdf notebook app bench tables format clean help
+.PHONY: run test pdf report notebook app bench tables format clean help
 
 run: .venv/installed  ## Train, save, reload and query: executes the notebook
 	@$(BIN)/python -m clip_lib run
@@ -20,6 +20,9 @@ notebook: .venv/installed  ## Open the notebook in Jupyter
 
 app: .venv/installed-app  ## Open the search page of the trained model
 	$(BIN)/python -m clip_lib app --open
+
+report: .venv/installed  ## Write the report's figures from models/, compile it with LaTeX
+	@$(BIN)/python -m clip_lib report
 
 # DATA is the folder of photographs; CAPTIONS, if given, a table with more of them.
 bench: .venv/installed  ## Measure everything anew: make bench DATA=FOLDER
@@ -46,7 +49,7 @@ format: .venv/installed  ## Format the code, the notebook included
 	$(BIN)/ruff format .
 
 clean:  ## Remove the environment, the drawn scenes and the trained models
-	rm -rf .venv data/scenes
+	rm -rf .venv data/scenes report/generated report/rapport.pdf
 	find models -type f ! -name README.md -delete
 
 help:  ## Show this list

@@ -3,6 +3,7 @@
 Imports stand inside: they take long.
 """
 
+import functools
 import json
 import sys
 import threading
@@ -175,3 +176,34 @@ def app(arguments, config) -> None:
         flush=True,
     )
     threading.Event().wait()
+
+
+def report(arguments, config) -> int:
+    """Write the report's numbers, tables and figures, then compile it with LaTeX."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from clip_lib.report import GENERATED, REPORT, write_generated
+    from clip_lib.report_claims import check_text
+    from clip_lib.say import list_faults, print_json
+    from clip_lib.typeset import typeset
+
+    # With --json, standard output holds the answer alone.
+    out = sys.stderr if arguments.json else sys.stdout
+    say = functools.partial(print, file=out, flush=True)
+    numbers = write_generated(config, REPORT, say=say)
+    generated = REPORT / GENERATED
+    about = {"generated": str(generated), "models": config.model_dir}
+    about["source"] = numbers.texts["model/source"]
+    say(f"{len(numbers.texts)} numbers, tables and figures: {generated}")
+    faults = check_text(REPORT, numbers)
+    if not arguments.no_pdf and not faults:
+        say("latexmk (the first time may take a minute)")
+        made = typeset(REPORT, arguments.output or REPORT / "rapport.pdf")
+        about |= {"pdf": str(made.path), "body": made.body, "appendix": made.appendix}
+        say(f"{made.path}: body {made.body} pages, appendix {made.appendix}")
+        list_faults(made.warnings, "warning")
+        faults = made.faults
+    if arguments.json:
+        print_json(about | {"faults": faults})
+    return list_faults(faults)
