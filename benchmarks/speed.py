@@ -52,7 +52,7 @@ TARGETS = {"query, median": 15, "index, first run": 5}
 START = """
 import sys, time
 marks = {"interpreter": time.perf_counter()}
-from clip_lib import commands
+from clip_lib.cli import commands
 from clip_lib.retrieval import Clip, Search
 from clip_lib.text import check_query
 marks["imports"] = time.perf_counter()

@@ -3,8 +3,8 @@
 import os
 import sys
 
+from clip_lib.cli.parser import parse
 from clip_lib.config import Config
-from clip_lib.parser import parse
 
 
 def _set_environment(arguments) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from clip_lib.__main__ import main
-from clip_lib.page import Page
-from clip_lib.page_words import ENGLISH
 from clip_lib.retrieval import IMAGE_INDEX_FILE, MODEL_FILE
+from clip_lib.web.page import Page
+from clip_lib.web.words import ENGLISH
 
 pytest.importorskip("gradio", reason="pip install -r requirements-app.txt")
 ROOT = Path(__file__).parents[1]
@@ -28,7 +28,7 @@ def model(run_config):
 @pytest.fixture(scope="module")
 def address(model, tmp_path_factory):
     """The address of a page that runs; its uploads lie in a folder of their own."""
-    from clip_lib.app import launch
+    from clip_lib.web.app import launch
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
@@ -211,7 +211,7 @@ def test_without_a_model_it_says_how_to_train_one(tmp_path, capsys):
 
 
 def test_without_gradio_it_says_what_to_install(model, monkeypatch, capsys):
-    monkeypatch.delitem(sys.modules, "clip_lib.app", raising=False)
+    monkeypatch.delitem(sys.modules, "clip_lib.web.app", raising=False)
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert main(["app", "--model", model]) == 1
     assert "pip install -r requirements-app.txt" in capsys.readouterr().err
@@ -223,8 +223,8 @@ def test_it_shows_below_a_cell(model, tmp_path):
     from nbclient import NotebookClient
 
     code = (
-        "from clip_lib.page import Page\n"
-        "from clip_lib.app import launch\n"
+        "from clip_lib.web.page import Page\n"
+        "from clip_lib.web.app import launch\n"
         f"launch(Page.load([{model!r}]));"
     )
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])

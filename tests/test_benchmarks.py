@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from clip_lib.cli.parser import parse
 from clip_lib.clip import build_clip
 from clip_lib.losses import contrastive_loss
-from clip_lib.parser import parse
 from clip_lib.retrieval import MODEL_FILE, Clip
 from clip_lib.train import clip_batches
 

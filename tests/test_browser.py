@@ -7,9 +7,9 @@ import shutil
 import pytest
 from test_page import hostile_files
 
-from clip_lib.page import Page
-from clip_lib.page_words import ENGLISH, FRENCH
 from clip_lib.retrieval import MODEL_FILE
+from clip_lib.web.page import Page
+from clip_lib.web.words import ENGLISH, FRENCH
 
 BROWSER = os.environ.get("CLIP_BROWSER") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
@@ -32,7 +32,7 @@ def model(run_config):
 
 @pytest.fixture(scope="module")
 def address(model, tmp_path_factory):
-    from clip_lib.app import launch
+    from clip_lib.web.app import launch
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from conftest import make_folder
 
-from clip_lib import commands
 from clip_lib.__main__ import main
+from clip_lib.cli import commands
 from clip_lib.images import open_picture
 from clip_lib.records import read_records
 from clip_lib.retrieval import MODEL_FILE

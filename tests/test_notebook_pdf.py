@@ -22,9 +22,9 @@ from pypdf import PdfReader
 from test_notebook import as_committed
 
 from clip_lib.__main__ import main
+from clip_lib.handin.notebook_pdf import count_pages, write_pdf
+from clip_lib.handin.printable import printable
 from clip_lib.notebook import NOTEBOOK
-from clip_lib.notebook_pdf import count_pages, write_pdf
-from clip_lib.printable import printable
 from clip_lib.team import read_team
 
 ROOT = Path(__file__).parents[1]

@@ -12,13 +12,14 @@ import pypdf
 import pytest
 from conftest import LABELS
 
-from clip_lib import report, report_tables, results, typeset
+from clip_lib import results
 from clip_lib.__main__ import main
-from clip_lib.architecture import architecture_figure, architecture_sizes
 from clip_lib.encoders import build_text_classifier
-from clip_lib.latex import decimal_commas, escape, number
-from clip_lib.report_claims import check_text
-from clip_lib.report_numbers import benchmark_numbers
+from clip_lib.handin import report, report_tables, typeset
+from clip_lib.handin.architecture import architecture_figure, architecture_sizes
+from clip_lib.handin.latex import decimal_commas, escape, number
+from clip_lib.handin.report_claims import check_text
+from clip_lib.handin.report_numbers import benchmark_numbers
 from clip_lib.retrieval import Clip
 from clip_lib.team import read_team
 

@@ -9,8 +9,8 @@ import difflib
 import re
 from pathlib import Path
 
-from clip_lib.report import GENERATED
-from clip_lib.report_numbers import Numbers
+from clip_lib.handin.report import GENERATED
+from clip_lib.handin.report_numbers import Numbers
 
 _MACRO = r"\\%s\{([^{}]*)\}"
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from clip_lib.options import add_commands
+from clip_lib.cli import ask, commands, hand_in, own_files
 
 
 def parse(argv=None) -> argparse.Namespace:
@@ -31,5 +31,6 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Each command shows examples: python -m clip_lib search --help",
     )
     choices = parser.add_subparsers(required=True, metavar="command")
-    add_commands(choices)
+    for module in (commands, ask, own_files, hand_in):
+        module.add_commands(choices)
     return parser

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from clip_lib.atomic import replacing
-from clip_lib.printable import heading, printable, read_executed
+from clip_lib.handin.printable import heading, printable, read_executed
 from clip_lib.team import TEAM_FILE, read_team
 
 _PAPER = Path(__file__).parent / "paper"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from clip_lib.evaluate import DIRECTIONS
-from clip_lib.latex import decimal_commas, escape, number, tabular
+from clip_lib.handin.latex import decimal_commas, escape, number, tabular
 from clip_lib.results import read_result, read_runs, spread, summary
 from clip_lib.tables import summary_table
 

@@ -7,8 +7,8 @@ from html import escape
 
 import pandas as pd
 
-from clip_lib.page_words import number, percent
-from clip_lib.thumbnails import Thumbnails
+from clip_lib.web.thumbnails import Thumbnails
+from clip_lib.web.words import number, percent
 
 STYLE = """
 .clip-line, .clip-figures, .clip-help {color: var(--body-text-color); opacity: .75;
@@ -68,7 +68,7 @@ def picture_cards(
         answers: What `Index.search` returned, with captions where there are any.
         total: Size of the gallery.
         thumbnails: What may be shown.
-        words: The page's words, see `page_words`.
+        words: The page's words, see `words`.
     """
     cards = []
     for _, answer in answers.iterrows():

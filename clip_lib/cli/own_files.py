@@ -4,13 +4,15 @@ import shlex
 import sys
 from pathlib import Path
 
+from clip_lib.cli.add import add
+
 
 def classify(arguments, config) -> int:
     """Label pictures with any words, without training: zero-shot."""
     from clip_lib.answers import answer_lines, answer_records
+    from clip_lib.cli.say import list_faults, print_json
     from clip_lib.readable import embed_readable
     from clip_lib.retrieval import MODEL_FILE, Clip
-    from clip_lib.say import list_faults, print_json
     from clip_lib.zero_shot import TEMPLATES, label_index
 
     model_file = arguments.model or config.model_path(MODEL_FILE)
@@ -39,10 +41,10 @@ def rerank(arguments, config) -> int:
     """
     import pandas as pd
 
+    from clip_lib.cli.say import list_faults, print_json, warn_of_words
     from clip_lib.index import Index
     from clip_lib.readable import embed_readable
     from clip_lib.retrieval import MODEL_FILE, Clip
-    from clip_lib.say import list_faults, print_json, warn_of_words
 
     files = arguments.files or _lines_of_input()
     if not files:
@@ -70,9 +72,9 @@ def index(arguments, config) -> None:
     """Embed any folder of photos, or what changed in it, for search to answer from."""
     import dataclasses
 
+    from clip_lib.cli.say import list_faults, print_json
     from clip_lib.folder_index import index_file, update_index
     from clip_lib.retrieval import MODEL_FILE, Clip
-    from clip_lib.say import list_faults, print_json
 
     model_file = arguments.model or config.model_path(MODEL_FILE)
     folder = arguments.folder
@@ -121,7 +123,7 @@ def _labels(words: str | None, clip, model_file) -> list[str]:
 
 def _warn_of_labels(clip, labels, templates) -> None:
     """Warn of unknown words; refuse labels if all of them are unknown."""
-    from clip_lib.say import warn_of_words
+    from clip_lib.cli.say import warn_of_words
     from clip_lib.zero_shot import knows_label, label_words
 
     strange = [label for label in labels if not knows_label(clip, label)]
@@ -136,3 +138,50 @@ def _warn_of_labels(clip, labels, templates) -> None:
     known = [label_words(label) for label in labels if label not in strange]
     frames = [template.replace("{}", " ") for template in templates]
     warn_of_words(clip, " ".join(dict.fromkeys([*known, *frames])))
+
+
+def add_commands(choices) -> None:
+    """Add these commands to a parser's subparsers."""
+    command = add(
+        choices,
+        "classify",
+        classify,
+        "photo.jpg",
+        'photos/*.jpg --labels "dog, bike, red car"',
+        'photo.jpg --template "a photo of a {}" --template "the {}"',
+    )
+    command.add_argument("images", nargs="+", metavar="IMAGE", help="a picture")
+    command.add_argument(
+        "--labels", help="any words, commas between them (the labels of the training)"
+    )
+    command.add_argument(
+        "--template",
+        action="append",
+        help="a sentence with {} for the label; several are averaged",
+    )
+    command = add(
+        choices,
+        "rerank",
+        rerank,
+        '"A dog in the snow" drawn_1.png drawn_2.png drawn_3.png',
+        '"A dog in the snow" -k 1 --paths-only < list.txt',
+    )
+    command.add_argument("text", help="what the pictures should show")
+    command.add_argument(
+        "files", nargs="*", metavar="FILE", help="pictures (standard input, one a line)"
+    )
+    command.add_argument("-k", type=int, help="number of answers (all)")
+    command.add_argument(
+        "--paths-only", action="store_true", help="no scores: for another program"
+    )
+    command = add(
+        choices,
+        "index",
+        index,
+        "~/photos                      then: search TEXT --gallery ~/photos",
+        "~/photos --output photos.npz  then: search TEXT --gallery photos.npz",
+    )
+    command.add_argument("folder", help="folder of photos, and the folders within it")
+    command.add_argument(
+        "--output", metavar="FILE", help="the index, .npz (beside the model)"
+    )

@@ -7,13 +7,13 @@ page was started with, texts have a greatest length, uploads a greatest size.
 import dataclasses
 
 from clip_lib.answers import with_captions
-from clip_lib.cards import label_rows, note, picture_cards, problem, text_rows
 from clip_lib.data import SPLITS
 from clip_lib.folder_index import open_folder
 from clip_lib.images import FORMATS, TooManyPixels
 from clip_lib.retrieval import Search
 from clip_lib.text import sort_words
-from clip_lib.thumbnails import Thumbnails
+from clip_lib.web.cards import label_rows, note, picture_cards, problem, text_rows
+from clip_lib.web.thumbnails import Thumbnails
 from clip_lib.zero_shot import TEMPLATES, knows_label, label_index
 
 K = 5

@@ -2,8 +2,8 @@
 
 import gradio as gr
 
-from clip_lib.page import MAX_CHARACTERS, Page
-from clip_lib.page_words import ENGLISH, FRENCH, words_for
+from clip_lib.web.page import MAX_CHARACTERS, Page
+from clip_lib.web.words import ENGLISH, FRENCH, words_for
 from clip_lib.zero_shot import TEMPLATES
 
 QUERIES = ("A big dog in the woods", "A group of cyclists", "A boat on the water")

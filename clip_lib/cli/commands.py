@@ -1,13 +1,12 @@
-"""The commands around the model: run, pdf, check, evaluate, clean, app.
+"""The commands around the model: run, check, evaluate, clean.
 
 Imports stand inside: they take long.
 """
 
-import functools
-import json
 import sys
-import threading
 from pathlib import Path
+
+from clip_lib.cli.add import DATA, add
 
 QUERIES = ("A big dog in the woods", "A group of cyclists")
 
@@ -17,10 +16,10 @@ def run(arguments, config) -> None:
     import contextlib
 
     from clip_lib.answers import answer_lines, answer_records, gallery_words
+    from clip_lib.cli.say import print_json
     from clip_lib.data import load_dataset
     from clip_lib.notebook import NOTEBOOK, execute_notebook
     from clip_lib.retrieval import MODEL_FILE, Search
-    from clip_lib.say import print_json
     from clip_lib.team import read_team
 
     read_team()
@@ -44,34 +43,6 @@ def run(arguments, config) -> None:
     print(f"\nNotebook: {written}\nModels and indexes: {config.model_dir}/")
 
 
-def pdf(arguments, config) -> None:
-    """Set the executed notebook on A4 pages, to hand it in."""
-    from clip_lib.notebook import NOTEBOOK
-    from clip_lib.notebook_pdf import count_pages, write_pdf
-    from clip_lib.printable import same_cells
-    from clip_lib.say import print_json
-    from clip_lib.team import unfilled
-
-    ran = config.model_path(NOTEBOOK)
-    notebook = arguments.notebook or (ran if ran.is_file() else NOTEBOOK)
-    written = write_pdf(
-        notebook,
-        arguments.output,
-        contents=arguments.contents,
-        anyway=arguments.anyway,
-    )
-    if names := unfilled():
-        still = f"{names[0]} and {len(names) - 1} more"
-        print(f"warning: equipe.toml is not filled in: {still}", file=sys.stderr)
-    if notebook == ran and not same_cells(ran, NOTEBOOK):
-        print(f"warning: {NOTEBOOK} has changed since {ran} ran", file=sys.stderr)
-    pages = count_pages(written)
-    if arguments.json:
-        print_json({"notebook": str(notebook), "pdf": str(written), "pages": pages})
-    else:
-        print(f"{notebook}: {pages} pages, {written}")
-
-
 def check(arguments, config) -> int:
     """Say whether a data folder is sound: status 0 sound, 1 findings, 2 unusable."""
     from clip_lib.check import check_folder
@@ -88,10 +59,10 @@ def check(arguments, config) -> int:
 
 def evaluate(arguments, config) -> None:
     """Measure a saved model, on the data of its training or on any folder."""
+    from clip_lib.cli.say import print_json
     from clip_lib.data import load_dataset
     from clip_lib.evaluate import evaluate_dataset, evaluate_indexes, report_table
     from clip_lib.retrieval import MODEL_FILE, Clip, Search
-    from clip_lib.say import print_json
 
     model_file = arguments.model or config.model_path(MODEL_FILE)
     if arguments.data:
@@ -124,9 +95,9 @@ def clean(arguments, config) -> None:
     matplotlib.use("Agg")
     from clip_lib.atomic import replacing
     from clip_lib.cleaning import find_suspicions
+    from clip_lib.cli.say import print_json
     from clip_lib.contact_sheet import contact_sheet, write_clean
     from clip_lib.retrieval import MODEL_FILE, Search
-    from clip_lib.say import print_json
     from clip_lib.source import find_folder
 
     # With --json, standard output holds the list alone.
@@ -151,59 +122,58 @@ def clean(arguments, config) -> None:
         print_json(found)
 
 
-def app(arguments, config) -> None:
-    """Serve the search page on this machine, until interrupted."""
-    from clip_lib.page import Page
-    from clip_lib.retrieval import MODEL_FILE
-
-    try:
-        from clip_lib.app import launch
-    except ModuleNotFoundError as error:
-        if error.name != "gradio":
-            raise
-        raise ValueError(
-            "the search page needs Gradio: pip install -r requirements-app.txt"
-        ) from error
-    models = arguments.model or [config.model_path(MODEL_FILE)]
-    page = Page.load(models, arguments.gallery)
-    _, address, _ = launch(
-        page, arguments.port, arguments.open, quiet=True, prevent_thread_lock=True
+def add_commands(choices) -> None:
+    """Add these commands to a parser's subparsers."""
+    command = add(
+        choices,
+        "run",
+        run,
+        "                         train everything, in the notebook",
+        "--data ~/photos --quick  a trial on one's own folder",
+        model=False,
+        aliases=["train"],
     )
-    print(
-        json.dumps({"address": address})
-        if arguments.json
-        else f"Search page: {address}",
-        flush=True,
+    command.add_argument("--data", metavar="FOLDER", help=DATA)
+    command.add_argument("--models", metavar="FOLDER", help="where to save (models/)")
+    command.add_argument("--quick", action="store_true", help="a trial: learns nothing")
+    command.add_argument(
+        "--output", metavar="FILE", help="the executed notebook (among the models)"
     )
-    threading.Event().wait()
-
-
-def report(arguments, config) -> int:
-    """Write the report's numbers, tables and figures, then compile it with LaTeX."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from clip_lib.report import GENERATED, REPORT, write_generated
-    from clip_lib.report_claims import check_text
-    from clip_lib.say import list_faults, print_json
-    from clip_lib.typeset import typeset
-
-    # With --json, standard output holds the answer alone.
-    out = sys.stderr if arguments.json else sys.stdout
-    say = functools.partial(print, file=out, flush=True)
-    numbers = write_generated(config, REPORT, say=say)
-    generated = REPORT / GENERATED
-    about = {"generated": str(generated), "models": config.model_dir}
-    about["source"] = numbers.texts["model/source"]
-    say(f"{len(numbers.texts)} numbers, tables and figures: {generated}")
-    faults = check_text(REPORT, numbers)
-    if not arguments.no_pdf and not faults:
-        say("latexmk (the first time may take a minute)")
-        made = typeset(REPORT, arguments.output or REPORT / "rapport.pdf")
-        about |= {"pdf": str(made.path), "body": made.body, "appendix": made.appendix}
-        say(f"{made.path}: body {made.body} pages, appendix {made.appendix}")
-        list_faults(made.warnings, "warning")
-        faults = made.faults
-    if arguments.json:
-        print_json(about | {"faults": faults})
-    return list_faults(faults)
+    command = add(
+        choices,
+        "check",
+        check,
+        "~/photos",
+        "~/photos --json > findings.json",
+        model=False,
+    )
+    command.add_argument("data", nargs="?", metavar="FOLDER", help=DATA)
+    command = add(
+        choices,
+        "evaluate",
+        evaluate,
+        "--split test --json",
+        "--data ~/other_photos",
+    )
+    command.add_argument("--data", metavar="FOLDER", help=DATA)
+    command.add_argument(
+        "--split",
+        help="train, validation, test or all; by default test, and all with --data",
+    )
+    command = add(
+        choices,
+        "clean",
+        clean,
+        "--sheet sheet.png                               writes suspicions.csv",
+        "--reviewed suspicions.csv --write-clean clean.csv",
+    )
+    command.add_argument("--data", metavar="FOLDER", help=DATA)
+    command.add_argument("--limit", type=int, default=30, help="of each kind (30)")
+    command.add_argument("--output", metavar="FILE", default="suspicions.csv")
+    command.add_argument("--sheet", metavar="FILE", help="draw the worst (.png, .pdf)")
+    command.add_argument(
+        "--write-clean", metavar="FILE", help="captions.csv without the suspicious rows"
+    )
+    command.add_argument(
+        "--reviewed", metavar="FILE", help="a suspicions.csv, cut down by hand, to use"
+    )

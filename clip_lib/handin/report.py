@@ -12,15 +12,15 @@ from matplotlib.ticker import FuncFormatter, ScalarFormatter
 from clip_lib.atomic import replacing
 from clip_lib.config import Config
 from clip_lib.gallery import RIGHT
-from clip_lib.latex import escape
-from clip_lib.report_charts import ablation_points, loss_curves, recall_bars
-from clip_lib.report_examples import SavedRun
-from clip_lib.report_numbers import Numbers, add_model, benchmark_numbers
-from clip_lib.report_tables import COLUMNS, TABLES
+from clip_lib.handin.latex import escape
+from clip_lib.handin.report_charts import ablation_points, loss_curves, recall_bars
+from clip_lib.handin.report_examples import SavedRun
+from clip_lib.handin.report_numbers import Numbers, add_model, benchmark_numbers
+from clip_lib.handin.report_tables import COLUMNS, TABLES
 from clip_lib.results import read_result, read_runs
 from clip_lib.team import TEAM_FILE, read_team
 
-REPORT = Path(__file__).parents[1] / "report"
+REPORT = Path(__file__).parents[2] / "report"
 GENERATED = "generated"
 _FRENCH = str.maketrans(".-", ",\u2212")
 _STYLE = {

@@ -17,7 +17,7 @@ import numpy as np
 
 from clip_lib import bootstrap, descriptors, encoders, losses
 from clip_lib.evaluate import DIRECTIONS, LEVELS
-from clip_lib.latex import escape, number
+from clip_lib.handin.latex import escape, number
 from clip_lib.results import read_result, spread, summary
 
 RUNS = {

@@ -9,9 +9,9 @@ os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "100")
 
 import gradio as gr
 
-from clip_lib.cards import STYLE
-from clip_lib.layout import WAITING, WORDS, build_app
-from clip_lib.page import Page
+from clip_lib.web.cards import STYLE
+from clip_lib.web.layout import WAITING, WORDS, build_app
+from clip_lib.web.page import Page
 
 MAX_UPLOAD = "20mb"
 _NAME_LANGUAGE = """() => {

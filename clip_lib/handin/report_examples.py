@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 
 from clip_lib import explain, explain_plots, gallery, plots, reliance, reliance_plots
-from clip_lib.architecture import architecture_figure, architecture_sizes
 from clip_lib.batches import image_batches
 from clip_lib.config import Config
 from clip_lib.evaluate import evaluate_indexes
+from clip_lib.handin.architecture import architecture_figure, architecture_sizes
 from clip_lib.retrieval import MODEL_FILE, Search
 from clip_lib.text import encode, sort_words
 from clip_lib.zero_shot import knows_label, zero_shot

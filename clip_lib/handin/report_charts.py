@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from clip_lib.evaluate import DIRECTIONS, LEVELS
+from clip_lib.handin.report_tables import ABLATION
 from clip_lib.ranking import RECALLS
-from clip_lib.report_tables import ABLATION
 from clip_lib.results import summary
 
 TITLES = {"image_to_text": "image → texte", "text_to_image": "texte → image"}

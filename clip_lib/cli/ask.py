@@ -1,17 +1,21 @@
 """The commands that ask a saved model. Imports stand inside: they take long."""
 
+import json
 import math
 import os
+import threading
 from pathlib import Path
+
+from clip_lib.cli.add import GALLERY, MODEL, add
 
 
 def search(arguments, config) -> None:
     """Answer one query: a text, or the path of a picture."""
     from clip_lib.answers import answer_lines, gallery_words, with_captions
+    from clip_lib.cli.say import print_json, warn_of_words
     from clip_lib.folder_index import open_gallery
     from clip_lib.images import SUFFIXES
     from clip_lib.retrieval import MODEL_FILE
-    from clip_lib.say import print_json, warn_of_words
 
     query = arguments.query
     model_file = arguments.model or config.model_path(MODEL_FILE)
@@ -37,9 +41,9 @@ def search(arguments, config) -> None:
 def score(arguments, config) -> None:
     """Compare a picture with a text, and say where their cosine stands."""
     from clip_lib.answers import gallery_words
+    from clip_lib.cli.say import print_json, warn_of_words
     from clip_lib.folder_index import open_gallery
     from clip_lib.retrieval import MODEL_FILE
-    from clip_lib.say import print_json, warn_of_words
 
     model_file = arguments.model or config.model_path(MODEL_FILE)
     engine, split = open_gallery(model_file, arguments.gallery)
@@ -67,6 +71,33 @@ def score(arguments, config) -> None:
             print(f"{saying}: {place} of the {where}")
 
 
+def app(arguments, config) -> None:
+    """Serve the search page on this machine, until interrupted."""
+    from clip_lib.retrieval import MODEL_FILE
+    from clip_lib.web.page import Page
+
+    try:
+        from clip_lib.web.app import launch
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise ValueError(
+            "the search page needs Gradio: pip install -r requirements-app.txt"
+        ) from error
+    models = arguments.model or [config.model_path(MODEL_FILE)]
+    page = Page.load(models, arguments.gallery)
+    _, address, _ = launch(
+        page, arguments.port, arguments.open, quiet=True, prevent_thread_lock=True
+    )
+    print(
+        json.dumps({"address": address})
+        if arguments.json
+        else f"Search page: {address}",
+        flush=True,
+    )
+    threading.Event().wait()
+
+
 def _draw(answers, query: str, by_picture: bool, engine, split: str, path: str) -> None:
     """Save the answers as a figure, like the notebook's."""
     import matplotlib
@@ -82,3 +113,55 @@ def _draw(answers, query: str, by_picture: bool, engine, split: str, path: str) 
         figure = image_answers(answers, query, where)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110, bbox_inches="tight")
+
+
+def add_commands(choices) -> None:
+    """Add these commands to a parser's subparsers."""
+    command = add(
+        choices,
+        "search",
+        search,
+        '"A big dog in the woods"',
+        '"A big dog" -k 3 --gallery all --figure answers.png',
+        '"A big dog" --gallery ~/photos   once indexed: see index',
+        "photo.jpg --json                 the texts nearest to a picture",
+    )
+    command.add_argument("query", help="a text, or the path of a picture")
+    command.add_argument("-k", type=int, default=5, help="number of answers (5)")
+    command.add_argument("--gallery", default="test", help=GALLERY)
+    command.add_argument(
+        "--figure", metavar="FILE", help="draw the answers (.png, .pdf)"
+    )
+    command = add(
+        choices,
+        "score",
+        score,
+        'photo.jpg "A dog in the snow"',
+        'photo.jpg "A dog in the snow" --gallery all --json',
+    )
+    command.add_argument("image", help="the path of a picture")
+    command.add_argument("text", help="what it may show")
+    command.add_argument("--gallery", default="test", help=GALLERY)
+    command = add(
+        choices,
+        "app",
+        app,
+        "                    opens the page of the model in models/",
+        "--gallery ~/photos  a folder that was indexed, beside its own pictures",
+        model=False,
+    )
+    command.add_argument(
+        "--gallery",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a folder that was indexed; may be given several times",
+    )
+    command.add_argument(
+        "--model",
+        action="append",
+        metavar="FILE",
+        help=f"{MODEL}; may be given several times",
+    )
+    command.add_argument("--port", type=int, help="(a free one from 7860 on)")
+    command.add_argument("--open", action="store_true", help="in the browser, at once")

@@ -1,0 +1,1 @@
+"""What is handed in: the notebook on paper, the report, the archive."""
