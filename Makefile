@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test pdf report notebook app bench tables format clean help
+.PHONY: run test pdf report zip notebook app bench tables format clean help
 
 run: .venv/installed  ## Train, save, reload and query: executes the notebook
 	@$(BIN)/python -m clip_lib run
@@ -14,6 +14,12 @@ test: .venv/installed .venv/installed-app  ## Lint, then the tests (no network, 
 
 pdf: .venv/installed  ## The executed notebook as a PDF, to hand in
 	$(BIN)/python -m clip_lib pdf
+
+zip: .venv/installed  ## Everything to hand in, checked: <group>.zip
+	@test -f "$${CLIP_MODEL_DIR:-models}/1_ProjetClip.ipynb" || $(BIN)/python -m clip_lib run
+	@$(BIN)/python -m clip_lib report
+	@$(BIN)/python -m clip_lib pdf
+	@$(BIN)/python -m clip_lib submit
 
 notebook: .venv/installed  ## Open the notebook in Jupyter
 	$(BIN)/jupyter lab 1_ProjetClip.ipynb

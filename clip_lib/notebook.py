@@ -1,5 +1,6 @@
 """Execute the notebook top to bottom, showing progress cell by cell."""
 
+import hashlib
 import os
 import sys
 import time
@@ -10,6 +11,21 @@ import nbformat
 from jupyter_client.kernelspec import NoSuchKernel
 
 NOTEBOOK = "1_ProjetClip.ipynb"
+
+
+def library_files() -> list[Path]:
+    """Return the files that the notebook's results depend on."""
+    folder = Path(__file__).parent
+    return sorted([*folder.glob("*.py"), *folder.glob("scenes/*.py")])
+
+
+def library_mark() -> str:
+    """Name the library as it is now: a run keeps the mark of what it ran with."""
+    digest = hashlib.sha256()
+    for path in library_files():
+        # Windows may have changed the line ends.
+        digest.update(path.read_text(encoding="utf-8").encode())
+    return digest.hexdigest()[:16]
 
 
 class _LiveClient(nbclient.NotebookClient):
@@ -62,6 +78,7 @@ def execute_notebook(source=NOTEBOOK, output=None) -> Path:
         raise ValueError(f"{source}: no such notebook.")
     notebook = nbformat.read(source, as_version=4)
     titles = _clear(notebook)
+    notebook.metadata["clip_lib"] = library_mark()
     started = time.monotonic()
 
     def before(cell, cell_index):

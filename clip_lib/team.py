@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-TEAM_FILE = "equipe.toml"
+TEAM_FILE = Path(__file__).parents[1] / "equipe.toml"
+"""Beside clip_lib: the notebook may run elsewhere, as it does from the archive."""
 _COLUMNS = {"nom": "Nom", "prenom": "Prénom", "carte": "Numéro d'étudiant"}
 
 
@@ -14,7 +15,7 @@ def read_team(path=TEAM_FILE) -> tuple[str, pd.DataFrame]:
 
     Args:
         path: TOML file with ``groupe`` and one ``[[membres]]`` a member (``nom``,
-            ``prenom``, ``carte``).
+            ``prenom``, ``carte``; see `depositors` for ``depose``).
 
     Returns:
         The group's number, and a table of the members with French headings.
@@ -44,3 +45,14 @@ def unfilled(path=TEAM_FILE) -> list[str]:
     group, members = read_team(path)
     values = [group, *members.to_numpy().ravel()]
     return [value for value in values if value.startswith("<") and value.endswith(">")]
+
+
+def depositors(path=TEAM_FILE) -> list[str]:
+    """Name the members who put the archive on Moodle: those with ``depose = true``.
+
+    Raises:
+        ValueError: As for `read_team`.
+    """
+    read_team(path)
+    members = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))["membres"]
+    return [f"{one['prenom']} {one['nom']}" for one in members if one.get("depose")]

@@ -1,9 +1,10 @@
-"""The commands that make what is handed in: pdf, report.
+"""The commands that make what is handed in: pdf, report, submit.
 
 Imports stand inside: they take long.
 """
 
 import functools
+import os
 import sys
 
 from clip_lib.cli.add import add
@@ -68,6 +69,48 @@ def report(arguments, config) -> int:
     return list_faults(faults)
 
 
+def submit(arguments, config) -> int:
+    """Check what the course demands, then make the archive to hand in."""
+    from pathlib import Path
+
+    from clip_lib.cli.say import print_json
+    from clip_lib.handin.archive import build_archive
+    from clip_lib.handin.report import REPORT
+    from clip_lib.handin.rules import HandIn
+    from clip_lib.notebook import NOTEBOOK
+    from clip_lib.team import depositors, read_team
+
+    notebook = Path(arguments.notebook or config.model_path(NOTEBOOK))
+    hand_in = HandIn(
+        *read_team(),
+        depositors(),
+        report=Path(arguments.report or REPORT / "rapport.pdf"),
+        notebook=notebook,
+        notebook_pdf=Path(arguments.pdf or notebook.with_suffix(".pdf")),
+    )
+    archive, rules = build_archive(hand_in, arguments.output, arguments.force)
+    broken = [rule for rule in rules if rule.faults]
+    if arguments.json:
+        found = [{"rule": rule.name, "faults": rule.faults} for rule in rules]
+        print_json({"archive": archive and str(archive), "rules": found})
+    else:
+        for rule in rules:
+            print(_coloured("no   " if rule.faults else "yes  ", rule))
+        if archive is None:
+            print(f"\nNo archive: {len(broken)} of {len(rules)} rules are broken.")
+        else:
+            who = " or ".join(hand_in.depositors) or "nobody yet"
+            print(f"\n{archive}, for {who} to put on Moodle.")
+    return 1 if broken else 0
+
+
+def _coloured(word: str, rule) -> str:
+    """Put a green or a red word before a rule, on a terminal."""
+    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+        word = f"\033[{31 if rule.faults else 32}m{word}\033[0m"
+    return f"{word}{rule}"
+
+
 def add_commands(choices) -> None:
     """Add these commands to a parser's subparsers."""
     command = add(
@@ -105,3 +148,24 @@ def add_commands(choices) -> None:
     command.add_argument("--models", metavar="FOLDER", help="what to show (models/)")
     command.add_argument("-o", "--output", metavar="FILE", help="report/rapport.pdf")
     command.add_argument("--no-pdf", action="store_true", help="do not compile")
+    command = add(
+        choices,
+        "submit",
+        submit,
+        "                              checks, then writes <group>.zip",
+        "--report ~/Downloads/main.pdf of an online LaTeX",
+        model=False,
+    )
+    command.add_argument("--models", metavar="FOLDER", help="of the run (models/)")
+    for name, words in (
+        ("--report", "report/rapport.pdf"),
+        ("--notebook", "the executed notebook (what run left)"),
+        ("--pdf", "the same as PDF (beside it)"),
+    ):
+        command.add_argument(name, metavar="FILE", help=words)
+    command.add_argument(
+        "--output", metavar="FOLDER", default=".", help="where the archive shall lie"
+    )
+    command.add_argument(
+        "--force", action="store_true", help="although a rule is broken"
+    )

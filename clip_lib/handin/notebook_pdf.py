@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from clip_lib.atomic import replacing
-from clip_lib.handin.printable import heading, printable, read_executed
+from clip_lib.handin.printable import heading, printable, read_executed, run_mark
 from clip_lib.team import TEAM_FILE, read_team
 
 _PAPER = Path(__file__).parent / "paper"
@@ -47,6 +47,7 @@ def write_pdf(
 
     cells = read_executed(notebook, anyway)
     about = _about(cells, notebook.stem, team) | {"contents": contents}
+    about["keywords"].append(run_mark(notebook))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         folder = Path(folder)
         for file in _PAPER.iterdir():

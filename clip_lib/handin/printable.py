@@ -1,5 +1,7 @@
 """An executed notebook made ready for paper: what a screen hides or repeats is gone."""
 
+import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -66,6 +68,14 @@ def same_cells(one, other) -> bool:
     """Whether two notebook files hold the same text and code, outputs aside."""
     first, second = (nbformat.read(path, as_version=4).cells for path in (one, other))
     return [cell.source for cell in first] == [cell.source for cell in second]
+
+
+def run_mark(path) -> str:
+    """Name one run of a notebook: its cells and what they answered."""
+    cells = nbformat.read(path, as_version=4).cells
+    answers = [[cell.source, cell.get("outputs")] for cell in cells]
+    digest = hashlib.sha256(json.dumps(answers, sort_keys=True).encode())
+    return "run " + digest.hexdigest()[:16]
 
 
 def printable(notebook, title: str) -> nbformat.NotebookNode:
