@@ -21,11 +21,11 @@ import numpy as np
 import psutil
 from record import machine, write_result
 
+from clip_lib.answers import QUERIES
 from clip_lib.config import Config
 from clip_lib.retrieval import IMAGE_INDEX_FILE, MODEL_FILE
 
 ROOT = Path(__file__).parents[1]
-QUERIES = ("A big dog in the woods", "A group of cyclists", "A boat on the water")
 
 
 def start_page(model) -> tuple[subprocess.Popen, str, float]:
@@ -115,7 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default=Config().model_path(MODEL_FILE))
     parser.add_argument("--visitors", type=int, default=16)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seconds", type=float, default=180)
     options = parser.parse_args()
     crowd = measure(options.model, options.visitors, options.seconds)
     alone = measure(options.model, 1, min(options.seconds, 15))

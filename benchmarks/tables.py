@@ -222,7 +222,41 @@ def galleries_table() -> str:
     return "\n".join([*lines, "", f"{about}. Load before the run: {load}."])
 
 
+def page_table() -> str:
+    """Return the Markdown table of the search page under load."""
+    result = read_result("page")
+    crowd, alone = result["crowd"], result["alone"]
+    kinds = {
+        "search_text": "a text",
+        "search_picture": "a picture",
+        "classify": "labels",
+    }
+    lines = [
+        f"| milliseconds to the answer | one visitor, median | {crowd['visitors']} "
+        "visitors, median | 95 % | 99 % |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, title in kinds.items():
+        many = crowd["milliseconds"][kind]
+        cells = [alone["milliseconds"][kind]["p50"], *many.values()]
+        lines.append(f"| {title} | {' | '.join(f'{cell:.0f}' for cell in cells)} |")
+    sizes = dict(crowd["gigabytes"])
+    tenth, last = sizes[min(sizes, key=lambda moment: abs(moment - 10))], max(sizes)
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{crowd['questions']} questions in {crowd['seconds']:.0f} seconds, "
+            f"{crowd['errors']} errors. The server holds {tenth:.2f} GB after 10 "
+            f"seconds and {sizes[last]:.2f} GB at the end; it starts in "
+            f"{crowd['start_seconds']:.0f} seconds. {result['machine']}, visitors "
+            "included.",
+        ]
+    )
+
+
 TABLES = {
+    "page": page_table,
     "results": results_table,
     "untouched": functools.partial(results_table, UNTOUCHED),
     "cost": cost_table,

@@ -6,6 +6,9 @@ import pandas as pd
 
 from clip_lib.retrieval import Search
 
+QUERIES = ("A big dog in the woods", "A group of cyclists", "A boat on the water")
+"""What a demonstration asks: the course's two examples, and the fourth label."""
+
 # An answer is one thing; the index files call their columns by the plural.
 _SINGULAR = {
     "paths": "path",

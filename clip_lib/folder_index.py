@@ -179,18 +179,21 @@ def open_folder(clip: Clip, model_file, gallery) -> Index:
         ValueError: If the folder was not indexed for this model.
     """
     path = Path(gallery)
+    if not path.is_dir() and path.suffix != ".npz":
+        raise ValueError(f"{gallery}: no such folder, and no index (.npz).")
     if path.is_dir():
         path = index_file(model_file, gallery)
         if not path.is_file():
             raise ValueError(
                 f"{gallery}: not indexed for this model; "
-                f"`python -m clip_lib index {shlex.quote(str(gallery))}` does it."
+                f"`python -m clip_lib index {shlex.quote(str(gallery))} "
+                f"--model {shlex.quote(str(model_file))}` does it."
             )
     # Mapped, as photos may be many; `update_index` must not, or on Windows it could not
     # replace the file.
     images = open_index(clip, path, "make the index again", mapped=True)
-    if "paths" not in images.items:
-        raise ValueError(f"{path}: an index without paths, expected one of pictures.")
+    if "paths" not in images.items or images.items.empty:
+        raise ValueError(f"{path}: an index without pictures.")
     return images
 
 

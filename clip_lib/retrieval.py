@@ -187,7 +187,9 @@ class Search:
         embedding = self.clip.embed_text(text)
         return self.images.part(gallery).search(embedding, k, self.clip.temperature)
 
-    def texts_for(self, picture, k: int = 5, gallery: str = "test") -> pd.DataFrame:
+    def texts_for(
+        self, picture, k: int = 5, gallery: str = "test", max_pixels: int = MAX_PIXELS
+    ) -> pd.DataFrame:
         """Return the k captions nearest to a picture; see `Index.search`.
 
         Raises:
@@ -198,5 +200,5 @@ class Search:
                 f"{self.images.source}: pictures without captions, which a picture "
                 "cannot ask for; expected a text as query."
             )
-        embedding = self.clip.embed_image(picture)
+        embedding = self.clip.embed_image(picture, max_pixels)
         return self.texts.part(gallery).search(embedding, k, self.clip.temperature)

@@ -1,6 +1,7 @@
 """The search page's server: what it serves, and what it refuses."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -26,15 +27,13 @@ def model(run_config):
 
 
 @pytest.fixture(scope="module")
-def address(model, tmp_path_factory):
-    """The address of a page that runs; its uploads lie in a folder of their own."""
+def address(model):
+    """The address of a page that runs."""
     from clip_lib.web.app import launch
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
-        app, url, _ = launch(Page.load([model]), quiet=True, prevent_thread_lock=True)
-        yield url.rstrip("/")
-        app.blocks.close()
+    app, url, _ = launch(Page.load([model]), quiet=True, prevent_thread_lock=True)
+    yield url.rstrip("/")
+    app.blocks.close()
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +91,8 @@ def test_a_program_may_ask_it(client, model, tiny_folder):
         "/proxy={address}/config",
         "/file%3D%2Fetc%2Fpasswd",
         "/static/..%2f..%2f..%2f..%2f..%2f..%2fetc/passwd",
-        "/monitoring/summary",
+        "/runs",
+        "/../monitoring/summary",
     ],
 )
 def test_no_file_is_served_but_uploads(address, model, tiny_folder, path):
@@ -159,7 +159,7 @@ def upload(address, name, content):
 
 def test_a_large_upload_is_refused(address):
     assert upload(address, "photo.jpg", b"0" * 1_000_000)[0] == 200
-    status, content = upload(address, "photo.jpg", b"0" * 21_000_000)
+    status, content = upload(address, "photo.jpg", b"0" * 20_975_000)
     assert status == 413 and b"exceed" in content.lower()
 
 
@@ -182,25 +182,120 @@ def test_an_upload_cannot_choose_its_place(address, tmp_path):
 
 
 def test_a_model_that_was_not_named_is_refused(client):
-    with pytest.raises(Exception, match=r"."):
+    with pytest.raises(Exception, match="not in the list of choices"):
         client.predict("/etc/passwd", "test", "a dog", api_name="/search_text")
 
 
-def test_the_command_serves_until_interrupted(model):
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 400),
+        ({"Host": "127.0.0.1.evil.example"}, 400),
+        ({"Host": "localhost"}, 200),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1.evil.example"}, 403),
+        ({"Origin": "http://localhost:8888"}, 200),
+    ],
+    ids=str,
+)
+def test_pages_of_other_sites_cannot_ask(address, headers, status):
+    """Neither under a name that they point at this machine, nor from their own."""
+    assert status_of(address, "/config", headers=headers)[0] == status
+    assert status_of(address, "/gradio_api/upload", b"", headers)[0] != 200
+
+
+def test_a_long_request_is_refused_unread(address):
+    port = int(address.rpartition(":")[2])
+    for size in (b"Content-Length: 21000001", b"Transfer-Encoding: chunked"):
+        with socket.create_connection(("127.0.0.1", port), 5) as link:
+            link.sendall(
+                b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Type: application/json\r\n" + size + b"\r\n\r\n"
+            )
+            assert b" 413 " in link.recv(1000)
+
+
+def test_there_is_no_way_round_the_queue(address, model):
+    body = json.dumps({"data": [model, "test", "a dog"]}).encode()
+    headers = {"Content-Type": "application/json"}
+    for path in ("/gradio_api/run/search_text", "/gradio_api/api/search_text"):
+        assert status_of(address, path, body, headers)[0] == 404
+
+
+class SlowPage(Page):
+    """A page that counts how many questions it answers at the same time."""
+
+    asked = now = most = 0
+
+    def pictures_for(self, *question):
+        """Take a moment, and say what number this answer has."""
+        SlowPage.asked += 1
+        SlowPage.now += 1
+        SlowPage.most = max(SlowPage.most, SlowPage.now)
+        time.sleep(0.3)
+        SlowPage.now -= 1
+        return f"answer {SlowPage.asked}"
+
+
+def test_a_crowd_waits_in_line(model):
+    """Of questions at once one is answered, and all are."""
+    from gradio_client import Client
+
+    from clip_lib.web.app import launch
+
+    page = SlowPage(Page.load([model]).galleries)
+    app, url, _ = launch(page, quiet=True, prevent_thread_lock=True)
+    try:
+        clients = [Client(url, verbose=False) for _ in range(4)]
+        jobs = [
+            client.submit(model, "test", "a dog", api_name="/search_text")
+            for client in clients
+        ]
+        answers = {job.result(timeout=30) for job in jobs}
+    finally:
+        app.blocks.close()
+    assert answers == {f"answer {number}" for number in (1, 2, 3, 4)}
+    assert SlowPage.most == 1
+
+
+def test_the_command_serves_until_ended_and_leaves_no_upload(
+    model, tmp_path, tiny_folder
+):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "clip_lib", "app", "--model", model]
     command += ["--port", str(port), "--json"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True)
+    server = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
     try:
-        address = json.loads(server.stdout.readline())["address"]
-        assert address == f"http://127.0.0.1:{port}/"
-        with urllib.request.urlopen(address) as answer:
-            assert b"CLIP" in answer.read()
+        found = json.loads(server.stdout.readline())
+        assert found["address"] == f"http://127.0.0.1:{port}/"
+        assert found["folders"] == [str(tiny_folder / "images")]
+        status, content = upload(found["address"].rstrip("/"), "dog.jpg", b"content")
+        (path,) = json.loads(content)
+        assert status == 200 and Path(path).is_relative_to(tmp_path)
+        # The same port is not taken from it.
+        assert main(["app", "--model", model, "--port", str(port)]) == 1
     finally:
-        server.send_signal(2)
+        server.terminate()
         assert server.wait(20) == 130
+    assert server.stderr.read() == "interrupted\n"
+    assert not list(tmp_path.rglob("dog.jpg"))
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "http"])
+def test_a_port_that_cannot_be(port, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["app", f"--port={port}"])
+    assert left.value.code == 2 and "expected 1 to 65535" in capsys.readouterr().err
 
 
 def test_without_a_model_it_says_how_to_train_one(tmp_path, capsys):

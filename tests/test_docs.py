@@ -79,6 +79,7 @@ ORDER = [
     "web.cards",
     "web.page",
     "web.layout",
+    "web.guard",
     "web.app",
     "cli.say",
     "cli.add",

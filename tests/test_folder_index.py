@@ -252,7 +252,7 @@ def test_an_update_does_not_change_a_gallery_in_use(clip, photos, run_config, tm
 def test_a_gallery_that_does_not_fit_is_refused(clip, photos, run_config, tmp_path):
     model_file, path = run_config.model_path(MODEL_FILE), tmp_path / "index.npz"
     texts = str(run_config.model_path(TEXT_INDEX_FILE))
-    with pytest.raises(ValueError, match="without paths"):
+    with pytest.raises(ValueError, match="without pictures"):
         open_gallery(model_file, texts)
     update_index(clip, photos, path)
     dataclasses.replace(Index.load(path), model="another").save(path)

@@ -55,6 +55,7 @@ def test_both_languages_say_everything_with_the_same_fields():
         ("fr-FR,fr;q=0.9,en;q=0.8", FRENCH),
         ("FR", FRENCH),
         ("en-US,fr;q=0.5", ENGLISH),
+        ("fr;q=0.9", FRENCH),
         ("frr", ENGLISH),
         ("", ENGLISH),
         (None, ENGLISH),
@@ -65,7 +66,8 @@ def test_the_browser_names_the_language(accepted, words):
 
 
 def test_numbers_are_written_as_the_language_does():
-    assert number(0.4149, 2, ENGLISH) == "0.41" and number(-0.5, 1, FRENCH) == "-0,5"
+    assert number(0.4149, 2, ENGLISH) == "0.41"
+    assert number(-0.5, 1, FRENCH) == "\u22120,5" and number(-1e-9, 1, FRENCH) == "0,0"
     assert percent(0.219, ENGLISH) == "21.9%"
     assert percent(0.219, FRENCH) == "21,9\u00a0%"
 
@@ -92,9 +94,9 @@ def test_a_text_gets_the_five_pictures_that_search_finds(page, model):
     bars = [float(width) for width in re.findall(r"width:([\d.]+)%", answer)]
     shares = 100 * expected["probability"] / best["probability"]
     assert bars == pytest.approx(shares.tolist(), abs=0.05)
-    assert "les 5 meilleures" in page.pictures_for(
+    assert "Les meilleures images, 5 sur" in page.pictures_for(
         model, "train", "a dog", FRENCH
-    ).lower().replace("\u00a0", " ")
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,6 +159,9 @@ def test_a_picture_gets_its_labels(page, model, photo):
         (None, None, "few_labels"),
         (",".join(map(str, range(MAX_LABELS + 1))), "", "many_labels"),
         ("dog, water", "a dog", "bad_template"),
+        ("dog, water", "{} and {}", "bad_template"),
+        ("dog, water", "\n".join(f"{n} {{}}" for n in range(11)), "many_labels"),
+        ("dog, water", "{} " + "w" * 999, "too_long"),
         ("dog, " + "w" * 999, "", "too_long"),
         ("zeppelin, qwertz", "", "none_known"),
     ],
@@ -201,6 +206,18 @@ def test_hostile_uploads_are_refused(page, model, photo, tmp_path):
     assert ENGLISH["choose_picture"] in answer
 
 
+def test_a_picture_drawn_over_itself_without_end_is_refused(page, model, tmp_path):
+    path = tmp_path / "endless.jpg"
+    Image.new("RGB", (64, 64), "red").save(path, progressive=True)
+    content = path.read_bytes()
+    assert "<li>" in page.texts_for(model, "test", str(path), ENGLISH)
+    last = content.rindex(b"\xff\xda")
+    path.write_bytes(content[:-2] + content[last:-2] * 200 + content[-2:])
+    assert ENGLISH["no_picture"].partition("{")[0] in page.texts_for(
+        model, "test", str(path), ENGLISH
+    )
+
+
 def test_a_polyglot_is_read_as_the_picture_that_it_is(page, model, photo, tmp_path):
     both = tmp_path / "both.html"
     both.write_bytes(Path(photo).read_bytes() + b"<script>alert(1)</script>")
@@ -209,11 +226,27 @@ def test_a_polyglot_is_read_as_the_picture_that_it_is(page, model, photo, tmp_pa
     assert "script" not in answer
 
 
-def test_an_unknown_gallery_is_the_first_one(page, model):
-    for name in ("nowhere", "../..", "/etc"):
-        assert page.pictures_for(model, name, "a dog", ENGLISH) == page.pictures_for(
-            model, "test", "a dog", ENGLISH
-        )
+def test_an_unknown_gallery_is_refused(page, model, photo):
+    for name in ("nowhere", "../..", "/etc", None):
+        for answer in (
+            page.pictures_for(model, name, "a dog", ENGLISH),
+            page.texts_for(model, name, photo, ENGLISH),
+        ):
+            assert ENGLISH["no_gallery"] in answer and "<li>" not in answer
+
+
+def test_half_a_character_is_dropped(page, model, photo):
+    answer = page.pictures_for(model, "test", "\ud800 a dog", ENGLISH)
+    assert answer == page.pictures_for(model, "test", "a dog", ENGLISH)
+    labels = page.labels_for(model, photo, "dog\udfff, water", "", ENGLISH)
+    assert titles(labels) in (["dog", "water"], ["water", "dog"])
+
+
+def test_an_upload_that_is_gone_is_asked_for_again(page, model, tmp_path):
+    gone = str(tmp_path / "gone.jpg")
+    assert ENGLISH["choose_picture"] in page.texts_for(model, "test", gone, ENGLISH)
+    answer = page.labels_for(model, gone, "dog, water", "", ENGLISH)
+    assert ENGLISH["choose_picture"] in answer
 
 
 @pytest.fixture
@@ -232,13 +265,15 @@ def own(run_config, tiny_folder, tmp_path):
 
 def test_a_folder_of_photos_is_a_gallery(own, photo):
     model, folder = own
-    page = Page.load([model], [folder])
-    assert page.sizes(model)[str(folder)] == 3
-    answer = page.pictures_for(model, str(folder), "a dog", ENGLISH)
+    page = Page.load([model], [folder, f"{folder}/", index_file(model, folder)])
+    assert page.sizes(model)["photos/"] == 3
+    assert str(folder) in page.folders
+    answer = page.pictures_for(model, "photos/", "a dog", ENGLISH)
     assert "Best 3 of 3 pictures" in answer and answer.count("data:image/jpeg") == 3
-    # The best of three has no name but its place.
-    assert "<p>1.</p>" in answer
-    answer = page.texts_for(model, str(folder), photo, ENGLISH)
+    # Without a caption, a picture has the name of its file, and not its path.
+    assert sorted(titles(answer)) == ["dog_001.jpg", "dog_002.jpg", "dog_003.jpg"]
+    assert str(folder) not in answer
+    answer = page.texts_for(model, "photos/", photo, ENGLISH)
     assert ENGLISH["no_captions"] in answer
 
 
@@ -262,20 +297,35 @@ def test_nothing_outside_the_gallery_is_shown(own, tiny_folder, tmp_path):
     )
     dataclasses.replace(index, items=items).save(path)
     page = Page.load([model], [folder])
-    answer = page.pictures_for(model, str(folder), "a dog", ENGLISH)
+    answer = page.pictures_for(model, "photos/", "a dog", ENGLISH)
     assert answer.count(ENGLISH["gone"]) == 3 and "data:" not in answer
+    # Nor does an index file say itself what it may show.
+    elsewhere = dataclasses.replace(index, items=items, source="/")
+    elsewhere.save(tmp_path / "given.npz")
+    with pytest.raises(ValueError, match="pictures from all over /:"):
+        Page.load([model], [tmp_path / "given.npz"])
+
+
+def test_a_folder_cannot_take_the_place_of_a_part(own, tmp_path, monkeypatch):
+    model, folder = own
+    folder = folder.rename(tmp_path / "test")
+    search = Page.load([model]).galleries[model]["all"][0]
+    update_index(search.clip, folder, index_file(model, folder))
+    monkeypatch.chdir(tmp_path)
+    sizes = Page.load([model], ["test"]).sizes(model)
+    assert sizes["test/"] == 3 and sizes["test"] > 3
 
 
 def test_examples_are_pictures_of_the_gallery(page, model, own):
     examples = page.examples(model)
     assert len(examples) == 3 and all(map(os.path.isfile, examples))
     mine, folder = own
-    path = os.path.join(os.path.dirname(mine), "image_index.npz")
-    index = Index.load(path)
-    inside = index.items["paths"].tolist()
-    items = index.items.assign(paths=["/etc/passwd", *inside[1:]], splits="test")
-    dataclasses.replace(index, source=str(folder), items=items).save(path)
-    assert Page.load([mine]).examples(mine) == []
+    os.remove(folder / "dog_001.jpg")
+    os.symlink("/etc/passwd", folder / "dog_001.jpg")
+    galleries = Page.load([mine], [folder]).galleries[mine]
+    page = Page({mine: {"photos/": galleries["photos/"]}})
+    names = [os.path.basename(path) for path in page.examples(mine)]
+    assert names == ["dog_002.jpg", "dog_003.jpg"]
 
 
 def test_thumbnails_are_small_and_follow_the_file(tmp_path):
@@ -297,15 +347,16 @@ def test_thumbnails_are_small_and_follow_the_file(tmp_path):
 
 
 def test_captions_and_names_are_never_markup(tmp_path):
-    evil = '"><script>alert(1)</script>'
+    evil = '<script> " onerror="alert(1)'
+    Image.new("RGB", (8, 8)).save(tmp_path / evil, "PNG")
     answers = pd.DataFrame(
         {
             "rank": [1],
             "score": [0.5],
             "margin": [np.nan],
             "probability": [1.0],
-            "paths": [evil],
-            "image_paths": [evil],
+            "paths": [str(tmp_path / evil)],
+            "image_paths": [str(tmp_path / evil)],
             "captions": [evil],
             "labels": [evil],
         }
@@ -317,4 +368,5 @@ def test_captions_and_names_are_never_markup(tmp_path):
         label_rows(answers, FRENCH),
     ):
         assert "<script" not in answer and "&lt;script&gt;" in answer
+        assert '" onerror=' not in answer
         assert "nan" not in answer

@@ -1,8 +1,10 @@
 """The commands that ask a saved model. Imports stand inside: they take long."""
 
+import argparse
 import json
 import math
 import os
+import signal
 import threading
 from pathlib import Path
 
@@ -84,18 +86,30 @@ def app(arguments, config) -> None:
         raise ValueError(
             "the search page needs Gradio: pip install -r requirements-app.txt"
         ) from error
+    # Its uploads are removed at the end, whoever ends it: even where a shell has told
+    # its background jobs to ignore an interrupt.
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.default_int_handler)
     models = arguments.model or [config.model_path(MODEL_FILE)]
     page = Page.load(models, arguments.gallery)
     _, address, _ = launch(
         page, arguments.port, arguments.open, quiet=True, prevent_thread_lock=True
     )
-    print(
-        json.dumps({"address": address})
-        if arguments.json
-        else f"Search page: {address}",
-        flush=True,
-    )
+    if arguments.json:
+        found = json.dumps({"address": address, "folders": page.folders})
+    else:
+        found = (
+            f"Search page: {address}\nIt shows pictures of {', '.join(page.folders)}"
+        )
+    print(found, flush=True)
     threading.Event().wait()
+
+
+def _port(text: str) -> int:
+    """Read a port."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text}: expected 1 to 65535")
+    return int(text)
 
 
 def _draw(answers, query: str, by_picture: bool, engine, split: str, path: str) -> None:
@@ -163,5 +177,5 @@ def add_commands(choices) -> None:
         metavar="FILE",
         help=f"{MODEL}; may be given several times",
     )
-    command.add_argument("--port", type=int, help="(a free one from 7860 on)")
+    command.add_argument("--port", type=_port, help="(a free one from 7860 on)")
     command.add_argument("--open", action="store_true", help="in the browser, at once")

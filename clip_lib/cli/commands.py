@@ -8,14 +8,12 @@ from pathlib import Path
 
 from clip_lib.cli.add import DATA, add
 
-QUERIES = ("A big dog in the woods", "A group of cyclists")
-
 
 def run(arguments, config) -> None:
     """Execute the notebook, then ask the model that it saved."""
     import contextlib
 
-    from clip_lib.answers import answer_lines, answer_records, gallery_words
+    from clip_lib.answers import QUERIES, answer_lines, answer_records, gallery_words
     from clip_lib.cli.say import print_json
     from clip_lib.data import load_dataset
     from clip_lib.notebook import NOTEBOOK, execute_notebook

@@ -4,6 +4,7 @@ Whatever comes from a file or from a visitor is escaped: a caption is never mark
 """
 
 from html import escape
+from pathlib import Path
 
 import pandas as pd
 
@@ -41,7 +42,7 @@ STYLE = """
   color: var(--body-text-color)}
 .clip-problem {border-color: #d97706}
 .clip-help {margin-top: .8rem}
-#model input {text-overflow: ellipsis}
+#model input {text-overflow: ellipsis; padding-right: 1.5rem}
 @media (max-width: 30rem) {
   /* The three tabs side by side, not in a menu. */
   .tab-container button {padding: 0 .35rem !important; font-size: .8rem !important}
@@ -72,9 +73,9 @@ def picture_cards(
     """
     cards = []
     for _, answer in answers.iterrows():
-        caption = answer.get("captions", "")
-        image = _image(answer["paths"], caption, thumbnails, words)
-        cards.append(image + _body(answer, caption, answers, total, words))
+        title = answer.get("captions", "") or Path(answer["paths"]).name
+        image = _image(answer["paths"], title, thumbnails, words)
+        cards.append(image + _body(answer, title, answers, total, words))
     return _list("clip-cards", "among_pictures", cards, total, words)
 
 
@@ -100,15 +101,16 @@ def _list(name: str, heading: str, items: list[str], total: int, words) -> str:
     line = words[heading].format(k=len(items), n=total)
     items = "".join(f"<li>{item}</li>" for item in items)
     return (
-        f'<p class="clip-line">{escape(line)}</p><ol class="{name}">{items}</ol>'
+        f'<p class="clip-line" role="status">{escape(line)}</p>'
+        f'<ol class="{name}">{items}</ol>'
         f'<details class="clip-help"><summary>{escape(words["help"])}</summary>'
         f"<p>{escape(words['help_text'])}</p></details>"
     )
 
 
-def _image(path: str, caption: str, thumbnails: Thumbnails, words) -> str:
+def _image(path: str, title: str, thumbnails: Thumbnails, words) -> str:
     if address := thumbnails.uri(path):
-        return f'<img src="{address}" alt="{escape(caption or path)}">'
+        return f'<img src="{address}" alt="{escape(title)}">'
     return f'<span class="clip-gone">{escape(words["gone"])}</span>'
 
 
@@ -125,7 +127,7 @@ def _body(answer: pd.Series, text: str, answers, total: int, words) -> str:
     if pd.notna(answer["margin"]):
         figures.append(f"{words['margin']} {number(answer['margin'], 3, words)}")
     spans = "".join(f"<span>{escape(figure)}</span> " for figure in figures)
-    title = f"{answer['rank']}. {text}" if text else f"{answer['rank']}."
+    title = f"{answer['rank']}. {text}"
     return (
         f'<div class="clip-body"><p>{escape(title)}</p>'
         f'<div class="clip-bar"><i style="width:{100 * probability / best:.1f}%"></i>'

@@ -2,11 +2,11 @@
 
 import gradio as gr
 
+from clip_lib.answers import QUERIES
 from clip_lib.web.page import MAX_CHARACTERS, Page
 from clip_lib.web.words import ENGLISH, FRENCH, words_for
 from clip_lib.zero_shot import TEMPLATES
 
-QUERIES = ("A big dog in the woods", "A group of cyclists", "A boat on the water")
 WAITING = 64
 """Questions that may wait; beyond, Gradio says that the page is busy."""
 KEPT_SECONDS = 600
@@ -23,7 +23,7 @@ def build_app(page: Page) -> gr.Blocks:
         analytics_enabled=False,
         delete_cache=(KEPT_SECONDS // 10, KEPT_SECONDS),
     ) as blocks:
-        gr.Markdown(WORDS("title"), elem_classes="clip-title")
+        gr.Markdown(WORDS("title"))
         with gr.Row():
             gallery = gr.Dropdown(
                 _choices(page, models[0]),
@@ -40,22 +40,30 @@ def build_app(page: Page) -> gr.Blocks:
                 min_width=260,
                 elem_id="model",
             )
-        with gr.Tab(WORDS("by_text")):
-            _text_tab(page, model, gallery)
-        with gr.Tab(WORDS("by_picture")):
-            _picture_tab(page, model, gallery)
-        with gr.Tab(WORDS("by_labels")):
-            _labels_tab(page, model)
-        model.change(
-            lambda name: gr.Dropdown(_choices(page, name)),
-            model,
+
+        def other_galleries(name, kept):
+            # The gallery stays, if the other model has it.
+            names = list(page.galleries[name])
+            value = kept if kept in names else names[0]
+            return gr.Dropdown(_choices(page, name), value=value)
+
+        switched = model.change(
+            other_galleries,
+            [model, gallery],
             gallery,
             api_visibility="private",
-        )
-    return blocks.queue(max_size=WAITING)
+        ).success
+        with gr.Tab(WORDS("by_text")):
+            _text_tab(page, model, gallery, switched)
+        with gr.Tab(WORDS("by_picture")):
+            _picture_tab(page, model, gallery, switched)
+        with gr.Tab(WORDS("by_labels")):
+            _labels_tab(page, model)
+    # Without api_open=False there would be a way round the queue, for a crowd.
+    return blocks.queue(max_size=WAITING, api_open=False)
 
 
-def _text_tab(page: Page, model, gallery) -> None:
+def _text_tab(page: Page, model, gallery, switched) -> None:
     with gr.Row(equal_height=True):
         text = gr.Textbox(
             label=WORDS("text"),
@@ -71,14 +79,15 @@ def _text_tab(page: Page, model, gallery) -> None:
     _answer(
         page.pictures_for,
         [text.submit, button.click, examples.load_input_event.success],
-        [model, gallery],
-        [text],
+        [gallery.change, switched],
+        [model, gallery, text],
+        text,
         answers,
         "search_text",
     )
 
 
-def _picture_tab(page: Page, model, gallery) -> None:
+def _picture_tab(page: Page, model, gallery, switched) -> None:
     with gr.Row():
         with gr.Column(scale=2):
             picture = _picture_input(page, model.value, "picture")
@@ -86,9 +95,10 @@ def _picture_tab(page: Page, model, gallery) -> None:
             answers = gr.HTML(elem_id="texts")
     _answer(
         page.texts_for,
-        [picture.change],
-        [model, gallery],
-        [picture],
+        [],
+        [picture.change, gallery.change, switched],
+        [model, gallery, picture],
+        picture,
         answers,
         "search_picture",
     )
@@ -110,11 +120,18 @@ def _labels_tab(page: Page, model) -> None:
                 )
             button = gr.Button(WORDS("find_label"), variant="primary", elem_id="label")
             answers = gr.HTML(elem_id="found")
+    relabelled = model.change(
+        lambda name: ", ".join(page.labels(name)),
+        model,
+        labels,
+        api_visibility="private",
+    )
     _answer(
         page.labels_for,
-        [picture.change, labels.submit, button.click],
-        [model],
-        [picture, labels, templates],
+        [labels.submit, button.click],
+        [picture.change, relabelled.success],
+        [model, picture, labels, templates],
+        picture,
         answers,
         "classify",
     )
@@ -137,33 +154,33 @@ def _picture_input(page: Page, model: str, name: str) -> gr.Image:
     return picture
 
 
-def _answer(reply, asked, choices, question, answers, name: str) -> None:
-    """Answer when asked, and anew when the model or the gallery changes.
+def _answer(reply, asked, again, inputs, question, answers, name: str) -> None:
+    """Answer when asked, and anew when something else changes.
 
     Args:
-        reply: Function of the choices, the question and the page's words; gives HTML.
+        reply: Function of the inputs and the page's words; gives HTML.
         asked: Events that ask.
-        choices, question: The components that are its inputs.
+        again: Events that ask if there is a question: no reproach for an empty one.
+        inputs, question: The components that are read; the one that holds the question.
         answers: Where the HTML goes.
         name: Of the question, for programs that ask the server.
     """
+    place = inputs.index(question)
 
     def ask(request: gr.Request, *values):
         return reply(*values, words_for(request.headers.get("accept-language")))
 
     def ask_again(request: gr.Request, *values):
-        # If nothing was asked yet, no reproach for an empty question.
-        return ask(request, *values) if values[len(choices)] else ""
+        return ask(request, *values) if values[place] else ""
 
-    again = [choice.change for choice in choices]
-    for place, event in enumerate([*asked, *again]):
+    for number, event in enumerate([*asked, *again]):
         event(
-            ask if place < len(asked) else ask_again,
-            [*choices, *question],
+            ask if number < len(asked) else ask_again,
+            inputs,
             answers,
             # The same question of a program has one name.
-            api_name=None if place else name,
-            api_visibility="private" if place else "public",
+            api_name=None if number else name,
+            api_visibility="private" if number else "public",
             # One question at a time, in all tabs: two cores answer no sooner in
             # parallel, and no crowd can fill the memory.
             concurrency_limit=1,

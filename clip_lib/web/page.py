@@ -5,12 +5,14 @@ page was started with, texts have a greatest length, uploads a greatest size.
 """
 
 import dataclasses
+import itertools
+from pathlib import Path
 
 from clip_lib.answers import with_captions
 from clip_lib.data import SPLITS
 from clip_lib.folder_index import open_folder
 from clip_lib.images import FORMATS, TooManyPixels
-from clip_lib.retrieval import Search
+from clip_lib.retrieval import Clip, Search
 from clip_lib.text import sort_words
 from clip_lib.web.cards import label_rows, note, picture_cards, problem, text_rows
 from clip_lib.web.thumbnails import Thumbnails
@@ -20,7 +22,7 @@ K = 5
 MAX_CHARACTERS = 500
 MAX_LABELS, MAX_TEMPLATES = 50, 10
 MAX_UPLOAD_PIXELS = 40_000_000
-"""A photo of today's telephones passes; decoded, it takes 120 MB for a moment."""
+"""A photo of today's telephones passes; some kinds take a gigabyte for a moment."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,24 +54,33 @@ class Page:
         found = self.galleries[model]
         return {name: len(search.images.items) for name, (search, _) in found.items()}
 
+    @property
+    def folders(self) -> list[str]:
+        """Folders whose pictures may be shown."""
+        every = [shown for found in self.galleries.values() for shown in found.values()]
+        return sorted({str(thumbnails.folder) for _, thumbnails in every})
+
     def labels(self, model: str) -> list[str]:
         """Return the labels that a model was trained with."""
-        search, _ = self._find(model)
+        search, _ = self.galleries[model]["all"]
         return sorted(set(search.images.items.get("labels", ())))
 
     def examples(self, model: str, count: int = 3) -> list[str]:
         """Return a few picture files of the first gallery, of different labels."""
-        search, thumbnails = self._find(model)
+        search, thumbnails = next(iter(self.galleries[model].values()))
         items = search.images.items
         if "labels" in items:
             items = items.drop_duplicates("labels")
         # Only what may be shown: an index may name any file.
-        return [path for path in items["paths"] if thumbnails.uri(path)][:count]
+        shown = (path for path in items["paths"] if thumbnails.uri(path))
+        return list(itertools.islice(shown, count))
 
     def pictures_for(self, model: str, gallery: str, text: str, words) -> str:
         """Answer a text with its best pictures."""
-        search, thumbnails = self._find(model, gallery)
-        text = (text or "").strip()
+        if gallery not in self.galleries[model]:
+            return problem(words["no_gallery"])
+        search, thumbnails = self.galleries[model][gallery]
+        text = _clean(text)
         if refusal := _text_refusal(text, search, words):
             return problem(refusal)
         answers = with_captions(search.images_for(text, K, "all"), search)
@@ -80,41 +91,39 @@ class Page:
 
     def texts_for(self, model: str, gallery: str, upload: str, words) -> str:
         """Answer a picture, an uploaded file, with its best texts."""
-        search, thumbnails = self._find(model, gallery)
+        if gallery not in self.galleries[model]:
+            return problem(words["no_gallery"])
+        search, thumbnails = self.galleries[model][gallery]
         if search.texts is None:
             return problem(words["no_captions"])
-        embedding, refusal = _embed(search, upload, words)
-        if refusal:
-            return problem(refusal)
-        answers = search.texts.search(embedding, K, search.clip.temperature)
+        try:
+            answers = search.texts_for(upload, K, "all", MAX_UPLOAD_PIXELS)
+        except ValueError as error:
+            return problem(_upload_refusal(upload, error, words))
         return text_rows(answers, len(search.texts.items), thumbnails, words)
 
     def labels_for(
         self, model: str, upload: str, labels: str, templates: str, words
     ) -> str:
         """Answer a picture with labels, by their words alone."""
-        search, _ = self._find(model)
-        names = [" ".join(name.split()) for name in (labels or "").split(",")]
+        clip = self.galleries[model]["all"][0].clip
+        names = [" ".join(name.split()) for name in _clean(labels).split(",")]
         names = list(dict.fromkeys(filter(None, names)))
-        lines = [line.strip() for line in (templates or "").splitlines()]
+        lines = [line.strip() for line in _clean(templates).splitlines()]
         lines = list(dict.fromkeys(filter(None, lines))) or list(TEMPLATES)
         if refusal := _labels_refusal(names, lines, words):
             return problem(refusal)
-        strange = [name for name in names if not knows_label(search.clip, name)]
+        strange = [name for name in names if not knows_label(clip, name)]
         if len(strange) == len(names):
-            return problem(_none_known(search, words))
-        embedding, refusal = _embed(search, upload, words)
-        if refusal:
-            return problem(refusal)
-        index = label_index(search.clip, names, lines)
-        answers = index.search(embedding, len(names), search.clip.temperature)
+            return problem(_none_known(clip, words))
+        try:
+            embedding = clip.embed_image(upload, MAX_UPLOAD_PIXELS)
+        except ValueError as error:
+            return problem(_upload_refusal(upload, error, words))
+        index = label_index(clip, names, lines)
+        answers = index.search(embedding, len(names), clip.temperature)
         warning = words["strange_labels"].format(", ".join(strange)) if strange else ""
         return note(warning) + label_rows(answers, words)
-
-    def _find(self, model: str, gallery: str = "") -> tuple[Search, Thumbnails]:
-        """Look a gallery up; the model's first one if it has none of that name."""
-        found = self.galleries[model]
-        return found.get(gallery) or next(iter(found.values()))
 
 
 def _galleries(model_file, folders) -> dict[str, tuple[Search, Thumbnails]]:
@@ -131,20 +140,32 @@ def _galleries(model_file, folders) -> dict[str, tuple[Search, Thumbnails]]:
     }
     for folder in folders:
         images = open_folder(whole.clip, model_file, folder)
-        found[str(folder)] = (Search(whole.clip, images), Thumbnails.of(images))
+        if Path(folder).is_dir():
+            root = Thumbnails(Path(folder).resolve())
+        else:
+            # What an index file says of itself is not trusted: source may be anything.
+            root = Thumbnails.of(images)
+        # With a slash at its end it is not the name of a part, such as test.
+        name = f"{root.folder.name}/"
+        found[name if name not in found else f"{root.folder}/"] = (
+            Search(whole.clip, images),
+            root,
+        )
     return found
 
 
-def _embed(search: Search, upload: str, words):
-    """Return the vector (D,) of an upload, and what is wrong with it, if anything."""
-    if not upload:
-        return None, words["choose_picture"]
-    try:
-        return search.clip.embed_image(upload, MAX_UPLOAD_PIXELS), ""
-    except TooManyPixels:
-        return None, words["too_many_pixels"].format(MAX_UPLOAD_PIXELS // 1_000_000)
-    except ValueError:
-        return None, words["no_picture"].format(", ".join(FORMATS))
+def _clean(text: str | None) -> str:
+    """Drop what is no text: half a character, which no encoding writes."""
+    return (text or "").encode("utf-8", "ignore").decode().strip()
+
+
+def _upload_refusal(upload: str | None, error: ValueError, words) -> str:
+    """Say what is wrong with an upload; it may be gone, see `layout.KEPT_SECONDS`."""
+    if not upload or not Path(upload).is_file():
+        return words["choose_picture"]
+    if isinstance(error, TooManyPixels):
+        return words["too_many_pixels"].format(MAX_UPLOAD_PIXELS // 1_000_000)
+    return words["no_picture"].format(", ".join(FORMATS))
 
 
 def _text_refusal(text: str, search: Search, words) -> str:
@@ -153,7 +174,7 @@ def _text_refusal(text: str, search: Search, words) -> str:
     if len(text) > MAX_CHARACTERS:
         return words["too_long"].format(MAX_CHARACTERS)
     known, _ = sort_words(search.clip.vectorizer, text)
-    return "" if known else _none_known(search, words)
+    return "" if known else _none_known(search.clip, words)
 
 
 def _labels_refusal(names: list[str], lines: list[str], words) -> str:
@@ -163,12 +184,12 @@ def _labels_refusal(names: list[str], lines: list[str], words) -> str:
         return words["many_labels"].format(MAX_LABELS, MAX_TEMPLATES)
     if max(map(len, names + lines)) > MAX_CHARACTERS:
         return words["too_long"].format(MAX_CHARACTERS)
-    if not all("{}" in line for line in lines):
+    if not all(line.count("{}") == 1 for line in lines):
         return words["bad_template"]
     return ""
 
 
-def _none_known(search: Search, words) -> str:
+def _none_known(clip: Clip, words) -> str:
     # Two of the vocabulary's lines are padding and the unknown word.
-    size = search.clip.vectorizer.vocabulary_size() - 2
+    size = clip.vectorizer.vocabulary_size() - 2
     return words["none_known"].format(size)

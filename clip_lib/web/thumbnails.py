@@ -21,24 +21,31 @@ class Thumbnails:
     """The pictures that a page may show.
 
     Attributes:
-        folder: Where they lie. Nothing outside is read: an index is a file that someone
-            may have given us, and a link in the folder may lead anywhere.
+        folder: Where they lie. Nothing outside is read: an index may be a stranger's,
+            and a link in the folder may lead anywhere.
     """
 
     folder: Path
 
     @classmethod
     def of(cls, index: Index) -> "Thumbnails":
-        """Return those of an index: of its folder, or of the one that its paths share.
+        """Return those of an index: of the folder that all its paths share.
 
         Args:
-            index: Of pictures (column paths) or of texts (column image_paths).
+            index: Of pictures: column paths.
+
+        Raises:
+            ValueError: If the user's own folder lies in that folder: it would let the
+                index name any file.
         """
-        if Path(index.source).is_absolute():
-            return cls(Path(index.source).resolve())
-        column = "paths" if "paths" in index.items else "image_paths"
-        places = {str(Path(path).parent.resolve()) for path in index.items[column]}
-        return cls(Path(os.path.commonpath(places)))
+        places = {os.path.dirname(path) for path in index.items["paths"]}
+        folder = Path(os.path.commonpath({Path(place).resolve() for place in places}))
+        if Path.home().resolve().is_relative_to(folder):
+            raise ValueError(
+                f"an index of pictures from all over {folder}: expected one folder, "
+                "within the user's or outside it."
+            )
+        return cls(folder)
 
     def uri(self, path: str) -> str:
         """Return a picture as a ``data:`` address: a JPEG of at most 320 pixels a side.

@@ -1,10 +1,12 @@
 """What the search page says, in English and in French."""
 
+import re
+
 ENGLISH = {
     "title": "# Ask a small CLIP",
     "model": "Model",
     "gallery": "Where to look",
-    "gallery_hint": "test: pictures that it never saw",
+    "gallery_hint": "test: pictures that the model never saw",
     "by_text": "By text",
     "by_picture": "By picture",
     "by_labels": "Labels",
@@ -18,7 +20,7 @@ ENGLISH = {
     "examples": "Examples",
     "score": "score",
     "margin": "margin",
-    "chance": "{}\u00a0× chance",
+    "chance": "{}\u00a0×\u00a0chance",
     "among_pictures": "Best {k} of {n} pictures",
     "among_captions": "Best {k} of {n} captions",
     "among_labels": "Labels from most to least probable",
@@ -38,14 +40,15 @@ ENGLISH = {
         "The model knows none of these words; its answers would mean nothing. It "
         "learned {} words, all English: try “dog”, “water”, “man”…"
     ),
-    "unknown": "The model never saw: {}. It ignores what they mean.",
+    "unknown": "The model never saw: {}. It does not know what that means.",
     "choose_picture": "Choose a picture first.",
     "no_picture": "This file cannot be read as a picture. Expected: {}.",
     "too_many_pixels": "This picture is too large: at most {} million pixels.",
+    "no_gallery": "This model has no such gallery: choose another one.",
     "no_captions": "These pictures have no captions to search: choose another gallery.",
     "few_labels": "Write at least two labels, with commas between them.",
     "many_labels": "At most {} labels and {} sentences.",
-    "bad_template": "Each sentence needs {} where the label stands: “a photo of a {}”.",
+    "bad_template": "Each sentence needs one {} where the label stands: “the {}”.",
     "strange_labels": "The model knows no word of: {}. Their places mean nothing.",
 }
 
@@ -53,7 +56,7 @@ FRENCH = {
     "title": "# Interroger un petit CLIP",
     "model": "Modèle",
     "gallery": "Où chercher",
-    "gallery_hint": "test : des images qu'il n'a jamais vues",
+    "gallery_hint": "test : des images que le modèle n'a jamais vues",
     "by_text": "Par texte",
     "by_picture": "Par image",
     "by_labels": "Étiquettes",
@@ -67,9 +70,9 @@ FRENCH = {
     "examples": "Exemples",
     "score": "score",
     "margin": "marge",
-    "chance": "{}\u00a0× le\u00a0hasard",
-    "among_pictures": "Les {k} meilleures de {n} images",
-    "among_captions": "Les {k} meilleures de {n} légendes",
+    "chance": "{} × le\u00a0hasard",
+    "among_pictures": "Les meilleures images, {k} sur {n}",
+    "among_captions": "Les meilleures légendes, {k} sur {n}",
     "among_labels": "Étiquettes, de la plus à la moins probable",
     "gone": "L'image n'est plus à sa place.",
     "help": "Ce que disent les chiffres",
@@ -91,18 +94,23 @@ FRENCH = {
     "choose_picture": "Choisissez d'abord une image.",
     "no_picture": "Ce fichier ne se lit pas comme une image. Attendu : {}.",
     "too_many_pixels": "Cette image est trop grande : au plus {} millions de pixels.",
-    "no_captions": "Ces images sont sans légendes : choisissez une autre galerie.",
+    "no_gallery": "Ce modèle n'a pas cette galerie : choisissez-en une autre.",
+    "no_captions": "Ces images n'ont pas de légendes : choisissez une autre galerie.",
     "few_labels": "Écrivez au moins deux étiquettes, séparées par des virgules.",
     "many_labels": "Au plus {} étiquettes et {} phrases.",
     "bad_template": (
-        "Chaque phrase demande {} à la place de l'étiquette : « a photo of a {} »."
+        "Chaque phrase demande un seul {}, à la place de l'étiquette : « the {} »."
     ),
     "strange_labels": (
         "Le modèle ne connaît aucun mot de : {}. Leur place ne veut rien dire."
     ),
 }
 
-LANGUAGES = {"en": ENGLISH, "fr": FRENCH}
+# French puts a space before these signs, at which no line may break.
+FRENCH = {
+    key: re.sub(r" (?=[:;?!»×])|(?<=«) ", "\u00a0", text)
+    for key, text in FRENCH.items()
+}
 
 
 def words_for(accepted: str | None) -> dict[str, str]:
@@ -111,13 +119,13 @@ def words_for(accepted: str | None) -> dict[str, str]:
     Args:
         accepted: The ``Accept-Language`` header: "fr-FR,fr;q=0.9,en;q=0.8".
     """
-    first = (accepted or "").partition(",")[0].strip().lower()
-    return LANGUAGES["fr" if first.split("-")[0] == "fr" else "en"]
+    first = re.split("[,;]", accepted or "")[0].strip().lower()
+    return FRENCH if first.split("-")[0] == "fr" else ENGLISH
 
 
 def number(value: float, digits: int, words: dict[str, str]) -> str:
-    """Write a number as the language does: 0.41 or 0,41."""
-    text = f"{value:.{digits}f}"
+    """Write a number as the language does: 0.41 or 0,41; no zero has a sign."""
+    text = f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\u2212")
     return text.replace(".", ",") if words is FRENCH else text
 
 
