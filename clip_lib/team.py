@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-TEAM_FILE = Path(__file__).parents[1] / "equipe.toml"
-"""Beside clip_lib: the notebook may run elsewhere, as it does from the archive."""
+TEAM_FILE = "equipe.toml"
 _COLUMNS = {"nom": "Nom", "prenom": "Prénom", "carte": "Numéro d'étudiant"}
 
 
@@ -15,7 +14,8 @@ def read_team(path=TEAM_FILE) -> tuple[str, pd.DataFrame]:
 
     Args:
         path: TOML file with ``groupe`` and one ``[[membres]]`` a member (``nom``,
-            ``prenom``, ``carte``; see `depositors` for ``depose``).
+            ``prenom``, ``carte``; see `depositors` for ``depose``). If it is not in
+            this folder, the one beside clip_lib is taken, as in the archive handed in.
 
     Returns:
         The group's number, and a table of the members with French headings.
@@ -23,18 +23,7 @@ def read_team(path=TEAM_FILE) -> tuple[str, pd.DataFrame]:
     Raises:
         ValueError: If the file is missing, is not TOML, or lacks a field (named).
     """
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file; it names the team.")
-    try:
-        team = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a TOML file in UTF-8 ({error}).") from error
-    if "groupe" not in team or not team.get("membres"):
-        raise ValueError(f"{path}: expected groupe = ... and [[membres]].")
-    for number, member in enumerate(team["membres"], 1):
-        missing = [name for name in _COLUMNS if name not in member]
-        if missing:
-            raise ValueError(f"{path}: member {number} has no {', '.join(missing)}.")
+    team = _read(path)
     table = pd.DataFrame(team["membres"]).astype(str)[list(_COLUMNS)]
     table.index = pd.RangeIndex(1, len(table) + 1)
     return str(team["groupe"]), table.rename(columns=_COLUMNS)
@@ -53,6 +42,25 @@ def depositors(path=TEAM_FILE) -> list[str]:
     Raises:
         ValueError: As for `read_team`.
     """
-    read_team(path)
-    members = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))["membres"]
+    members = _read(path)["membres"]
     return [f"{one['prenom']} {one['nom']}" for one in members if one.get("depose")]
+
+
+def _read(path) -> dict:
+    """Read and check the file."""
+    path = Path(path)
+    if not path.is_file():
+        path = Path(__file__).parents[1] / path
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; it names the team.")
+    try:
+        team = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a TOML file in UTF-8 ({error}).") from error
+    if "groupe" not in team or not team.get("membres"):
+        raise ValueError(f"{path}: expected groupe = ... and [[membres]].")
+    for number, member in enumerate(team["membres"], 1):
+        missing = [name for name in _COLUMNS if name not in member]
+        if missing:
+            raise ValueError(f"{path}: member {number} has no {', '.join(missing)}.")
+    return team

@@ -1,11 +1,11 @@
 """What a reader sees in a PDF or a notebook."""
 
+import contextlib
 import unicodedata
 from pathlib import Path
 
 import nbformat
-from pypdf import PdfReader
-from pypdf.errors import PyPdfError
+from pypdfium2 import PdfDocument, PdfiumError
 
 
 def read_text(path) -> str:
@@ -19,7 +19,10 @@ def read_text(path) -> str:
         raise ValueError(f"{path}: no such file.")
     try:
         if path.suffix == ".pdf":
-            return "\n".join(page.extract_text() for page in PdfReader(path).pages)
+            # Not pypdf, which misreads letters made of two signs: the ễ of Nguyễn.
+            with contextlib.closing(PdfDocument(path)) as document:
+                pages = [page.get_textpage().get_text_range() for page in document]
+            return "\n".join(pages)
         parts = []
         for cell in nbformat.read(path, as_version=4).cells:
             parts.append(cell.source)
@@ -27,7 +30,14 @@ def read_text(path) -> str:
                 parts.append(output.get("text", ""))
                 parts += map(str, output.get("data", {}).values())
         return "\n".join(parts)
-    except (PyPdfError, nbformat.reader.NotJSONError, ValueError, OSError) as error:
+    except (
+        nbformat.ValidationError,
+        PdfiumError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        OSError,
+    ) as error:
         kind = "PDF" if path.suffix == ".pdf" else "notebook"
         raise ValueError(f"{path}: not a readable {kind} ({error}).") from error
 
