@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test pdf report zip notebook app bench tables format clean help
+.PHONY: run test pdf report zip prove notebook app bench tables format clean help
 
 run: .venv/installed  ## Train, save, reload and query: executes the notebook
 	@$(BIN)/python -m clip_lib run
@@ -12,14 +12,18 @@ test: .venv/installed .venv/installed-app  ## Lint, then the tests (no network, 
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
 
-pdf: .venv/installed  ## The executed notebook as a PDF, to hand in
-	$(BIN)/python -m clip_lib pdf
+pdf: .venv/installed  ## The executed notebook and the report as PDF
+	@$(BIN)/python -m clip_lib pdf
+	@$(BIN)/python -m clip_lib report
 
 zip: .venv/installed  ## Everything to hand in, checked: <group>.zip
 	@test -f "$${CLIP_MODEL_DIR:-models}/1_ProjetClip.ipynb" || $(BIN)/python -m clip_lib run
-	@$(BIN)/python -m clip_lib report
 	@$(BIN)/python -m clip_lib pdf
+	@$(BIN)/python -m clip_lib report
 	@$(BIN)/python -m clip_lib submit
+
+prove: .venv/installed  ## Hand in as a made-up team, run the archive in a new environment
+	$(BIN)/python tests/prove_archive.py
 
 notebook: .venv/installed  ## Open the notebook in Jupyter
 	$(BIN)/jupyter lab 1_ProjetClip.ipynb
@@ -55,7 +59,7 @@ format: .venv/installed  ## Format the code, the notebook included
 	$(BIN)/ruff format .
 
 clean:  ## Remove the environment, the drawn scenes and the trained models
-	rm -rf .venv data/scenes report/generated report/rapport.pdf
+	rm -rf .venv data/scenes report/generated report/rapport.pdf [0-9]*.zip
 	find models -type f ! -name README.md -delete
 
 help:  ## Show this list
