@@ -70,37 +70,51 @@ def report(arguments, config) -> int:
 
 
 def submit(arguments, config) -> int:
-    """Check what the course demands, then make the archive to hand in."""
+    """Check what the course demands, then make the archive to hand in.
+
+    Exit status 0: every rule is kept, <group>.zip is written. 1: not so; it says, rule
+    by rule, what to mend.
+    """
     from pathlib import Path
 
-    from clip_lib.cli.say import print_json
+    from clip_lib.cli.say import list_faults, print_json
     from clip_lib.handin.archive import build_archive
-    from clip_lib.handin.report import REPORT
+    from clip_lib.handin.file_rules import remarks
     from clip_lib.handin.rules import HandIn
     from clip_lib.notebook import NOTEBOOK
-    from clip_lib.team import depositors, read_team
+    from clip_lib.team import TEAM_FILE, depositors, read_team
 
+    root = TEAM_FILE.parent
     notebook = Path(arguments.notebook or config.model_path(NOTEBOOK))
     hand_in = HandIn(
         *read_team(),
         depositors(),
-        report=Path(arguments.report or REPORT / "rapport.pdf"),
+        report=Path(arguments.report or root / "report" / "rapport.pdf"),
         notebook=notebook,
         notebook_pdf=Path(arguments.pdf or notebook.with_suffix(".pdf")),
+        root=root,
     )
     archive, rules = build_archive(hand_in, arguments.output, arguments.force)
     broken = [rule for rule in rules if rule.faults]
+    list_faults(remarks(hand_in), "warning")
     if arguments.json:
         found = [{"rule": rule.name, "faults": rule.faults} for rule in rules]
         print_json({"archive": archive and str(archive), "rules": found})
+        return 1 if broken else 0
+    for rule in rules:
+        print(_coloured("no   " if rule.faults else "yes  ", rule))
+    count = f"{len(broken)} of {len(rules)} rules broken"
+    if archive is None:
+        print(f"\nNo archive: {count}.")
+        former = Path(arguments.output) / f"{hand_in.group}.zip"
+        if former.is_file():
+            print(f"{former} is an earlier one: do not hand it in.")
     else:
-        for rule in rules:
-            print(_coloured("no   " if rule.faults else "yes  ", rule))
-        if archive is None:
-            print(f"\nNo archive: {len(broken)} of {len(rules)} rules are broken.")
-        else:
-            who = " or ".join(hand_in.depositors) or "nobody yet"
-            print(f"\n{archive}, for {who} to put on Moodle.")
+        who = " or ".join(hand_in.depositors) or "nobody yet"
+        size = f"{archive.stat().st_size / 1e6:.1f} MB"
+        though = f", though {count}" if broken else ""
+        print(f"\n{archive} ({size}), for {who} to put on Moodle{though}.")
+        print("No rule knows whether the report is in your own words: it must be.")
     return 1 if broken else 0
 
 
