@@ -6,6 +6,7 @@ Imports stand inside: they take long.
 import functools
 import os
 import sys
+from pathlib import Path
 
 from clip_lib.cli.add import add
 
@@ -75,8 +76,6 @@ def submit(arguments, config) -> int:
     Exit status 0: every rule is kept, <group>.zip is written. 1: not so; it says, rule
     by rule, what to mend.
     """
-    from pathlib import Path
-
     from clip_lib.cli.say import list_faults, print_json
     from clip_lib.handin.archive import build_archive
     from clip_lib.handin.file_rules import remarks
@@ -85,13 +84,13 @@ def submit(arguments, config) -> int:
     from clip_lib.team import TEAM_FILE, depositors, read_team
 
     root = TEAM_FILE.parent
-    notebook = Path(arguments.notebook or config.model_path(NOTEBOOK))
+    notebook = _file(arguments.notebook) or config.model_path(NOTEBOOK)
     hand_in = HandIn(
         *read_team(),
         depositors(),
-        report=Path(arguments.report or root / "report" / "rapport.pdf"),
+        report=_file(arguments.report) or root / "report" / "rapport.pdf",
         notebook=notebook,
-        notebook_pdf=Path(arguments.pdf or notebook.with_suffix(".pdf")),
+        notebook_pdf=_file(arguments.pdf) or notebook.with_suffix(".pdf"),
         root=root,
     )
     archive, rules = build_archive(hand_in, arguments.output, arguments.force)
@@ -103,7 +102,8 @@ def submit(arguments, config) -> int:
         return 1 if broken else 0
     for rule in rules:
         print(_coloured("no   " if rule.faults else "yes  ", rule))
-    count = f"{len(broken)} of {len(rules)} rules broken"
+    are = "is" if len(broken) == 1 else "are"
+    count = f"{len(broken)} of {len(rules)} rules {are} broken"
     if archive is None:
         print(f"\nNo archive: {count}.")
         former = Path(arguments.output) / f"{hand_in.group}.zip"
@@ -116,6 +116,11 @@ def submit(arguments, config) -> int:
         print(f"\n{archive} ({size}), for {who} to put on Moodle{though}.")
         print("No rule knows whether the report is in your own words: it must be.")
     return 1 if broken else 0
+
+
+def _file(name: str | None) -> Path | None:
+    """Return a path that was given; not every shell knows ~ after REPORT=."""
+    return Path(name).expanduser() if name else None
 
 
 def _coloured(word: str, rule) -> str:

@@ -48,12 +48,13 @@ def check_files(hand_in: HandIn) -> list[Rule]:
     rules = [
         ("the team is filled in", _identity(hand_in)),
         ("report, notebook and its PDF are there", unread),
-        (
-            "each file names every member: surname, first name, student number",
-            _members(texts, hand_in),
-        ),
-        ("no file names another group", _groups(texts, hand_in)),
     ]
+    if texts:
+        every = "each file names every member: surname, first name, student number"
+        rules += [
+            (every, _members(texts, hand_in)),
+            ("no file names another group", _groups(texts, hand_in)),
+        ]
     if report:
         most = f"{MOST['body']} pages, and {MOST['appendix']} of appendices"
         rules.append((f"the report has at most {most}", _pages(report)))
