@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make prove`: a team with hard names hands in; its zip is unpacked in an empty folder, an
 # environment is made there from the archive's own requirements, and the notebook executed on
-# the drawn scenes. Needs what `make run` installed, and pip's network; about five minutes.
+# the drawn scenes. Needs what `make run` installed, and pip's network; about six minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -57,8 +57,8 @@ step "unpacked, in an environment of its own"
 cd "$scratch/empty folder"
 "$root/.venv/bin/python" -m zipfile -e "$scratch/project/7.zip" .
 "${PYTHON:-python3}" -m venv --without-pip "$scratch/venv"
-"${PYTHON:-python3}" -m pip --disable-pip-version-check --python "$scratch/venv/bin/python" \
-    install -q -r 7_code/requirements.txt
+quiet "${PYTHON:-python3}" -m pip --disable-pip-version-check \
+    --python "$scratch/venv/bin/python" install -r 7_code/requirements.txt
 step "the notebook runs there"
 CLIP_QUICK=1 CLIP_DATA_DIR=scenes quiet "$scratch/venv/bin/python" \
     -m jupyter nbconvert --execute --inplace --to=notebook 7_ProjetClip.ipynb
