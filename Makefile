@@ -12,27 +12,28 @@ test: .venv/installed .venv/installed-app  ## Lint, then the tests (no network, 
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
 
-pdf: .venv/installed  ## The executed notebook and the report as PDF
+pdf: .venv/installed  ## The executed notebook as a PDF, then the report
 	@$(BIN)/python -m clip_lib pdf
 	@$(BIN)/python -m clip_lib report
 
+report: .venv/installed  ## Write the report's figures from models/, compile it with LaTeX
+	@$(BIN)/python -m clip_lib report
+
+# REPORT, if given, is the report's PDF, compiled elsewhere.
 zip: .venv/installed  ## Everything to hand in, checked: <group>.zip
 	@test -f "$${CLIP_MODEL_DIR:-models}/1_ProjetClip.ipynb" || $(BIN)/python -m clip_lib run
 	@$(BIN)/python -m clip_lib pdf
-	@$(BIN)/python -m clip_lib report
-	@$(BIN)/python -m clip_lib submit
+	@$(if $(REPORT),,$(BIN)/python -m clip_lib report)
+	@$(BIN)/python -m clip_lib submit $(if $(REPORT),--report "$(REPORT)")
 
-prove: .venv/installed  ## Hand in as a made-up team, run the archive in a new environment
-	$(BIN)/python tests/prove_archive.py
+prove: .venv/installed  ## A trial team's archive, unpacked and run in a fresh environment
+	@PYTHON="$(PYTHON)" tests/fresh_archive.sh
 
 notebook: .venv/installed  ## Open the notebook in Jupyter
 	$(BIN)/jupyter lab 1_ProjetClip.ipynb
 
 app: .venv/installed-app  ## Open the search page of the trained model
 	$(BIN)/python -m clip_lib app --open
-
-report: .venv/installed  ## Write the report's figures from models/, compile it with LaTeX
-	@$(BIN)/python -m clip_lib report
 
 # DATA is the folder of photographs; CAPTIONS, if given, a table with more of them.
 bench: .venv/installed  ## Measure everything anew: make bench DATA=FOLDER

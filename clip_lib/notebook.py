@@ -1,6 +1,7 @@
 """Execute the notebook top to bottom, showing progress cell by cell."""
 
 import hashlib
+import json
 import os
 import sys
 import time
@@ -10,22 +11,29 @@ import nbclient
 import nbformat
 from jupyter_client.kernelspec import NoSuchKernel
 
+from clip_lib.results import RESULTS
+
 NOTEBOOK = "1_ProjetClip.ipynb"
 
 
 def library_files() -> list[Path]:
-    """Return the files that the notebook's results depend on."""
+    """Return the files that the notebook's results depend on.
+
+    The library, without what hands in or serves them, and the measure it shows.
+    """
     folder = Path(__file__).parent
-    return sorted([*folder.glob("*.py"), *folder.glob("scenes/*.py")])
+    code = [*folder.glob("*.py"), *folder.glob("scenes/*.py")]
+    return [*sorted(code), RESULTS / "pipeline_folds.json"]
 
 
 def library_mark() -> str:
     """Name the library as it is now: a run keeps the mark of what it ran with."""
-    digest = hashlib.sha256()
-    for path in library_files():
-        # Windows may have changed the line ends.
-        digest.update(path.read_text(encoding="utf-8").encode())
-    return digest.hexdigest()[:16]
+    texts = {
+        # Windows may have changed the line ends, which this reads as one.
+        f"{path.parent.name}/{path.name}": path.read_text(encoding="utf-8")
+        for path in library_files()
+    }
+    return hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class _LiveClient(nbclient.NotebookClient):

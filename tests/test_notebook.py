@@ -2,15 +2,25 @@
 
 import json
 import os
+import re
+import shutil
 import statistics
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import nbformat
 import pytest
+import typst
 
-from clip_lib.notebook import NOTEBOOK, execute_notebook
+from clip_lib.__main__ import main
+from clip_lib.notebook import (
+    NOTEBOOK,
+    execute_notebook,
+    library_files,
+    library_mark,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,31 +72,123 @@ def test_the_committed_outputs_are_of_one_run_on_drawn_scenes(committed):
     assert len(text) < 3_000_000
 
 
-def test_the_whole_notebook_runs_quick_on_drawn_scenes(tmp_path):
-    output, models = tmp_path / "run.ipynb", tmp_path / "models"
-    before = (ROOT / NOTEBOOK).read_bytes()
+TEAM = """groupe = 7
+[[membres]]
+nom = "d'Été & Fils_#1"
+prenom = "Łukasz"
+carte = "00425678"
+depose = true
+[[membres]]
+nom = "Nguyễn"
+prenom = "Zoé Ñusta"
+carte = "22005555"
+"""
+PROJECT = ("clip_lib/**/*.*", "benchmarks/results/*", "*.toml", "*.txt", "*.ipynb")
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A copy of the project, handed in by a team."""
+    root = tmp_path / "project"
+    for path in (path for pattern in PROJECT for path in ROOT.glob(pattern)):
+        target = root / path.relative_to(ROOT)
+        if path.is_file() and path.suffix != ".pyc":
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    (root / "equipe.toml").write_text(TEAM, encoding="utf-8")
+    return root
+
+
+def ran(folder, *command, status=0, **variables):
+    """Run Python in a folder, where nothing but that folder may lead to clip_lib."""
     process = subprocess.run(
-        [
-            *(sys.executable, "-m", "clip_lib", "run", "--quick", "--data", "scenes"),
-            *("--models", str(models), "--output", str(output)),
-        ],
-        cwd=ROOT,
+        [sys.executable, *command],
+        cwd=folder,
+        env=os.environ | variables | {"PYTHONPATH": "", "CLIP_MODEL_DIR": ""},
         capture_output=True,
         text=True,
     )
-    assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-2000:]
-    cells = code_cells(output)
+    said = process.stdout + process.stderr
+    assert process.returncode == status, said[-3000:]
+    return said
+
+
+def test_the_notebook_runs_where_the_archive_is_unpacked(project, tmp_path):
+    """The whole circle: zip, unpack, run there as a teacher does, hand that run in."""
+    report = "#set page(width: auto)\n" + TEAM.replace("#", "\\#").replace("_", "\\_")
+    (project / "r.pdf").write_bytes(typst.compile(report.encode(), format="pdf"))
+    ran(project, "-m", "clip_lib", "pdf", NOTEBOOK, "-o", "n.pdf")
+    options = ["--report", "r.pdf", "--notebook", NOTEBOOK, "--pdf", "n.pdf"]
+    said = ran(project, "-m", "clip_lib", "submit", "--force", *options, status=1)
+    assert "lacks d'Été & Fils_#1" in said  # The committed one has no names.
+
+    unpacked = tmp_path / "vide à moi"
+    with zipfile.ZipFile(project / "7.zip") as archive:
+        archive.extractall(unpacked)
+    notebook = unpacked / "7_ProjetClip.ipynb"
+    command = ["-m", "jupyter", "nbconvert", "--execute", "--inplace", "--to=notebook"]
+    variables = {"CLIP_QUICK": "1", "CLIP_DATA_DIR": "scenes"}
+    ran(unpacked, *command, notebook.name, **variables)
+    cells = code_cells(notebook)
     check_run(cells)
-    assert f"[cell {len(cells)}/{len(cells)}]" in process.stdout
-    assert "A group of cyclists" in process.stdout  # The queries were answered.
+    assert "Nguyễn" in str(cells[1].outputs) and "SCÈNES" in str(cells[4].outputs)
+    assert {path.name for path in unpacked.iterdir()} == {
+        *("7.pdf", "7_ProjetClip.ipynb", "7_ProjetClip.pdf", "7_code"),
+        *("data", "models"),
+    }
+    models = unpacked / "models"
     expected = (ROOT / "models/README.md").read_text(encoding="utf-8")
     left = {file.name for file in models.iterdir()}
     assert all(f"`{name}`" in expected for name in left), left
     assert len(left) == 10
     figures = json.loads((models / "results.json").read_text(encoding="utf-8"))
     assert 0 <= figures["image_accuracy"] <= 1
-    assert (ROOT / NOTEBOOK).read_bytes() == before
-    assert not list(tmp_path.glob("*.partial.ipynb"))
+
+    options[3] = str(notebook)
+    ran(project, "-m", "clip_lib", "pdf", str(notebook), "-o", "n.pdf")
+    said = ran(project, "-m", "clip_lib", "submit", *options)
+    assert "for Łukasz d'Été & Fils_#1 to put on Moodle" in said
+
+
+def test_run_executes_then_asks(run_config, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_QUICK"):
+        monkeypatch.setenv(name, "")
+    small_notebook(tmp_path / NOTEBOOK, "print('one')")
+    before = (tmp_path / NOTEBOOK).read_bytes()
+    output = tmp_path / "out/run.ipynb"
+    options = ["--models", run_config.model_dir, "--output", str(output)]
+    assert main(["run", *options]) == 0
+    said = capsys.readouterr().out
+    assert "[cell 1/1] A heading" in said and "A group of cyclists" in said
+    assert said.endswith(f"Notebook: {output}\nModels and indexes: {options[1]}/\n")
+    assert nbformat.read(output, as_version=4).metadata["clip_lib"] == library_mark()
+    assert (tmp_path / NOTEBOOK).read_bytes() == before
+    assert not list(output.parent.glob("*.partial.ipynb"))
+
+
+def test_the_mark_of_the_library(tmp_path, monkeypatch):
+    """It covers what the notebook shows, and no system's line ends change it."""
+    names = {path.relative_to(ROOT).as_posix() for path in library_files()}
+    assert {"clip_lib/train.py", "clip_lib/scenes/sketches.py"} <= names
+    text = "".join(cell.source for cell in code_cells(ROOT / NOTEBOOK))
+    shown = set(re.findall(r"read_(?:runs|result)\(\"(\w+)\"", text))
+    results = {name for name in names if name.endswith(".json")}
+    assert results == {f"benchmarks/results/{name}.json" for name in shown}
+    used = set(re.findall(r"clip_lib(?:\.\w+)* import|clip_lib\.(\w+)", text)) - {""}
+    assert {f"clip_lib/{name}.py" for name in used} <= names
+    before = library_mark()
+    copies = []
+    for path in library_files():
+        copies.append(tmp_path / path.parent.name / path.name)
+        copies[-1].parent.mkdir(exist_ok=True)
+        lines = path.read_bytes().replace(b"\r\n", b"\n")
+        copies[-1].write_bytes(lines.replace(b"\n", b"\r\n"))
+    monkeypatch.setattr("clip_lib.notebook.library_files", lambda: copies[::-1])
+    assert library_mark() == before
+    with copies[0].open("a", encoding="utf-8") as file:
+        file.write("# changed")
+    assert library_mark() != before
 
 
 def small_notebook(path, *sources):

@@ -21,6 +21,7 @@ from PIL import Image
 from pypdf import PdfReader
 from test_notebook import as_committed
 
+from clip_lib import team as team_module
 from clip_lib.__main__ import main
 from clip_lib.handin.notebook_pdf import count_pages, write_pdf
 from clip_lib.handin.printable import printable
@@ -388,9 +389,9 @@ def test_a_notebook_that_failed_is_set_if_one_insists(tmp_path, team):
     failed = new_output(
         "error", ename="Zero", evalue="by 0", traceback=["\x1b[31mZero\x1b[0m: by 0"]
     )
-    _, text = set_pdf(
-        tmp_path, "# T", new_code_cell("neuf"), ("1/0", failed), anyway=True
-    )
+    silent = new_output("error", ename="Zero", evalue="by 0")
+    cells = new_code_cell("neuf"), ("1/0", failed, silent)
+    _, text = set_pdf(tmp_path, "# T", *cells, anyway=True)
     assert "neuf" in text and "Zero: by 0" in text
 
 
@@ -418,6 +419,7 @@ def test_a_missing_wheel_is_named(tmp_path, team, monkeypatch):
 def project(tmp_path, team, monkeypatch):
     """A folder as the commands see it, whose models/ holds what `run` left."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(team_module, "TEAM_FILE", team)
     for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_QUICK"):
         monkeypatch.setenv(name, "")
     (tmp_path / "models").mkdir()

@@ -18,6 +18,7 @@ from clip_lib.encoders import build_text_classifier
 from clip_lib.handin import report, report_tables, typeset
 from clip_lib.handin.architecture import architecture_figure, architecture_sizes
 from clip_lib.handin.latex import decimal_commas, escape, number
+from clip_lib.handin.reading import read_pdf
 from clip_lib.handin.report_claims import check_text
 from clip_lib.handin.report_numbers import benchmark_numbers
 from clip_lib.retrieval import Clip
@@ -213,6 +214,9 @@ def test_the_report_compiles_and_names_survive(written, tmp_path):
     pdf = pypdf.PdfReader(made.path)
     assert made.body + made.appendix == len(pdf.pages)
     assert made.body <= 8 and 0 < made.appendix <= 2
+    # The bookmark that a PDF of an online LaTeX has as well says the same.
+    paper = read_pdf(made.path)
+    assert (paper.body, paper.appendix) == (made.body, made.appendix)
     assert "ablation complète" in pdf.pages[made.body].extract_text()
     page = pdf.pages[0].extract_text()
     _, members = read_team(folder / "equipe.toml")
@@ -259,6 +263,8 @@ def test_the_template_of_the_course_is_picked_up(copy, tmp_path):
     )
     made = typeset.typeset(copy, tmp_path / "cours.pdf")
     assert made.body < 8  # Hardly any margin.
+    paper = read_pdf(made.path)
+    assert (paper.body, paper.appendix) == (made.body, made.appendix)
     assert "Nguyễn" in pypdf.PdfReader(made.path).pages[0].extract_text()
 
 

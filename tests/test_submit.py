@@ -1,443 +1,629 @@
-"""What is handed in: every rule kept, then each broken in turn."""
+"""What the course demands: each rule broken in turn, an archive that breaks none."""
 
-import dataclasses
 import json
+import os
+import re
+import shutil
+import stat
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import nbformat
-import pandas as pd
+import pypdf
 import pytest
 import typst
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from clip_lib import team
 from clip_lib.__main__ import main
 from clip_lib.handin import archive, archive_rules
-from clip_lib.handin.archive import build_archive
 from clip_lib.handin.archive_rules import check_archive
 from clip_lib.handin.notebook_pdf import write_pdf
-from clip_lib.handin.rules import HandIn, check_files
+from clip_lib.handin.reading import absent, read_notebook, read_pdf
 from clip_lib.notebook import NOTEBOOK, library_mark
-from clip_lib.team import depositors, read_team
 
-TEAM = """groupe = "07"
+TEAM = """groupe = 7
 [[membres]]
 nom = "O'Connor-Lévêque"
-prenom = "Zoé Ñ."
+prenom = "Zoé Ñusta"
 carte = "22001234"
-depose = true
 [[membres]]
 nom = "d'Été & Fils_#1"
 prenom = "Łukasz"
-carte = "22005678"
+carte = "00425678"
+depose = true
 [[membres]]
 nom = "Nguyễn"
-prenom = "Anne-Sophie"
-carte = "22009012"
+prenom = "Anh"
+carte = 22009999
+[[membres]]
+nom = "Li"
+prenom = "d\u2019Œuvre-Ÿ de la Peña"
+carte = "22005555"
 """
+PAPER = """
+#set document(keywords: ("HAI923",))
+#set page(width: 9cm)
+#sys.inputs.team
+#for page in range(int(sys.inputs.body) - 1) [#pagebreak() #page]
+#for page in range(int(sys.inputs.appendix)) [
+  #pagebreak() #if page == 0 [= #sys.inputs.mark] else [suite]
+]
+"""
+REPORT, PDF = Path("report/rapport.pdf"), Path("models/1_ProjetClip.pdf")
+RUN = Path("models") / NOTEBOOK
+SOURCES = ("clip_lib/plots.py", "clip_lib/scenes/sketches.py", "requirements.txt")
+SOURCES += ("clip_lib/handin/paper/notebook.typ", "benchmarks/results/page.json")
 
 
-def write_report(path, text, body=8, appendix=2):
-    """Write a report: pages of text, then appendices behind a bookmark."""
-    text = text.replace("\\", "\\\\").replace("#", "\\#").replace("_", "\\_")
-    pages = [text, *["Texte."] * (body - 1)]
-    if appendix:
-        pages += ["= Annexes", *["Tableau."] * (appendix - 1)]
-    source = path.with_suffix(".typ")
-    source.write_text("\n#pagebreak()\n".join(pages), encoding="utf-8")
-    path.write_bytes(typst.compile(str(source)))
+def write_report(path, text=None, body=8, appendix=2, mark="Annexes"):
+    """Write a PDF with so many pages, and what a team would print on the first."""
+    group, members = team.read_team(path.parents[1] / "equipe.toml")
+    lines = [f"Groupe {group}", *map(" ".join, members.to_numpy())]
+    words = {"team": text or "\n\n".join(lines), "mark": mark}
+    words |= {"body": str(body), "appendix": str(appendix)}
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(typst.compile(PAPER.encode(), format="pdf", sys_inputs=words))
 
 
-def write_notebook(path, members, **changes):
-    """Write a notebook as a run leaves it: three cells that have run."""
-    output = nbformat.v4.new_output("stream", text=f"{members}\n")
-    cells = [nbformat.v4.new_markdown_cell("# Un petit CLIP")]
-    for count in (1, 2, 3):
-        cell = nbformat.v4.new_code_cell(f"print({count})", execution_count=count)
-        cell.outputs = [output] if count == 1 else []
-        cells.append(cell)
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    notebook.metadata["clip_lib"] = library_mark()
-    nbformat.write(notebook, path)
-    return notebook
+def write_run(root, counts=(1, 2), mark=True, output="Groupe {group}\n{members}"):
+    """Write the notebook, as it was and as it ran, and its PDF."""
+    group, members = team.read_team(root / "equipe.toml")
+    cells = [
+        new_markdown_cell("# Un petit CLIP"),
+        new_code_cell("1"),
+        new_code_cell(""),
+    ]
+    cells.append(new_code_cell("membres"))
+    notebook = new_notebook(cells=cells)
+    nbformat.write(notebook, root / NOTEBOOK)
+    text = output.format(group=group, members=members.to_string())
+    cells[3].outputs = [new_output("stream", text=text)]
+    cells[1].execution_count, cells[3].execution_count = counts
+    if mark:
+        notebook.metadata["clip_lib"] = library_mark()
+    (root / "models").mkdir(exist_ok=True)
+    nbformat.write(notebook, root / RUN)
+    write_pdf(root / RUN, team=root / "equipe.toml", anyway=True)
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """A folder with everything that a made-up team hands in."""
-    folder = tmp_path_factory.mktemp("hand in")
-    (folder / "equipe.toml").write_text(TEAM, encoding="utf-8")
-    _, members = read_team(folder / "equipe.toml")
-    words = "\n".join(" ".join(row) for row in members.to_numpy())
-    write_report(folder / "rapport.pdf", words)
-    write_notebook(folder / "run.ipynb", words)
-    write_notebook(folder / "source.ipynb", "")
-    write_pdf(folder / "run.ipynb", team=folder / "equipe.toml")
-    return folder
+def made(tmp_path_factory):
+    """A project of a team with hard names, where nothing is wrong."""
+    root = tmp_path_factory.mktemp("made") / "project"
+    for name in SOURCES:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("é", encoding="utf-8")
+    (root / "equipe.toml").write_text(TEAM, encoding="utf-8")
+    write_run(root)
+    write_report(root / REPORT)
+    return root
 
 
 @pytest.fixture
-def hand_in(files, tmp_path):
-    """The same, to be spoiled: each file is a copy."""
-    for path in files.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    return HandIn(
-        *read_team(tmp_path / "equipe.toml"),
-        depositors(tmp_path / "equipe.toml"),
-        report=tmp_path / "rapport.pdf",
-        notebook=tmp_path / "run.ipynb",
-        notebook_pdf=tmp_path / "run.pdf",
-        source=tmp_path / "source.ipynb",
-    )
+def project(made, tmp_path, monkeypatch):
+    """A copy of it, to spoil, from where the commands are given."""
+    root = Path(shutil.copytree(made, tmp_path / "project"))
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(team, "TEAM_FILE", root / "equipe.toml")
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_QUICK"):
+        monkeypatch.setenv(name, "")
+    return root
 
 
-def broken(rules):
-    return {rule.name: " ".join(rule.faults) for rule in rules if rule.faults}
+def submit(capsys, *options):
+    """Return the exit status, the archive or None, and rule -> faults."""
+    status = main(["submit", "--json", *options])
+    answer = json.loads(capsys.readouterr().out)
+    rules = {rule["rule"]: rule["faults"] for rule in answer["rules"]}
+    return status, answer["archive"], rules
 
 
-def test_what_keeps_every_rule_is_packed(hand_in, tmp_path):
-    made, rules = build_archive(hand_in, tmp_path / "out")
-    assert broken(rules) == {}
-    assert len(rules) == 10
-    assert made == tmp_path / "out/07.zip"
-    assert [path.name for path in made.parent.iterdir()] == ["07.zip"]
-    with zipfile.ZipFile(made) as packed:
-        names = packed.namelist()
-        assert names[:3] == ["07.pdf", "07_ProjetClip.ipynb", "07_ProjetClip.pdf"]
-        assert packed.read("07.pdf") == hand_in.report.read_bytes()
-        assert packed.read("07_ProjetClip.ipynb") == hand_in.notebook.read_bytes()
-        assert packed.read("07_ProjetClip.pdf") == hand_in.notebook_pdf.read_bytes()
-        assert all(name.startswith("07_code/") for name in names[3:])
-        for name in (
-            "requirements.txt",
-            "equipe.toml",
-            "clip_lib/clip.py",
-            "clip_lib/handin/paper/notebook.typ",
-            "benchmarks/results/pipeline_folds.json",
-        ):
-            assert f"07_code/{name}" in names
-        assert not [name for name in names if "__pycache__" in name]
+def change(path, old, new):
+    text = Path(path).read_text(encoding="utf-8")
+    assert old in text
+    Path(path).write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-def test_the_library_of_the_archive_is_found_by_its_notebook(hand_in, tmp_path):
-    """The project's first cell finds it, and it finds the team beside it."""
-    made, _ = build_archive(hand_in, tmp_path / "out")
-    with zipfile.ZipFile(made) as packed:
-        packed.extractall(tmp_path / "empty")
-    notebook = nbformat.read(archive.ROOT / "1_ProjetClip.ipynb", as_version=4)
-    first = next(cell for cell in notebook.cells if cell.cell_type == "code").source
-    code = "\n".join(
-        line for line in first.splitlines() if line.strip()[:1] not in "!%"
-    )
-    code = code.replace('Path("clip_lib").exists():', "False: pass")
-    code += "\nfrom clip_lib import results, team"
-    code += "\nprint(team.__file__)\nteam.read_team()"
-    code += "\nresults.read_runs('pipeline_folds')"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path / "empty",
-        env={"PATH": "/usr/bin"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(tmp_path / "empty/07_code/clip_lib/team.py")
+def change_team(old, new):
+    """Change equipe.toml, then make everything anew."""
+    change("equipe.toml", old, new)
+    write_run(Path.cwd())
+    write_report(Path.cwd() / REPORT)
 
 
-def team_of(hand_in, **columns):
-    members = hand_in.members.assign(**columns)
-    return dataclasses.replace(hand_in, members=members)
+def write_source(name, text="é"):
+    Path(name).write_text(text, encoding="utf-8")
 
 
-def spoil_cells(hand_in, change):
-    """Change the notebook's cells, and make its PDF anew, as far as that goes."""
-    notebook = nbformat.read(hand_in.notebook, as_version=4)
-    change([cell for cell in notebook.cells if cell.cell_type == "code"], notebook)
-    nbformat.write(notebook, hand_in.notebook)
-    team = hand_in.notebook.with_name("equipe.toml")
-    write_pdf(hand_in.notebook, hand_in.notebook_pdf, team=team, anyway=True)
-    return hand_in
+def write_failed_cell():
+    write_run(Path.cwd())
+    notebook = read_notebook(RUN)
+    notebook.cells[1].outputs = [new_output("error", ename="Zero", evalue="by 0")]
+    nbformat.write(notebook, RUN)
+    write_pdf(RUN, anyway=True)
 
 
-def _fail(cells, _):
-    cells[1].outputs = [nbformat.v4.new_output("error", ename="ValueError")]
+def write_old_unmarked_run():
+    write_run(Path.cwd(), mark=False)
+    os.utime(RUN, (0, 0))
 
 
-def _skip(cells, _):
-    cells[2].execution_count = None
+def lock(path):
+    writer = pypdf.PdfWriter(clone_from=path)
+    writer.encrypt("secret", algorithm="RC4-128")
+    writer.write(path)
 
 
-def _disorder(cells, _):
-    cells[0].execution_count, cells[1].execution_count = 2, 1
+def cut(path, bytes_left):
+    Path(path).write_bytes(Path(path).read_bytes()[:bytes_left])
 
 
-def _age(_, notebook):
-    notebook.metadata["clip_lib"] = "0" * 16
-
-
-def report_of(pages):
-    def spoil(hand_in):
-        words = "\n".join(" ".join(row) for row in hand_in.members.to_numpy())
-        write_report(hand_in.report, words, **pages)
-        return hand_in
-
-    return spoil
-
-
-def without(attribute, content=None):
-    def spoil(hand_in):
-        path = getattr(hand_in, attribute)
-        path.unlink()
-        if content is not None:
-            path.write_bytes(content)
-        return hand_in
-
-    return spoil
-
-
-def another_run(hand_in):
-    notebook = nbformat.read(hand_in.notebook, as_version=4)
-    notebook.cells[2].outputs = [nbformat.v4.new_output("stream", text="other")]
-    nbformat.write(notebook, hand_in.notebook)
-    return hand_in
-
-
-def changed_source(hand_in):
-    notebook = nbformat.read(hand_in.source, as_version=4)
-    notebook.cells[0].source += " !"
-    nbformat.write(notebook, hand_in.source)
-    return hand_in
-
-
-def other_report(hand_in):
-    write_report(hand_in.report, "Nguyễn Anne-Sophie 22009012")
-    return hand_in
-
-
-IDENTITY = "the team is filled in"
-FILES = "report, notebook and its PDF are there"
-NAMES = "each file names every member: surname, first name, student number"
+FILLED = "the team is filled in"
+THERE = "report, notebook and its PDF are there"
+MEMBERS = "each file names every member: surname, first name, student number"
+GROUP = "no file names another group"
 PAGES = "the report has at most 8 pages, and 2 of appendices"
 RAN = "the notebook ran from top to bottom"
-TODAY = "it is the notebook, and the library, of today"
+TODAY = "it is today's notebook, and today's library"
 SAME = "the PDF shows this very run"
+NAMES = "the group's number begins each name"
+PLAIN = "a plain zip, which Windows opens as well"
+SIZE = "at most 50 MB"
+RULES = [FILLED, THERE, MEMBERS, GROUP, PAGES, RAN, TODAY, SAME, NAMES, PLAIN, SIZE]
+
 BREAKS = {
+    "a placeholder": (
+        FILLED,
+        lambda: change("equipe.toml", '"Zoé Ñusta"', '"<Prénom 1>"'),
+        r"member 1, Prénom: '<Prénom 1>'; write it into equipe\.toml\.",
+    ),
+    "a name left empty": (
+        FILLED,
+        lambda: change("equipe.toml", '"Anh"', '" "'),
+        r"member 3, Prénom: ''; write it",
+    ),
+    "a number yet to come": (
+        FILLED,
+        lambda: change("equipe.toml", '"22005555"', '"???"'),
+        r"member 4, Numéro d'étudiant: '\?\?\?'; write it",
+    ),
+    "group 07": (
+        FILLED,
+        lambda: change("equipe.toml", "groupe = 7", 'groupe = "07"'),
+        r"group '07': expected a number such as 7, without a 0 before it; write it",
+    ),
     "no group": (
-        lambda h: dataclasses.replace(h, group="<numéro du groupe>"),
-        IDENTITY,
-        "expected its number; write it into equipe.toml",
+        FILLED,
+        lambda: change("equipe.toml", "groupe = 7", 'groupe = "<numéro du groupe>"'),
+        r"group '<numéro du groupe>': expected a number such as 7",
     ),
-    "two depositors": (
-        lambda h: dataclasses.replace(h, depositors=["A", "B"]),
-        IDENTITY,
-        "2 members hand it in: expected `depose = true` for one",
+    "one student number twice": (
+        FILLED,
+        lambda: change_team("22009999", '"22001234"'),
+        r"student number 22001234 is of two members: mend equipe\.toml\.",
     ),
-    "no depositor": (
-        lambda h: dataclasses.replace(h, depositors=[]),
-        IDENTITY,
-        "0 members hand it in",
+    "nobody hands it in": (
+        FILLED,
+        lambda: change("equipe.toml", "depose = true", 'depose = "oui"'),
+        r"who puts it on Moodle\? nobody: one member alone has `depose = true`",
+    ),
+    "two hand it in": (
+        FILLED,
+        lambda: change("equipe.toml", "22009999", "22009999\ndepose = true"),
+        r"who puts it on Moodle\? Łukasz d'Été & Fils_#1, Anh Nguyễn: one member",
     ),
     "no report": (
-        without("report"),
-        FILES,
-        "no such file. Run `python -m",
+        THERE,
+        REPORT.unlink,
+        r"rapport\.pdf: no such file\. Run `python -m clip_lib report`, or compile",
     ),
-    "no notebook": (without("notebook"), FILES, "no such file. Run `make run`"),
-    "no PDF": (without("notebook_pdf"), FILES, "Run `python -m clip_lib pdf`"),
-    "a report that is none": (
-        without("report", b"%PDF-1.7 and no more"),
-        FILES,
-        "rapport.pdf: not a readable PDF",
+    "a report cut off": (
+        THERE,
+        lambda: cut(REPORT, 5000),
+        r"rapport\.pdf: not a readable PDF \(.+\)\. Run `python -m clip_lib report`",
     ),
-    "a notebook that is none": (
-        without("notebook", b"{}"),
-        FILES,
-        "run.ipynb: not a readable notebook",
+    "an empty report": (
+        THERE,
+        lambda: cut(REPORT, 0),
+        r"rapport\.pdf: not a readable PDF \(.+\)\. Run",
     ),
-    "members missing": (
-        other_report,
-        NAMES,
-        "lacks O'Connor-Lévêque, Zoé",
+    "a report under a password": (
+        THERE,
+        lambda: lock(REPORT),
+        r"rapport\.pdf: locked; save it without a password\. Run",
     ),
-    "nine pages": (report_of({"body": 9}), PAGES, "9 pages of body: shorten it by 1"),
-    "appendices": (
-        report_of({"appendix": 4}),
+    "no notebook": (
+        THERE,
+        RUN.unlink,
+        r"1_ProjetClip\.ipynb: no such notebook\. Run `python -m clip_lib run`\.",
+    ),
+    "a notebook that is not JSON": (
+        THERE,
+        lambda: cut(RUN, 300),
+        r"1_ProjetClip\.ipynb: not a notebook\. Run `python -m clip_lib run`\.",
+    ),
+    "no PDF of the notebook": (
+        THERE,
+        PDF.unlink,
+        r"1_ProjetClip\.pdf: no such file\. Run `python -m clip_lib pdf`\.",
+    ),
+    "a report without a name": (
+        MEMBERS,
+        lambda: write_report(
+            Path.cwd() / REPORT,
+            "O'Connor-Lévêque Zoé Ñusta 22001234, d'Été & Fils_#1 Łukasz 00425678, "
+            "Nguyn Anh 22009999, Lison d'Œuvre-Ÿ de la Peña 22005555",
+        ),
+        r"the report lacks Nguyễn: run .*report.*\nthe report lacks Li: run",
+    ),
+    "a notebook run before a change of equipe.toml": (
+        MEMBERS,
+        lambda: change("equipe.toml", "22009999", "22009998"),
+        r"the report lacks 22009998: .*\nthe notebook lacks 22009998: run `python -m "
+        r"clip_lib run`\.\nthe notebook's PDF lacks 22009998: run .* pdf`\.",
+    ),
+    "a report of another group": (
+        GROUP,
+        lambda: write_report(
+            Path.cwd() / REPORT,
+            "Groupe n° 6 " + TEAM.replace('"', "").replace("groupe = 7", ""),
+        ),
+        r"the report is of group 6: run `python -m clip_lib report`",
+    ),
+    "a page too many": (
         PAGES,
-        "4 pages of appendix: shorten it by 2",
+        lambda: write_report(Path.cwd() / REPORT, body=9),
+        r"body of 9 pages: shorten it by 1\.",
     ),
-    "no bookmark": (
-        report_of({"body": 10, "appendix": 0}),
+    "appendices too long": (
         PAGES,
-        "10 pages of body",
+        lambda: write_report(Path.cwd() / REPORT, appendix=4),
+        r"appendix of 4 pages: shorten it by 2\.",
     ),
-    "a failure": (lambda h: spoil_cells(h, _fail), RAN, "cell 2 failed (ValueError)"),
-    "a cell left out": (
-        lambda h: spoil_cells(h, _skip),
+    "appendices that no bookmark shows": (
+        PAGES,
+        lambda: write_report(Path.cwd() / REPORT, mark="Suppléments"),
+        r"body of 10 pages: shorten it by 2, or begin the appendices with \\annexes",
+    ),
+    "cells run out of order": (
         RAN,
-        "cell 3 of 3 did not run in its turn (its number is None)",
+        lambda: write_run(Path.cwd(), counts=(1, 5)),
+        r"cell 2 of 2 ran as number 5: run `python -m clip_lib run`, or Restart",
     ),
-    "out of order": (lambda h: spoil_cells(h, _disorder), RAN, "cell 1 of 3 did not"),
-    "older than the library": (
-        lambda h: spoil_cells(h, _age),
+    "a cell that has not run": (
+        RAN,
+        lambda: write_run(Path.cwd(), counts=(None, 1)),
+        r"cell 1 of 2 has not run: run `python -m clip_lib run`, or Restart and Run",
+    ),
+    "a cell that failed": (
+        RAN,
+        write_failed_cell,
+        r"cell 1 failed \(Zero\): run `python -m clip_lib run`",
+    ),
+    "a notebook changed since": (
         TODAY,
-        "clip_lib was changed after",
+        lambda: change(NOTEBOOK, "membres", "membres.T"),
+        r"1_ProjetClip\.ipynb has changed since: run `python -m clip_lib run`\.",
     ),
-    "older than its text": (changed_source, TODAY, "source.ipynb was changed after"),
-    "PDF of another run": (another_run, SAME, "run.pdf is of another run"),
+    "a library changed since": (
+        TODAY,
+        lambda: change(RUN, library_mark(), "0123456789abcdef"),
+        r"clip_lib has changed since: run `python -m clip_lib run`\.",
+    ),
+    "a library changed since a run in Jupyter": (
+        TODAY,
+        write_old_unmarked_run,
+        r"clip_lib has changed since: run",
+    ),
+    "a PDF of another run": (
+        SAME,
+        lambda: change(RUN, "Groupe 7", "Groupe 7 encore"),
+        r"1_ProjetClip\.pdf is of another run: run `python -m clip_lib pdf`\.",
+    ),
+    "a name with an accent": (
+        PLAIN,
+        lambda: write_source("clip_lib/modèle.py"),
+        r"7_code/clip_lib/modèle\.py: some systems change this name; rename it",
+    ),
+    "a device of Windows": (
+        PLAIN,
+        lambda: write_source("clip_lib/aux.py"),
+        r"7_code/clip_lib/aux\.py: Windows does not take this name; rename it\.",
+    ),
+    "one name for Windows, two elsewhere": (
+        PLAIN,
+        lambda: write_source("clip_lib/Plots.py"),
+        r"7_code/clip_lib/Plots\.py: there twice, as Windows sees it; rename one\.",
+    ),
+    "a name too long": (
+        PLAIN,
+        lambda: write_source(f"clip_lib/{'l' * 120}.py"),
+        r"a name of \d+ letters, too long for Windows; shorten it\.",
+    ),
 }
 
 
-@pytest.mark.parametrize("name", BREAKS)
-def test_a_broken_rule_is_named_and_nothing_is_packed(hand_in, tmp_path, name):
-    spoil, rule, message = BREAKS[name]
-    made, rules = build_archive(spoil(hand_in), tmp_path / "out")
-    assert list(broken(rules)) == [rule] and message in broken(rules)[rule]
-    assert made is None and not (tmp_path / "out").exists()
+@pytest.mark.parametrize("case", BREAKS)
+def test_a_broken_rule_is_caught_alone(project, capsys, case):
+    rule, spoil, sentence = BREAKS[case]
+    try:
+        spoil()
+    except OSError as error:
+        pytest.skip(f"this system takes no such name: {error}")
+    if case.startswith("one name") and len(list(Path("clip_lib").glob("*.py"))) == 1:
+        pytest.skip("this system tells no capitals from small letters")
+    status, written, rules = submit(capsys)
+    assert {name for name, faults in rules.items() if faults} == {rule}
+    assert re.search(sentence, "\n".join(rules[rule]))
+    assert all(fault.endswith(".") and "\n" not in fault for fault in rules[rule])
+    assert status == 1 and written is None and not list(project.glob("*.zip"))
 
 
-@pytest.mark.parametrize(
-    ("column", "values", "message"),
-    [
-        ("Nom", ["<NOM 1>", "B", "C"], "member 1, Nom: '<NOM 1>'; write it into"),
-        ("Prénom", ["A", " ", "C"], "member 2, Prénom: ' '"),
-        ("Numéro d'étudiant", ["1", "2", "1"], "student number 1: of two members"),
-    ],
-)
-def test_a_member_that_is_not_filled_in(hand_in, column, values, message):
-    rules = check_files(team_of(hand_in, **{column: values}))
-    assert message in broken(rules)[IDENTITY]
+def test_every_rule_is_broken_by_a_test():
+    broken = {rule for rule, *_ in BREAKS.values()}
+    assert broken | {NAMES, SIZE} == set(RULES)  # These two: below.
 
 
-def test_names_are_found_across_lines_and_signs(hand_in):
-    """A PDF breaks a compound name, or sets another apostrophe."""
-    words = "O\u2019Connor- \n\nLévêque Zoé Ñ. 2200 1234 d\u2019Été & Fils_#1 Łukasz "
-    words += "22005678 Nguyễn Anne-\n\nSophie 22009012"
-    write_report(hand_in.report, words)
-    assert broken(check_files(hand_in)) == {}
+def test_readme_lists_the_rules():
+    readme = Path(__file__).parents[1].joinpath("README.md").read_text("utf-8")
+    section = readme[readme.index("## Hand in") : readme.index("## Ask")]
+    assert re.findall(r"^\| (.+?) \|", section, re.MULTILINE)[1:] == RULES
+    shown = re.findall(r"^(?:yes|no ) {2}(.*)$", section, re.MULTILINE)
+    assert shown == RULES[: len(shown)] and shown
+    assert f"of {len(RULES)} rules is broken" in section
 
 
-def test_a_notebook_run_in_jupyter_is_judged_by_its_time(hand_in):
-    def forget(_, notebook):
-        del notebook.metadata["clip_lib"]
-
-    spoil_cells(hand_in, forget)
-    assert broken(check_files(hand_in)) == {}
-    import os
-
-    os.utime(hand_in.notebook, (1, 1))
-    assert list(broken(check_files(hand_in))) == [TODAY]
+def test_too_heavy_an_archive(project, capsys, monkeypatch):
+    monkeypatch.setattr(archive_rules, "MEGABYTES", 0.001)
+    status, written, rules = submit(capsys)
+    assert (status, written) == (1, None)
+    assert re.search(r"0\.\d MB: lighten the figures", rules["at most 0.001 MB"][0])
+    assert sum(map(bool, rules.values())) == 1
 
 
-def test_force_packs_although_a_rule_is_broken(hand_in, tmp_path):
-    spoiled = changed_source(hand_in)
-    made, rules = build_archive(spoiled, tmp_path / "out", force=True)
-    assert made.is_file() and list(broken(rules)) == [TODAY]
-    hand_in.report.unlink()
-    with pytest.raises(ValueError, match=r"can be made without .*rapport\.pdf"):
-        build_archive(hand_in, tmp_path / "other", force=True)
-    assert not (tmp_path / "other").exists()
-
-
-def test_an_archive_that_is_there_stays_if_a_rule_is_broken(hand_in, tmp_path):
-    (tmp_path / "07.zip").write_bytes(b"of yesterday")
-    assert build_archive(changed_source(hand_in), tmp_path)[0] is None
-    assert (tmp_path / "07.zip").read_bytes() == b"of yesterday"
-
-
-DEMANDED = ("7.pdf", "7_ProjetClip.ipynb", "7_ProjetClip.pdf")
-
-
-def pack(path, *names, kind=zipfile.ZIP_DEFLATED):
-    with zipfile.ZipFile(path, "w", kind) as packed:
-        for name in (*DEMANDED, *names):
-            packed.writestr(name, b"content")
-    return path
-
-
-NUMBER = "the group's number stands in each name"
-PLAIN = "a plain zip that every system unpacks"
-
-
-@pytest.mark.parametrize(
-    ("name", "rule", "message"),
-    [
-        ("rapport.pdf", NUMBER, "expected a name that begins with 7. or 7_."),
-        ("77_code/a.py", NUMBER, "77_code: expected a name"),
-        ("7_code/../../a.py", PLAIN, "leads out of its folder"),
-        ("7_code/été.py", PLAIN, "a name that some systems change"),
-        ("7_code/a:b.py", PLAIN, "a name that some systems change"),
-        ("7_code/a.", PLAIN, "a name that Windows does not take"),
-        ("7_" + "a" * 200, PLAIN, "a name that Windows does not take"),
-        ("7.PDF", PLAIN, "twice, upper and lower case"),
-    ],
-)
-def test_an_archive_with_a_name_that_must_not_be(tmp_path, name, rule, message):
-    assert broken(check_archive(pack(tmp_path / "7.zip"), "7")) == {}
-    faults = broken(check_archive(pack(tmp_path / "7.zip", name), "7"))
-    assert list(faults) == [rule] and message in faults[rule]
-
-
-def test_an_archive_that_not_every_system_reads(tmp_path, monkeypatch):
-    exotic = pack(tmp_path / "7.zip", kind=zipfile.ZIP_LZMA)
-    assert "in a way Windows cannot read" in broken(check_archive(exotic, "7"))[PLAIN]
-    link = zipfile.ZipInfo("7_link")
-    link.external_attr = 0o120777 << 16
-    with zipfile.ZipFile(pack(tmp_path / "7.zip"), "a") as packed:
-        packed.writestr(link, "7.pdf")
-    assert "7_link: a link" in broken(check_archive(tmp_path / "7.zip", "7"))[PLAIN]
-    pack(tmp_path / "7.zip")
-    content = (tmp_path / "7.zip").read_bytes()
-    (tmp_path / "7.zip").write_bytes(content.replace(b"content", b"cOntent", 1))
-    found = broken(check_archive(pack(tmp_path / "8.zip"), "7"))
-    assert "8.zip: expected 7.zip" in found[NUMBER]
-    monkeypatch.setattr(archive_rules, "MEGABYTES", 0)
-    (rule,) = broken(check_archive(pack(tmp_path / "7.zip"), "7"))
-    assert rule.startswith("at most 0 MB")
-
-
-def test_a_demanded_file_that_is_not_in_the_archive(tmp_path):
-    with zipfile.ZipFile(tmp_path / "7.zip", "w") as packed:
-        packed.writestr("7.pdf", b"")
-    faults = broken(check_archive(tmp_path / "7.zip", "7"))[NUMBER]
-    assert "7_ProjetClip.ipynb is missing. 7_ProjetClip.pdf is missing." in faults
-
-
-@pytest.fixture
-def submit(hand_in, monkeypatch, capsys, tmp_path):
-    """Run the command on a made-up team's files; return its status and what it said."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "source.ipynb").rename(tmp_path / NOTEBOOK)
-
-    def call(*words):
-        files = ["--report", hand_in.report, "--notebook", hand_in.notebook]
-        options = [*files, "--output", tmp_path / "out", *words]
-        status = main(["submit", *map(str, options)])
-        return status, capsys.readouterr().out
-
-    return call
-
-
-def test_the_command_prints_a_line_a_rule(submit, hand_in, tmp_path):
-    status, printed = submit()
-    assert status == 0, printed
-    lines = printed.splitlines()
-    assert [line[:5] for line in lines[:10]] == ["yes  "] * 10
-    assert (
-        lines[-1]
-        == f"{tmp_path / 'out/07.zip'}, for Zoé Ñ. O'Connor-Lévêque to put on Moodle."
+def test_nothing_wrong_makes_the_archive(project, capsys):
+    assert main(["submit"]) == 0
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert lines[: len(RULES)] == [f"yes  {rule}" for rule in RULES]
+    assert re.fullmatch(
+        r"7\.zip \(0\.\d MB\), for Łukasz d'Été & Fils_#1 to put on Moodle\.",
+        lines[-2],
     )
-    changed_source(dataclasses.replace(hand_in, source=tmp_path / NOTEBOOK))
-    status, printed = submit()
-    assert status == 1 and f"no   {TODAY}\n      " in printed
-    assert printed.endswith("No archive: 1 of 10 rules are broken.\n")
-    found = json.loads(submit("--json", "--force")[1])
-    assert found["archive"] == str(tmp_path / "out/07.zip")
-    assert [one["rule"] for one in found["rules"] if one["faults"]] == [TODAY]
+    assert "in your own words" in lines[-1] and said.err == ""
+    with zipfile.ZipFile("7.zip") as made:
+        assert made.testzip() is None
+        assert made.namelist() == [
+            *("7.pdf", "7_ProjetClip.ipynb", "7_ProjetClip.pdf"),
+            *(f"7_code/{name}" for name in sorted([*SOURCES, "equipe.toml"])),
+            "7_code/LISEZMOI.txt",
+        ]
+        assert made.read("7.pdf") == REPORT.read_bytes()
+        assert made.read("7_ProjetClip.ipynb") == RUN.read_bytes()
+        assert made.read("7_ProjetClip.pdf") == PDF.read_bytes()
+        words = made.read("7_code/LISEZMOI.txt").decode()
+        for entry in made.infolist():
+            assert stat.filemode(entry.external_attr >> 16) == "-rw-r--r--"
+            assert entry.compress_type == zipfile.ZIP_DEFLATED
+    assert "Nguyễn Anh 22009999" in words and "7_code/requirements.txt" in words
+    assert {path.name for path in project.glob("*.*")} == {
+        *("7.zip", "equipe.toml", "requirements.txt", NOTEBOOK)
+    }
 
 
-def test_the_team_says_who_hands_in(tmp_path):
-    (tmp_path / "equipe.toml").write_text(TEAM, encoding="utf-8")
-    assert depositors(tmp_path / "equipe.toml") == ["Zoé Ñ. O'Connor-Lévêque"]
-    assert isinstance(read_team(tmp_path / "equipe.toml")[1], pd.DataFrame)
-    assert depositors() == ["<Prénom 1> <NOM 1>"] and Path(archive.ROOT).is_dir()
+def test_other_programs_open_it_and_it_is_always_the_same(project, capsys):
+    os.utime(REPORT, (0, 0))  # Older than zip knows.
+    made = Path("deep/er/7.zip")
+    assert submit(capsys, "--output", "deep/er")[:2] == (0, str(made))
+    if shutil.which("unzip"):
+        subprocess.run(["unzip", "-tq", made], check=True)
+    before = made.read_bytes()
+    assert submit(capsys, "--output", "deep/er")[0] == 0
+    assert made.read_bytes() == before
+
+
+def test_files_of_elsewhere(project, capsys, monkeypatch):
+    """A report of an online LaTeX, a notebook of Jupyter: under any name."""
+    monkeypatch.setenv("HOME", str(project))
+    monkeypatch.setenv("USERPROFILE", str(project))
+    write_run(project, mark=False)
+    REPORT.rename("Main (1).PDF")
+    RUN.rename("à moi.ipynb")
+    PDF.rename("à moi.pdf")
+    options = ["--report", "~/Main (1).PDF", "--notebook", "à moi.ipynb"]
+    status, written, rules = submit(capsys, *options)
+    assert (status, written) == (0, "7.zip"), rules
+    assert list(rules) == RULES
+
+
+def test_force(project, capsys):
+    write_report(project / REPORT, body=9)
+    assert main(["submit", "--force"]) == 1
+    said = capsys.readouterr().out
+    assert f"no   {PAGES}\n      body of 9 pages" in said
+    assert "to put on Moodle, though 1 of 11 rules is broken." in said
+    assert zipfile.is_zipfile("7.zip")
+    Path("7.zip").write_bytes(b"the last one")
+    assert main(["submit"]) == 1
+    said = capsys.readouterr().out
+    assert "No archive: 1 of 11 rules is broken." in said
+    assert "7.zip is an earlier one: do not hand it in." in said
+    assert Path("7.zip").read_bytes() == b"the last one"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "lack"),
+    [
+        (REPORT.unlink, "rapport.pdf"),
+        (lambda: change("equipe.toml", "= 7", "= -1"), "a group number"),
+    ],
+)
+def test_what_even_force_cannot_make(project, capsys, spoil, lack):
+    spoil()
+    assert main(["submit", "--force"]) == 1
+    said = capsys.readouterr().err
+    assert re.search(f"^error: no archive can be made without .*{lack}.*\\.$", said)
+    assert not list(project.glob("*.zip"))
+
+
+def test_an_interruption_loses_nothing(project, monkeypatch, capsys):
+    Path("7.zip").write_bytes(b"the last one")
+
+    def stop(source, target):
+        Path(target).write_bytes(b"PK")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(archive.shutil, "copyfile", stop)
+    assert main(["submit"]) == 130
+    assert Path("7.zip").read_bytes() == b"the last one"
+    assert {path.name for path in project.glob("*zip*")} == {"7.zip"}
+    assert not list(project.glob(".7*"))
+
+
+def test_drawn_scenes_are_said(project, capsys):
+    write_run(project, output="Groupe {group}\n{members}\nSCÈNES DESSINÉES")
+    assert main(["submit"]) == 0
+    assert "warning: the notebook ran on drawn scenes" in capsys.readouterr().err
+
+
+def test_a_terminal_sees_colours(project, capsys, monkeypatch):
+    REPORT.unlink()
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    main(["submit"])
+    said = capsys.readouterr().out
+    assert f"\x1b[32myes  \x1b[0m{FILLED}" in said
+    assert f"\x1b[31mno   \x1b[0m{THERE}" in said
+
+
+GOOD = ("7.pdf", "7_ProjetClip.ipynb", "7_ProjetClip.pdf", "7_code/a.py")
+
+
+def zipped(path, names=GOOD, method=zipfile.ZIP_DEFLATED, mode=0o100644, flags=0):
+    with zipfile.ZipFile(path, "w", method) as made:
+        for name in names:
+            entry = zipfile.ZipInfo(name)
+            entry.compress_type, entry.external_attr = method, mode << 16
+            made.writestr(entry, "a")
+            entry.flag_bits |= flags  # Written at the end.
+    return {rule.name: rule.faults for rule in check_archive(path, "7")}
+
+
+def test_a_good_archive(tmp_path):
+    assert zipped(tmp_path / "7.zip") == {NAMES: (), PLAIN: (), SIZE: ()}
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "sentence"),
+    [
+        ("8.zip", GOOD, "8.zip: rename it 7.zip."),
+        ("7.zip", [*GOOD, "code/a.py"], "code: rename it, to begin with 7_."),
+        ("7.zip", [*GOOD, "77_a"], "77_a: rename it, to begin with 7_."),
+        ("7.zip", GOOD[1:], "7.pdf is missing."),
+    ],
+)
+def test_names_in_the_archive(tmp_path, name, names, sentence):
+    assert zipped(tmp_path / name, names) == {
+        **{NAMES: (sentence,), PLAIN: (), SIZE: ()}
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"method": zipfile.ZIP_BZIP2}, "in a way that Windows cannot read"),
+        ({"method": zipfile.ZIP_LZMA}, "in a way that Windows cannot read"),
+        ({"mode": 0o120777}, "a link, which Windows cannot unpack"),
+        ({"flags": 1}, "it needs a password; zip it without"),
+    ],
+)
+def test_what_windows_cannot_unpack(tmp_path, options, sentence):
+    rules = zipped(tmp_path / "7.zip", **options)
+    assert not rules[NAMES] and len(rules[PLAIN]) == len(GOOD)
+    assert all(sentence in fault for fault in rules[PLAIN])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("7_a/../../b.py", "7_a\\b.py", "7_a:b", "7_é.py", "7_a?", "7_a/b ", "7_a."),
+        *(
+            "7_code/con",
+            "7_code/LPT1.txt",
+            "7_code/nul.tar.gz",
+            "7_\ta",
+            f"7_{'a' * 130}",
+        ),
+    ],
+)
+def test_a_name_that_windows_does_not_take(tmp_path, name):
+    assert len(zipped(tmp_path / "7.zip", [*GOOD, name])[PLAIN]) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("O\u2019Connor-\nLévêque", "O'Connor-Lévêque"),
+        ("O'Connor-Lé\u00adv\u00eaque", "O\u2019CONNOR-LÉVÊQUE"),
+        ("Nguye\u0302\u0303n Anh", "Nguyễn"),
+        ("L\u00b4ev\u02c6eque", "Lévêque"),  # As LaTeX sets accents without T1.
+        ("d'Été & Fils_\n#1 Łukasz", "d'Été & Fils_#1"),
+        ("2200 1234", "22001234"),
+        ("NguyễnAnh22009999", "22009999"),
+        ("Li Anh", "Li"),
+        ("Li22005555", "Li"),
+        ("ﬁlippo de Œuvre", "Filippo"),
+        ("Il\u0131ca", "ILICA"),
+    ],
+)
+def test_a_name_is_found_however_it_is_broken(text, value):
+    assert absent(f"avant {text} après", [value]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Lison a élu Julie, le 1", "Li"),
+        ("142", "42"),
+        ("Nguyn", "Nguyễn"),
+        ("ukasz", "Łukasz"),
+        ("2200123", "22001234"),
+        ("rien", "???"),
+    ],
+)
+def test_a_name_that_is_not_there(text, value):
+    assert absent(text, [value]) == [value]
+
+
+def test_the_letters_of_a_picture_are_no_name(project, capsys):
+    notebook = read_notebook(RUN)
+    notebook.cells[3].outputs = [
+        new_output("display_data", {"image/png": "nom/Li/" + TEAM.replace('"', "")})
+    ]
+    nbformat.write(notebook, RUN)
+    assert "the notebook lacks Li" in "".join(submit(capsys)[2][MEMBERS])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "3", '{"cells": [3], "nbformat": 4, "nbformat_minor": 5}', "\0"]
+)
+def test_what_is_no_notebook(tmp_path, text):
+    path = tmp_path / "a.ipynb"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"a\.ipynb: not a notebook\.$"):
+        read_notebook(path)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_damaged_pdf_is_one_sentence_or_read(made, tmp_path, seed):
+    """Bytes changed anywhere: read all the same, or refused by name, never a crash."""
+    path, data = tmp_path / "a.pdf", bytearray((made / REPORT).read_bytes())
+    for place in range(seed * 37 % 101, len(data), 101):
+        data[place] ^= seed + 1
+    path.write_bytes(data)
+    try:
+        assert read_pdf(path).body >= 1
+    except ValueError as error:
+        assert str(error).startswith(f"{path}: ") and "\n" not in str(error)

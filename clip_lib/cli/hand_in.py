@@ -6,6 +6,7 @@ Imports stand inside: they take long.
 import functools
 import os
 import sys
+from pathlib import Path
 
 from clip_lib.cli.add import add
 
@@ -70,38 +71,56 @@ def report(arguments, config) -> int:
 
 
 def submit(arguments, config) -> int:
-    """Check what the course demands, then make the archive to hand in."""
-    from pathlib import Path
+    """Check what the course demands, then make the archive to hand in.
 
-    from clip_lib.cli.say import print_json
+    Exit status 0: every rule is kept, <group>.zip is written. 1: not so; it says, rule
+    by rule, what to mend.
+    """
+    from clip_lib.cli.say import list_faults, print_json
     from clip_lib.handin.archive import build_archive
-    from clip_lib.handin.report import REPORT
+    from clip_lib.handin.file_rules import remarks
     from clip_lib.handin.rules import HandIn
     from clip_lib.notebook import NOTEBOOK
-    from clip_lib.team import depositors, read_team
+    from clip_lib.team import TEAM_FILE, depositors, read_team
 
-    notebook = Path(arguments.notebook or config.model_path(NOTEBOOK))
+    root = TEAM_FILE.parent
+    notebook = _file(arguments.notebook) or config.model_path(NOTEBOOK)
     hand_in = HandIn(
         *read_team(),
         depositors(),
-        report=Path(arguments.report or REPORT / "rapport.pdf"),
+        report=_file(arguments.report) or root / "report" / "rapport.pdf",
         notebook=notebook,
-        notebook_pdf=Path(arguments.pdf or notebook.with_suffix(".pdf")),
+        notebook_pdf=_file(arguments.pdf) or notebook.with_suffix(".pdf"),
+        root=root,
     )
     archive, rules = build_archive(hand_in, arguments.output, arguments.force)
     broken = [rule for rule in rules if rule.faults]
+    list_faults(remarks(hand_in), "warning")
     if arguments.json:
         found = [{"rule": rule.name, "faults": rule.faults} for rule in rules]
         print_json({"archive": archive and str(archive), "rules": found})
+        return 1 if broken else 0
+    for rule in rules:
+        print(_coloured("no   " if rule.faults else "yes  ", rule))
+    are = "is" if len(broken) == 1 else "are"
+    count = f"{len(broken)} of {len(rules)} rules {are} broken"
+    if archive is None:
+        print(f"\nNo archive: {count}.")
+        former = Path(arguments.output) / f"{hand_in.group}.zip"
+        if former.is_file():
+            print(f"{former} is an earlier one: do not hand it in.")
     else:
-        for rule in rules:
-            print(_coloured("no   " if rule.faults else "yes  ", rule))
-        if archive is None:
-            print(f"\nNo archive: {len(broken)} of {len(rules)} rules are broken.")
-        else:
-            who = " or ".join(hand_in.depositors) or "nobody yet"
-            print(f"\n{archive}, for {who} to put on Moodle.")
+        who = " or ".join(hand_in.depositors) or "nobody yet"
+        size = f"{archive.stat().st_size / 1e6:.1f} MB"
+        though = f", though {count}" if broken else ""
+        print(f"\n{archive} ({size}), for {who} to put on Moodle{though}.")
+        print("No rule knows whether the report is in your own words: it must be.")
     return 1 if broken else 0
+
+
+def _file(name: str | None) -> Path | None:
+    """Return a path that was given; not every shell knows ~ after REPORT=."""
+    return Path(name).expanduser() if name else None
 
 
 def _coloured(word: str, rule) -> str:

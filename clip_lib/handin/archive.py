@@ -7,16 +7,30 @@ from pathlib import Path
 
 from clip_lib.atomic import replacing
 from clip_lib.handin.archive_rules import check_archive
-from clip_lib.handin.rules import HandIn, Rule, check_files
+from clip_lib.handin.file_rules import check_files
+from clip_lib.handin.rules import HandIn, Rule
 
-ROOT = Path(__file__).parents[2]
 CODE = (
-    "clip_lib/**/*",
+    "clip_lib/**/*.py",
+    "clip_lib/handin/paper/*.*",
     "benchmarks/results/*.json",
     "requirements*.txt",
     "equipe.toml",
+    "LICENSE",
 )
 """What the notebook needs to run where the zip is unpacked."""
+_READ_ME = """HAI923, groupe {group}
+
+{members}
+
+Le code que le notebook appelle. Pour l'exécuter là où l'archive est dépliée (Python
+3.11, 3.12 ou 3.13), dans le dossier de {group}_ProjetClip.ipynb :
+
+    python -m pip install -r {group}_code/requirements.txt
+    jupyter lab {group}_ProjetClip.ipynb
+
+Les données sont cherchées dans data/flickr, sinon téléchargées, à défaut dessinées.
+"""
 
 
 def build_archive(
@@ -30,7 +44,8 @@ def build_archive(
         force: Whether to write it although something is wrong.
 
     Returns:
-        The archive, None if it was not written, and every rule.
+        The archive, None if it was not written, and every rule. A former archive stays
+        as it was until the new one is whole.
 
     Raises:
         ValueError: If a file is missing or the group has no number and ``force`` is
@@ -38,16 +53,14 @@ def build_archive(
     """
     rules = check_files(hand_in)
     missing = [str(path) for path in hand_in.names.values() if not path.is_file()]
-    if missing or not hand_in.group.isdecimal():
+    if missing or not hand_in.has_number:
         if force:
             lack = ", ".join(missing) or "a group number in equipe.toml"
             raise ValueError(f"no archive can be made without {lack}.")
         return None, rules
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch, f"{hand_in.group}.zip")
-        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, path in _contents(hand_in).items():
-                archive.write(path, name)
+        _write(made, hand_in)
         rules += check_archive(made, hand_in.group)
         if any(rule.faults for rule in rules) and not force:
             return None, rules
@@ -56,15 +69,27 @@ def build_archive(
     return Path(folder) / made.name, rules
 
 
-def _contents(hand_in: HandIn) -> dict[str, Path]:
-    """Return what the archive holds: name in it -> file."""
+def _write(path: Path, hand_in: HandIn) -> None:
+    """Write the archive: the same files make the same bytes."""
     files = {
-        path
+        file.relative_to(hand_in.root).as_posix(): file
         for pattern in CODE
-        for path in ROOT.glob(pattern)
-        if path.is_file() and "__pycache__" not in path.parts
+        for file in hand_in.root.glob(pattern)
+        if file.is_file()
     }
     code = f"{hand_in.group}_code"
-    return hand_in.names | {
-        f"{code}/{path.relative_to(ROOT).as_posix()}": path for path in sorted(files)
-    }
+    named = hand_in.names | {f"{code}/{name}": files[name] for name in sorted(files)}
+    members = "\n".join(map(" ".join, hand_in.members.to_numpy()))
+    text = _READ_ME.format(group=hand_in.group, members=members)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, file in named.items():
+            _add(archive, name, file, file.read_bytes())
+        _add(archive, f"{code}/LISEZMOI.txt", hand_in.notebook, text.encode())
+
+
+def _add(archive: zipfile.ZipFile, name: str, dated: Path, content: bytes) -> None:
+    """Add a file, as old as another, that everyone may read."""
+    entry = zipfile.ZipInfo.from_file(dated, name, strict_timestamps=False)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o100644 << 16
+    archive.writestr(entry, content)

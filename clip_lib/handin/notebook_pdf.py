@@ -11,16 +11,14 @@ from pathlib import Path
 
 from clip_lib.atomic import replacing
 from clip_lib.handin.printable import heading, printable, read_executed, run_mark
-from clip_lib.team import TEAM_FILE, read_team
+from clip_lib.team import read_team
 
 _PAPER = Path(__file__).parent / "paper"
 _WHEELS = ("matplotlib", "nbconvert", "pypandoc", "pypdf", "typst")
 _MATH = re.compile(r"Could not convert TeX math (.*?), rendering as TeX:\s*(.*)", re.S)
 
 
-def write_pdf(
-    notebook, pdf=None, *, team=TEAM_FILE, contents=False, anyway=False
-) -> Path:
+def write_pdf(notebook, pdf=None, *, team=None, contents=False, anyway=False) -> Path:
     """Set an executed notebook on A4 pages.
 
     The title, the members and the group are in the PDF's properties; title, group and
@@ -30,7 +28,7 @@ def write_pdf(
     Args:
         notebook: The executed notebook.
         pdf: The file to write; by default beside the notebook.
-        team: TOML file that names the team.
+        team: TOML file that names the team; by default the project's own.
         contents: Whether to print a table of contents.
         anyway: Whether to accept cells that have not run or failed.
 

@@ -3,9 +3,10 @@
 import hashlib
 import json
 import re
-from pathlib import Path
 
 import nbformat
+
+from clip_lib.handin.reading import read_notebook
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 # Of several forms of one output, the first that there is.
@@ -42,12 +43,7 @@ def read_executed(path, anyway=False) -> nbformat.NotebookNode:
         ValueError: If it is missing or no notebook, or, unless ``anyway``, a cell has
             not run or failed (the first one is named).
     """
-    if not Path(path).is_file():
-        raise ValueError(f"{path}: no such notebook.")
-    try:
-        notebook = nbformat.read(path, as_version=4)
-    except (ValueError, LookupError, AttributeError, nbformat.ValidationError) as error:
-        raise ValueError(f"{path}: not a notebook.") from error
+    notebook = read_notebook(path)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for number, cell in enumerate(cells, 1):
         if anyway or not cell.source.strip():
@@ -66,13 +62,13 @@ def read_executed(path, anyway=False) -> nbformat.NotebookNode:
 
 def same_cells(one, other) -> bool:
     """Whether two notebook files hold the same text and code, outputs aside."""
-    first, second = (nbformat.read(path, as_version=4).cells for path in (one, other))
+    first, second = (read_notebook(path).cells for path in (one, other))
     return [cell.source for cell in first] == [cell.source for cell in second]
 
 
 def run_mark(path) -> str:
     """Name one run of a notebook: its cells and what they answered."""
-    cells = nbformat.read(path, as_version=4).cells
+    cells = read_notebook(path).cells
     answers = [[cell.source, cell.get("outputs")] for cell in cells]
     digest = hashlib.sha256(json.dumps(answers, sort_keys=True).encode())
     return "run " + digest.hexdigest()[:16]

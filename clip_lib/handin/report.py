@@ -18,7 +18,7 @@ from clip_lib.handin.report_examples import SavedRun
 from clip_lib.handin.report_numbers import Numbers, add_model, benchmark_numbers
 from clip_lib.handin.report_tables import COLUMNS, TABLES
 from clip_lib.results import read_result, read_runs
-from clip_lib.team import TEAM_FILE, read_team
+from clip_lib.team import read_team
 
 REPORT = Path(__file__).parents[2] / "report"
 GENERATED = "generated"
@@ -34,7 +34,7 @@ _STYLE = {
 
 
 def write_generated(
-    config: Config, folder, team_file=TEAM_FILE, say=lambda text: None
+    config: Config, folder, team_file=None, say=lambda text: None
 ) -> Numbers:
     """Write numbers, team, tables and figures into ``folder/generated``.
 
@@ -43,7 +43,7 @@ def write_generated(
     Args:
         config: Says where the trained models are.
         folder: Where the text of the report lies, `REPORT` but for trials.
-        team_file: Who hands it in.
+        team_file: Who hands it in; by default `TEAM_FILE` of `team`.
         say: Called with a line as each part begins.
 
     Returns:

@@ -53,7 +53,8 @@ def typeset(folder, output) -> Typeset:
     if missing:
         raise ValueError(
             f"{' and '.join(missing)} not found: install LaTeX ({INSTALL}), or upload "
-            f"{folder} to an online LaTeX, where LuaLaTeX must be chosen."
+            f"{folder} to an online LaTeX, where LuaLaTeX must be chosen; `submit "
+            "--report FILE` takes the PDF that it makes."
         )
     with tempfile.TemporaryDirectory() as build:
         command = ["latexmk", "-norc", "-lualatex", "-halt-on-error"]
