@@ -7,7 +7,7 @@ BIN := .venv/bin
 run: .venv/installed  ## Train, save, reload and query: executes the notebook
 	@$(BIN)/python -m clip_lib run
 
-test: .venv/installed .venv/installed-app  ## Lint, then the tests (no network, no real data)
+test: .venv/installed .venv/installed-app .venv/installed-enrich  ## Lint, then the tests (no network, no real data)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
@@ -70,4 +70,8 @@ help:  ## Show this list
 
 .venv/installed-app: requirements-app.txt .venv/installed
 	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements-app.txt
+	@touch $@
+
+.venv/installed-enrich: requirements-enrich.txt .venv/installed
+	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements-enrich.txt
 	@touch $@
