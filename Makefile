@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test pdf report zip notebook app bench tables format clean help
+.PHONY: run test pdf report zip notebook app enrich bench tables format clean help
 
 run: .venv/installed  ## Train, save, reload and query: executes the notebook
 	@$(BIN)/python -m clip_lib run
@@ -26,6 +26,10 @@ notebook: .venv/installed  ## Open the notebook in Jupyter
 
 app: .venv/installed-app  ## Open the search page of the trained model
 	$(BIN)/python -m clip_lib app --open
+
+# ARGS: see python -m clip_lib enrich --help.
+enrich: .venv/installed-enrich  ## Longer captions: make enrich ARGS="--url URL --model NAME"
+	@$(BIN)/python -m clip_lib enrich $(ARGS)
 
 report: .venv/installed  ## Write the report's figures from models/, compile it with LaTeX
 	@$(BIN)/python -m clip_lib report

@@ -116,6 +116,8 @@ class Asking:
         """
         for size, saying in ((self.batch, "Enriching"), (1, "Asking again")):
             pending = [one for one in questions if one.is_open(self.cache)]
+            if not pending:
+                break
             batches = [pending[n : n + size] for n in range(0, len(pending), size)]
             stop = self.endpoint.pace.stop
             done = each(self._ask, batches, self.workers, stop)

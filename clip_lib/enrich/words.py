@@ -24,7 +24,7 @@ def stem(word: str) -> str:
 
     A rough cut, meant for comparing words with one another and not for reading.
     """
-    if word.endswith("ies") and len(word) > 4:
+    if word.endswith(("ies", "ied")) and len(word) > 4:
         word = word[:-3] + "y"
     elif word.endswith("s") and not word.endswith("ss") and len(word) > 3:
         word = word[:-1]
@@ -36,9 +36,7 @@ def stem(word: str) -> str:
             if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "aeiousl":
                 word = word[:-1]
             break
-    if word.endswith("e") and len(word) > 3:
-        word = word[:-1]
-    return word[:-1] + "y" if word.endswith("i") else word
+    return word[:-1] if word.endswith("e") and len(word) > 3 else word
 
 
 def content_words(text: str) -> dict[str, str]:
