@@ -73,7 +73,7 @@ def enrich(server, folder):
 
     def run(*options, url=server.url, data=folder):
         command = ["enrich", "--url", url, "--model", "toy", "--data", str(data)]
-        return main([*command, "--timeout", "0.4", *map(str, options)])
+        return main([*command, "--timeout", "5", *map(str, options)])
 
     return run
 
@@ -265,10 +265,10 @@ def test_the_pace_is_kept():
     started = time.monotonic()
     for _ in range(5):
         pace.wait()
-    assert 0.19 < time.monotonic() - started < 0.6
+    assert 0.19 < time.monotonic() - started < 2
     pace.hold(0.2)
     pace.wait()
-    assert 0.39 < time.monotonic() - started < 0.9
+    assert 0.39 < time.monotonic() - started < 3
     pace.hold(60)
     pace.stop.set()
     with pytest.raises(Stopped):
@@ -277,9 +277,9 @@ def test_the_pace_is_kept():
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_may_pass_is_asked_again(server, fault):
-    server.late, server.retry_after = 0.6, "0.02"
+    server.late, server.retry_after = 1.4, "0.02"
     server.behave = lambda number, captions: "good" if number == 2 else fault
-    line = Endpoint(server.url, "toy", Pace(), timeout=0.3)
+    line = Endpoint(server.url, "toy", Pace(), timeout=0.7 if fault == "late" else 5)
     reply = line.ask("Lengthen.", "1. A dog .")
     assert reply == endpoint.Reply(f"1. A dog{ENDING}", False, 100, 20)
     assert line.requests == 3 and dict(line.faults) == {FAULTS[fault]: 2}
@@ -295,12 +295,12 @@ def test_tries_have_an_end(server):
 
 
 def test_back_off_doubles(server, monkeypatch):
-    monkeypatch.setattr(endpoint, "BACK_OFF", 0.1)
+    pace, waits = Pace(), []
+    monkeypatch.setattr(pace, "rest", waits.append)
     server.behave = lambda number, captions: "breaks"
     with pytest.raises(Unanswered):
-        Endpoint(server.url, "toy", Pace()).ask("", "1. A dog .")
-    first, second, third = np.diff(server.times)
-    assert 0.07 < first < second < third and third > 0.29
+        Endpoint(server.url, "toy", pace).ask("", "1. A dog .")
+    assert waits == [pytest.approx(0.01 * 2**n, rel=0.26) for n in range(3)]
 
 
 def test_retry_after_holds_every_worker(server):
@@ -308,7 +308,7 @@ def test_retry_after_holds_every_worker(server):
     server.behave = lambda number, captions: "good" if number else "too_many"
     pace = Pace()
     Endpoint(server.url, "toy", pace).ask("", "1. A dog .")
-    assert 0.5 <= server.times[1] - server.times[0] < 1.5
+    assert 0.5 <= server.times[1] - server.times[0] < 5
     started = time.monotonic()
     pace.hold(0.3)
     Endpoint(server.url, "toy", pace).ask("", "1. A dog .")
@@ -451,9 +451,10 @@ def test_nothing_is_lost_whatever_the_server_does(enrich, server, tmp_path):
         seen.append(cycle[number * 7 % len(cycle)])
         return seen[-1]
 
-    server.behave, server.late, server.retry_after = behave, 0.5, "0.05"
+    server.behave, server.late, server.retry_after = behave, 1.6, "0.05"
     output = tmp_path / "out"
-    assert enrich("--output", output, "--workers", 8, data=folder) == 0
+    options = ("--output", output, "--workers", 8, "--timeout", 0.8)
+    assert enrich(*options, data=folder) == 0
     assert tree(folder) == before
     report = report_of(output)
     rows, total = report["captions"], report["totals"]
@@ -512,7 +513,7 @@ def test_what_was_answered_is_not_asked_again(enrich, server, tmp_path, capsys):
 
 
 def test_an_interruption_keeps_what_was_answered(enrich, server, tmp_path, capsys):
-    server.late = 3
+    server.late = 20
 
     def behave(number, captions):
         if number < 2:
@@ -522,8 +523,8 @@ def test_an_interruption_keeps_what_was_answered(enrich, server, tmp_path, capsy
 
     server.behave = behave
     started = time.monotonic()
-    assert enrich("--workers", 1, "--timeout", 5) == 130
-    assert time.monotonic() - started < 2.5, "the request under way is not waited for"
+    assert enrich("--workers", 1, "--timeout", 30) == 130
+    assert time.monotonic() - started < 10, "the request under way is not waited for"
     assert "10 of 12 captions are done" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["data"]
     server.behave = lambda number, captions: "good"
@@ -557,13 +558,14 @@ def test_an_endpoint_that_stays_silent_ends_the_run(enrich, server, tmp_path, ca
     # After a first answer it is given more time.
     server.behave = lambda number, captions: "breaks" if number else "good"
     assert enrich("--batch", 1) == 1
-    assert "10 questions in a row" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "10 questions in a row" in said and "status 500" in said
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["data"]
 
 
 def test_requests_a_minute(enrich, server):
     assert enrich("--per-minute", 300, "--batch", 2) == 0
-    assert min(np.diff(server.times)) > 0.15
+    assert len(server.times) == 6 and server.times[-1] - server.times[0] > 0.8
 
 
 def test_a_caption_without_room_is_not_asked(enrich, server, folder, tmp_path):
@@ -611,6 +613,18 @@ def test_a_dry_run_asks_nothing(enrich, server, tmp_path, capsys, no_openai):
     assert shown["tokens"]["sent"] > 3 * len(shown["prompt"]) / 5
     assert server.requests == []
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_trial_has_as_many_captions_as_asked(enrich, server, monkeypatch, folder):
+    monkeypatch.chdir(folder)
+    for limit in (1, 7, 11, 13):
+        assert enrich("--limit", limit, data=".") == 0
+        assert len(set(server.asked)) <= 12
+        path = folder.with_name("data_enriched.jsonl")
+        assert path.is_file()
+        path.unlink()
+        assert len(server.asked) == min(limit, 12)
+        server.requests.clear()
 
 
 def test_answers_in_json(enrich, server, tmp_path, capsys):
@@ -779,7 +793,7 @@ def test_a_folder_that_cannot_be_finished_is_not_there(
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("clip_lib.enrich.folder.shutil.copy2", full)
+    monkeypatch.setattr("clip_lib.enrich.folder.shutil.copyfile", full)
     assert "No space left" in refusal(capsys, enrich())
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["data", "data_enriched.jsonl"]

@@ -29,7 +29,9 @@ def enrich(arguments, config) -> None:
     url = checked_url(arguments.url)
     # Found first and then fixed: to look twice could find two folders.
     folder, drawn = find_folder(config)
-    output = Path(arguments.output or folder.with_name(f"{folder.name}_enriched"))
+    # Resolved: "." has no name to which something could be added.
+    beside = folder if folder.name.strip(".") else folder.resolve()
+    output = Path(arguments.output or beside.with_name(f"{beside.name}_enriched"))
     check_places(folder, output)
     config = dataclasses.replace(config, dataset_dir=str(folder))
     dataset = dataclasses.replace(load_dataset(config, split=False), drawn=drawn)
@@ -38,10 +40,8 @@ def enrich(arguments, config) -> None:
     questions = questions_of(dataset.records, dataset.class_names, length)
     if arguments.limit:
         # Spread over the table: its first captions are all of one label.
-        step = len(questions) / min(arguments.limit, len(questions))
-        questions = [
-            questions[int(n * step)] for n in range(int(len(questions) / step))
-        ]
+        count = min(arguments.limit, len(questions))
+        questions = [questions[n * len(questions) // count] for n in range(count)]
     if arguments.dry_run:
         shown = _plan(questions, prompt, arguments)
         print_json(shown) if arguments.json else print(shown["text"])

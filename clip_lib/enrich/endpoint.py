@@ -105,6 +105,7 @@ class Endpoint:
                 )
             except openai.APIStatusError as error:
                 cause = self._count(f"status {error.status_code}")
+                cause += f" ({error.message})"
                 self._heed(error)
             except openai.APITimeoutError:
                 cause = self._count("timeout")

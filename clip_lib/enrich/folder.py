@@ -70,7 +70,7 @@ def write_folder(
         names = list(dict.fromkeys(row["image_path"] for row in rows))
         for name in tqdm(names, "Copying pictures", delay=2, leave=False):
             (draft / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(dataset.folder / name, draft / name)
+            shutil.copyfile(dataset.folder / name, draft / name)
         content = json.dumps(report, indent=1, ensure_ascii=False)
         (draft / REPORT).write_text(content, encoding="utf-8")
         if output.exists():
