@@ -2,12 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test pdf report zip prove notebook app bench tables format clean help
+.PHONY: run test pdf report zip prove notebook app enrich bench tables format clean help
 
 run: .venv/installed  ## Train, save, reload and query: executes the notebook
 	@$(BIN)/python -m clip_lib run
 
-test: .venv/installed .venv/installed-app  ## Lint, then the tests (no network, no real data)
+test: .venv/installed .venv/installed-app .venv/installed-enrich  ## Lint, then the tests (no network, no real data)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
@@ -34,6 +34,10 @@ notebook: .venv/installed  ## Open the notebook in Jupyter
 
 app: .venv/installed-app  ## Open the search page of the trained model
 	$(BIN)/python -m clip_lib app --open
+
+# ARGS: see python -m clip_lib enrich --help.
+enrich: .venv/installed-enrich  ## Longer captions: make enrich ARGS="--url URL --model NAME"
+	@$(BIN)/python -m clip_lib enrich $(ARGS)
 
 # DATA is the folder of photographs; CAPTIONS, if given, a table with more of them.
 bench: .venv/installed  ## Measure everything anew: make bench DATA=FOLDER
@@ -75,4 +79,8 @@ help:  ## Show this list
 
 .venv/installed-app: requirements-app.txt .venv/installed
 	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements-app.txt
+	@touch $@
+
+.venv/installed-enrich: requirements-enrich.txt .venv/installed
+	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements-enrich.txt
 	@touch $@

@@ -6,7 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from clip_lib.config import Config
-from clip_lib.records import check_pictures, read_records, split_records
+from clip_lib.records import (
+    ENRICHED,
+    ORIGIN,
+    check_pictures,
+    read_records,
+    split_records,
+)
 from clip_lib.source import find_folder
 
 SPLITS = ("train", "validation", "test")
@@ -72,16 +78,34 @@ class Dataset:
 def load_dataset(config: Config, split: bool = True) -> Dataset:
     """Find, read, check and split the data.
 
+    A caption that ``origin`` calls enriched is for learning alone: outside the training
+    part, its row is left out, so that no test is made of what a language model wrote.
+
     Args:
         config: Says where the data is and how it is split.
         split: Whether to split; a folder that only serves as a gallery may be small.
 
     Raises:
         ValueError: See `find_folder`, `read_records`, `check_pictures` and
-            `split_records`.
+            `split_records`; or if a picture has enriched captions alone.
     """
     folder, drawn = find_folder(config)
     records = read_records(folder)
     check_pictures(folder, records)
     records = split_records(records, config) if split else records.assign(split="all")
+    records = _enriched_to_learn(folder, records)
     return Dataset(folder, records, tuple(sorted(records["label"].unique())), drawn)
+
+
+def _enriched_to_learn(folder: Path, records: pd.DataFrame) -> pd.DataFrame:
+    """Leave enriched captions to the training part."""
+    if ORIGIN not in records:
+        return records
+    enriched = records[ORIGIN] == ENRICHED
+    alone = set(records["image_path"]) - set(records["image_path"][~enriched])
+    if alone:
+        raise ValueError(
+            f"{folder}: {min(alone)} has only a caption whose origin is {ENRICHED}; "
+            "expected the original beside it."
+        )
+    return records[~enriched | (records["split"] == "train")].reset_index(drop=True)

@@ -5,6 +5,8 @@ Layout of a data folder (the course's own)::
     captions.csv                      columns image_path,label,caption
     images/<label>/<label>_<nnn>.jpg  any path will do: image_path names it
     captions/<label>_<nnn>.txt        a caption a line; read if there is no captions.csv
+
+A column origin, if there is one, says ``enriched`` of what a language model wrote.
 """
 
 import csv
@@ -22,6 +24,7 @@ from clip_lib.images import SUFFIXES, open_picture
 
 TABLE = "captions.csv"
 COLUMNS = ("image_path", "label", "caption")
+ORIGIN, ENRICHED = "origin", "enriched"
 MIN_PICTURES = 10
 """Fewest pictures of a label, for each of the three parts to have some."""
 
@@ -33,7 +36,7 @@ def read_records(folder) -> pd.DataFrame:
         folder: Data folder, in the layout above.
 
     Returns:
-        Table with the columns image_path, label, caption, one row per caption.
+        Table: image_path, label, caption (and origin, if there); one row per caption.
 
     Raises:
         ValueError: If there is neither captions.csv nor captions/*.txt. If captions.csv
@@ -52,7 +55,8 @@ def read_records(folder) -> pd.DataFrame:
             f"{folder / TABLE}: no such file; a data folder needs it, or else "
             "captions/<name>.txt for each images/<label>/<name>.jpg."
         )
-    return pd.DataFrame([_checked(*row) for row in rows], columns=list(COLUMNS))
+    checked = [_checked(*row) for row in rows]
+    return pd.DataFrame(checked, columns=[*COLUMNS, ORIGIN][: len(checked[0])])
 
 
 def caption_files(folder) -> list[Path]:
@@ -98,7 +102,7 @@ def _read_text(path: Path) -> str:
 
 
 def _rows_of_table(path: Path) -> list[tuple[str, list[str]]]:
-    """Read captions.csv: the place and the three fields of each row."""
+    """Read captions.csv: the place of each row and its fields."""
     reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
     try:
         # Blank lines are no rows.
@@ -122,7 +126,7 @@ def _rows_of_table(path: Path) -> list[tuple[str, list[str]]]:
                 f"{place}: {len(row)} fields, expected {len(heading)}; a caption that "
                 "holds a comma stands between quotes."
             )
-    order = [heading.index(name) for name in COLUMNS]
+    order = [heading.index(name) for name in (*COLUMNS, ORIGIN) if name in heading]
     return [(place, [row[column] for column in order]) for place, row in rows]
 
 
@@ -145,9 +149,9 @@ def _rows_of_texts(folder: Path) -> list[tuple[str, list[str]]]:
     return rows
 
 
-def _checked(place: str, row: list[str]) -> tuple[str, str, str]:
+def _checked(place: str, row: list[str]) -> tuple[str, ...]:
     """Normalise a row: no field empty, a caption on one line, one name a picture."""
-    picture, label, caption = row
+    picture, label, caption, *origin = row
     row = picture.strip(), " ".join(label.split()), " ".join(caption.split())
     for name, value in zip(COLUMNS, row, strict=True):
         if not value:
@@ -160,7 +164,7 @@ def _checked(place: str, row: list[str]) -> tuple[str, str, str]:
             f"{place}: image_path {picture[:200]!r} is not inside the data folder; "
             "expected a relative path such as images/dog/dog_001.jpg."
         )
-    return normal, *row[1:]
+    return normal, *row[1:], *(value.strip() for value in origin)
 
 
 def check_pictures(folder, records: pd.DataFrame) -> None:

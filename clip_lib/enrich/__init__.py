@@ -1,0 +1,1 @@
+"""Captions lengthened by a language model, each answer checked."""
