@@ -8,6 +8,9 @@ import dataclasses
 import os
 from pathlib import Path
 
+TEXT_ENCODERS = ("smallbert", "distilbert")
+IMAGE_ENCODERS = ("cnn", "mobilenet_v3", "efficientnet_v2", "resnet50")
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -27,6 +30,17 @@ class Config:
     # Cross-validation: fold 0 to folds - 1 is the test part. 0 folds: a single split.
     folds: int = 0
     fold: int = 0
+
+    # The encoders: ours, or pretrained ones. These take their weights from
+    # text_weights, a Hugging Face name or a folder in its format, and image_weights:
+    # "imagenet", a file of weights, or "" for weights drawn at random. They are frozen
+    # while their head learns, then fine-tuned for fine_tune_epochs, whole.
+    text_encoder: str = "smallbert"
+    image_encoder: str = "cnn"
+    text_weights: str = "distilbert/distilbert-base-uncased"
+    image_weights: str = "imagenet"
+    fine_tune_epochs: int = 0
+    fine_tune_learning_rate: float = 2e-5
 
     # SmallBERT, and the width that both encoders share in CLIP.
     embed_dim: int = 128
@@ -61,6 +75,15 @@ class Config:
     label_share: float = 0.4
     word_dropout: float = 0.1
     clip_patience: int = 15
+
+    def __post_init__(self):
+        for name, known in (
+            ("text_encoder", TEXT_ENCODERS),
+            ("image_encoder", IMAGE_ENCODERS),
+        ):
+            if (value := getattr(self, name)) not in known:
+                expected = ", ".join(known)
+                raise ValueError(f"{name} = {value!r}: expected one of {expected}.")
 
     @classmethod
     def quick(cls, **changes) -> "Config":
