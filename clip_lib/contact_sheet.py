@@ -37,7 +37,7 @@ def contact_sheet(suspicions: pd.DataFrame, images: Index, per_kind: int = 5) ->
     if foreign:
         raise ValueError(f"{min(foreign)}: a suspicion, but not in the image index.")
     figure, grid = plt.subplots(
-        3, per_kind, figsize=(2.7 * per_kind, 8.5), layout="constrained", squeeze=False
+        3, per_kind, figsize=(2.1 * per_kind, 8.5), layout="constrained", squeeze=False
     )
     for line, (kind, title) in zip(grid, FRENCH.items(), strict=True):
         rows = suspicions[suspicions["kind"] == kind].head(per_kind)
@@ -59,8 +59,8 @@ def contact_sheet(suspicions: pd.DataFrame, images: Index, per_kind: int = 5) ->
             axes.imshow(picture)
             axes.set_title(f"n° {row.rank}   score {row.score:.3f}", fontsize=9)
             # A dollar sign would start a formula.
-            note = textwrap.fill(note, 36).replace("$", r"\$")
-            axes.set_xlabel(note, fontsize=8)
+            note = textwrap.fill(note, 26).replace("$", r"\$")
+            axes.set_xlabel(note, fontsize=9)
     return figure
 
 

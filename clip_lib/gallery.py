@@ -54,7 +54,7 @@ def dataset_sample(dataset: Dataset, per_label: int = 5, seed: int = 0) -> Figur
     """
     rows = len(dataset.class_names)
     figure, grid = plt.subplots(
-        rows, per_label, figsize=(2.2 * per_label, 2.75 * rows), layout="constrained"
+        rows, per_label, figsize=(2 * per_label, 2.7 * rows), layout="constrained"
     )
     for line, label in zip(grid, dataset.class_names, strict=True):
         pictures = dataset.pictures("train")
@@ -62,7 +62,7 @@ def dataset_sample(dataset: Dataset, per_label: int = 5, seed: int = 0) -> Figur
         pictures = pictures.sample(per_label, random_state=seed)
         for axes, (_, row) in zip(line, pictures.iterrows(), strict=True):
             show_picture(axes, dataset.folder / row["image_path"])
-            axes.set_xlabel(wrap(row["caption"], 30), fontsize=7)
+            axes.set_xlabel(wrap(row["caption"], 24), fontsize=9)
         line[0].set_ylabel(label, fontsize=12)
     return figure
 

@@ -8,6 +8,7 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import ConfusionMatrixDisplay
 
 _CURVES = {
@@ -123,5 +124,7 @@ def similarity_matrices(matrices: dict[str, np.ndarray]) -> Figure:
     ):
         drawn = axes.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit)
         axes.set(title=title, xlabel="texte j", ylabel="image i")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True))
     figure.colorbar(drawn, ax=panels, shrink=0.8, label="cosinus")
     return figure

@@ -81,7 +81,8 @@ def heat_row(answers: pd.DataFrame, maps, text: str) -> Figure:
         upper.set_xlabel(answer.labels, fontsize=9)
         shade = 0.8 * np.abs(heat) / limit
         drawn = lower.imshow(heat, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=shade)
-    bar = figure.colorbar(drawn, ax=grid[1], shrink=0.9)
+    # Both rows make room for it, so that each map stays below its picture.
+    bar = figure.colorbar(drawn, ax=grid, shrink=0.45, anchor=(0, 0))
     bar.set_label("baisse du cosinus\nsi l'on cache", fontsize=9)
     figure.suptitle(wrap(f"«\u00a0{text}\u00a0»", 100), fontsize=11)
     return figure

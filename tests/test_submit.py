@@ -51,6 +51,7 @@ PAPER = """
   #pagebreak() #if page == 0 [= #sys.inputs.mark] else [suite]
 ]
 """
+ROOT = Path(__file__).parents[1]
 REPORT, PDF = Path("report/rapport.pdf"), Path("models/1_ProjetClip.pdf")
 RUN = Path("models") / NOTEBOOK
 SOURCES = ("clip_lib/plots.py", "clip_lib/scenes/sketches.py", "requirements.txt")
@@ -381,6 +382,11 @@ def test_too_heavy_an_archive(project, capsys, monkeypatch):
     assert (status, written) == (1, None)
     assert re.search(r"0\.\d MB: lighten the figures", rules["at most 0.001 MB"][0])
     assert sum(map(bool, rules.values())) == 1
+
+
+def test_nothing_of_the_library_is_left_out():
+    files = {path for path in ROOT.glob("clip_lib/**/*.*") if path.suffix != ".pyc"}
+    assert files <= {path for pattern in archive.CODE for path in ROOT.glob(pattern)}
 
 
 def test_nothing_wrong_makes_the_archive(project, capsys):

@@ -12,6 +12,7 @@ from clip_lib.handin.rules import HandIn, Rule
 
 CODE = (
     "clip_lib/**/*.py",
+    "clip_lib/**/*.txt",
     "clip_lib/handin/paper/*.*",
     "benchmarks/results/*.json",
     "requirements*.txt",

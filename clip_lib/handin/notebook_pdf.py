@@ -117,7 +117,7 @@ def _translate(pandoc: str, text: str, notebook: Path, folder: Path) -> str:
     """Return the notebook as Typst; its pictures go into the folder."""
     done = subprocess.run(
         [
-            *(pandoc, "--from=ipynb", "--to=typst", "--ipynb-output=all"),
+            *(pandoc, "--from=ipynb", "--to=typst-smart", "--ipynb-output=all"),
             *("--lua-filter=notebook.lua", "--syntax-highlighting=idiomatic"),
             *(
                 "--wrap=preserve",
