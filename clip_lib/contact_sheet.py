@@ -48,14 +48,14 @@ def contact_sheet(suspicions: pd.DataFrame, images: Index, per_kind: int = 5) ->
             line[0].text(0.5, 0.5, "rien trouvé", ha="center")
         for axes, row in zip(line, rows.itertuples(), strict=False):
             picture = load_image(row.image_path, (SIDE, SIDE))
-            note = f"{label[row.image_path]} : « {row.other} »"
+            note = f"{label[row.image_path]} : «\u00a0{row.other}\u00a0»"
             if kind == "near-duplicate":
                 other = load_image(row.other, (SIDE, SIDE))
                 gap = np.full((SIDE, SIDE // 16, 3), 255, "uint8")
                 picture = np.hstack([picture, gap, other])
                 note = f"{Path(row.image_path).name} | {Path(row.other).name}"
             elif kind == "label outlier":
-                note = f"étiquette {label[row.image_path]}, plutôt {row.other} ?"
+                note = f"étiquette {label[row.image_path]}, plutôt {row.other}\u00a0?"
             axes.imshow(picture)
             axes.set_title(f"n° {row.rank}   score {row.score:.3f}", fontsize=9)
             # A dollar sign would start a formula.

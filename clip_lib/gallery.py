@@ -104,7 +104,9 @@ def image_answers(
         # One's own photos have no label, but a name.
         name = getattr(answer, "labels", Path(answer.paths).name)
         axes.set_xlabel(wrap(name, 30), fontsize=9)
-    figure.suptitle(wrap(f"« {query} »", 110) + f"\nparmi {gallery}", fontsize=11)
+    figure.suptitle(
+        wrap(f"«\u00a0{query}\u00a0»", 110) + f"\nparmi {gallery}", fontsize=11
+    )
     return figure
 
 

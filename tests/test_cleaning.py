@@ -294,7 +294,8 @@ def test_the_contact_sheet_shows_scores_and_reasons(indexes, tmp_path):
     assert len(figure.axes) == 6 and len(shown) == 4
     assert shown[0].get_title() == "n° 1   score 0.900"
     assert r"\$5 or \$6" in shown[1].get_xlabel().replace("\n", " ")
-    assert shown[3].get_xlabel() == "étiquette dog, plutôt bike ?"
+    reason = shown[3].get_xlabel().replace("\n", " ")
+    assert reason == "étiquette dog, plutôt bike\u00a0?"
     empty = contact_sheet(found[found["kind"] == "label outlier"], images, 2)
     assert [text.get_text() for text in empty.axes[0].texts] == ["rien trouvé"]
     plt.close("all")
