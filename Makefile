@@ -2,15 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test pdf report zip prove notebook app enrich bench tables format clean help
+.PHONY: run test test-torch pdf report zip prove notebook app enrich bench tables format clean help
 
 run: .venv/installed  ## Train, save, reload and query: executes the notebook
 	@$(BIN)/python -m clip_lib run
 
-test: .venv/installed .venv/installed-app .venv/installed-enrich  ## Lint, then the tests (no network, no real data)
+test: .venv/installed .venv/installed-app .venv/installed-enrich .venv/installed-distilbert  ## Lint, then the tests (no network, no real data)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+test-torch: .venv/installed .venv/installed-distilbert .venv-torch/installed  ## DistilBERT beside PyTorch's own
+	$(BIN)/python -m pytest tests/test_distilbert_torch.py
 
 pdf: .venv/installed  ## The executed notebook as a PDF, then the report
 	@$(BIN)/python -m clip_lib pdf
@@ -63,12 +66,12 @@ format: .venv/installed  ## Format the code, the notebook included
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:  ## Remove the environment, the drawn scenes and the trained models
-	rm -rf .venv data/scenes report/generated report/rapport.pdf [0-9]*.zip
+clean:  ## Remove the environments, the drawn scenes and the trained models
+	rm -rf .venv .venv-torch data/scenes report/generated report/rapport.pdf [0-9]*.zip
 	find models -type f ! -name README.md -delete
 
 help:  ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 # pip installs from outside: Debian's python3 has no ensurepip to put one inside.
 .venv/installed: requirements.txt
@@ -83,4 +86,13 @@ help:  ## Show this list
 
 .venv/installed-enrich: requirements-enrich.txt .venv/installed
 	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements-enrich.txt
+	@touch $@
+
+.venv/installed-distilbert: requirements-distilbert.txt .venv/installed
+	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements-distilbert.txt
+	@touch $@
+
+.venv-torch/installed: requirements-torch.txt
+	$(PYTHON) -m venv --clear --without-pip .venv-torch
+	$(PYTHON) -m pip --disable-pip-version-check --python .venv-torch/bin/python install -q --progress-bar on -r requirements-torch.txt
 	@touch $@

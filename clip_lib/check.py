@@ -117,8 +117,9 @@ def check_folder(folder, config: Config) -> Report:
 def _count_words(records, config: Config) -> tuple[pd.DataFrame, dict]:
     """Add the column words; count those outside the vocabulary of training."""
     trained = records["split"].isin(["train", "all"])
-    # As training learns it, but no caption is cut: without a length, the longest one.
-    whole = dataclasses.replace(config, sequence_length=None)
+    # As SmallBERT's training learns it, but no caption is cut: without a length, the
+    # longest one.
+    whole = dataclasses.replace(config, text_encoder="smallbert", sequence_length=None)
     vectorizer = learn_vocabulary(records["caption"][trained], whole)
     token_ids = np.asarray(vectorizer(list(records["caption"])))
     words = {

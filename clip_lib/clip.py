@@ -8,7 +8,7 @@ from keras import layers
 
 from clip_lib.atomic import replacing
 from clip_lib.config import Config
-from clip_lib.encoders import mirrors_only
+from clip_lib.encoders import mirrors_only, unfreeze
 from clip_lib.losses import ContrastiveLoss
 
 IMAGE_ENCODER = "image_encoder"
@@ -50,12 +50,14 @@ def build_clip(
     """Join the two encoders with the contrastive loss.
 
     The image features are locked, only their projection learns (Zhai et al. 2022, LiT):
-    trained further on so few pairs, they retrieve less well (benchmarks/README.md).
+    trained further on so few pairs, they retrieve less well (benchmarks/README.md). So
+    are the text features of a pretrained network, which its rate would wreck.
 
     Args:
         image_features, text_features: Classifiers without their heads.
         config: Gives ``embed_dim``, ``temperature``, ``label_smoothing``,
-            ``label_share``, ``locked_images`` and ``feature_dropout``.
+            ``label_share``, ``text_encoder``, ``locked_images``, ``locked_texts`` and
+            ``feature_dropout``.
 
     Returns:
         Model from ``{"image_input", "text_input"}`` to (image_embeddings,
@@ -70,6 +72,13 @@ def build_clip(
     image_features = mirrors_only(image_features)
     if config.locked_images:
         image_features.trainable = False
+    locked_texts = config.locked_texts
+    if locked_texts is None:
+        locked_texts = config.text_encoder != "smallbert"
+    if locked_texts:
+        text_features.trainable = False
+    else:
+        unfreeze(text_features)
     hidden = layers.Dropout(config.feature_dropout, name="hidden_features")
     image_features = keras.Model(image_features.input, hidden(image_features.output))
     image_encoder = build_encoder(

@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 
 TEXT_ENCODERS = ("smallbert", "distilbert")
+VOCABULARY_FILES = {"smallbert": "vocab.txt", "distilbert": "tokenizer.json"}
+"""What lies beside a model, by its text encoder."""
 IMAGE_ENCODERS = ("cnn", "mobilenet_v3", "efficientnet_v2", "resnet50")
 
 
@@ -67,6 +69,7 @@ class Config:
     # the course's 32 or 64, because 5 x 84 = 420: no training pair is left over.
     clip_batch_size: int = 84
     locked_images: bool = True
+    locked_texts: bool | None = None  # None: locked if pretrained.
     feature_dropout: float = 0.5
     clip_epochs: int = 30
     clip_learning_rate: float = 3e-4
@@ -120,6 +123,16 @@ class Config:
     def image_shape(self) -> tuple[int, int, int]:
         """Shape of one picture: (height, width, 3)."""
         return (*self.image_size, 3)
+
+    @property
+    def clip_file(self) -> Path:
+        """The file of the trained CLIP, as the course names it."""
+        return self.model_path(f"myclip_with_{self.text_encoder}.keras")
+
+    @property
+    def vocabulary_file(self) -> Path:
+        """The file of the vocabulary, beside it."""
+        return self.model_path(VOCABULARY_FILES[self.text_encoder])
 
     def model_path(self, name: str) -> Path:
         """Return the path of a file of the run, such as ``vocab.txt``."""

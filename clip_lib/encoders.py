@@ -192,6 +192,14 @@ def without_head(classifier: keras.Model) -> keras.Model:
     return copy
 
 
+def unfreeze(model: keras.Model) -> bool:
+    """Let the pretrained networks in it learn, the models among its layers, if any."""
+    networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    for network in networks:
+        network.trainable = True
+    return bool(networks)
+
+
 def mirrors_only(features: keras.Model) -> keras.Model:
     """Copy an image encoder, leaving no augmentation in it but the mirror.
 

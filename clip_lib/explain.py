@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from clip_lib.index import Index
 from clip_lib.ranking import first_ranks
+from clip_lib.text import known_tokens
 
 
 def similarity_table(images: Index, texts: Index) -> pd.DataFrame:
@@ -164,8 +165,10 @@ def hardest_pairs(images: Index, texts: Index, vectorizer, k: int = 5) -> pd.Dat
         ]
     )
     label_share = (first_labels == labels[:, None]).mean(axis=1)
-    token_ids = np.asarray(vectorizer(captions.tolist()))
-    known = (token_ids > 1).sum(axis=1) / np.maximum((token_ids > 0).sum(axis=1), 1)
+    known = [
+        tokens.mean() if len(tokens) else 0.0
+        for tokens in known_tokens(vectorizer, captions)
+    ]
     table = pd.DataFrame(
         {
             "paths": paths,
@@ -182,7 +185,7 @@ def hardest_pairs(images: Index, texts: Index, vectorizer, k: int = 5) -> pd.Dat
             "reason": np.select(
                 [
                     (text_to_image == 1) & (image_to_text == 1),
-                    known < 2 / 3,
+                    np.array(known) < 2 / 3,
                     label_share < 0.5,
                 ],
                 ["found", "unknown words", "wrong label"],

@@ -62,15 +62,23 @@ class ContrastiveLoss(keras.layers.Layer):
         temperature: Starting value.
         label_smoothing, label_share: See `contrastive_loss`. Labels, label numbers
             (B,), may be passed as a third input.
+        vocabulary: What the texts were encoded with in training, if it is known: its
+            `vocabulary_fingerprint`, kept with the temperature.
     """
 
     def __init__(
-        self, temperature=0.07, label_smoothing=0.0, label_share=0.0, **kwargs
+        self,
+        temperature=0.07,
+        label_smoothing=0.0,
+        label_share=0.0,
+        vocabulary="",
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.initial_temperature = temperature
         self.label_smoothing = label_smoothing
         self.label_share = label_share
+        self.vocabulary = vocabulary
 
     def build(self, input_shape):
         self.log_scale = self.add_weight(
@@ -106,4 +114,5 @@ class ContrastiveLoss(keras.layers.Layer):
             "temperature": self.initial_temperature,
             "label_smoothing": self.label_smoothing,
             "label_share": self.label_share,
+            "vocabulary": self.vocabulary,
         }

@@ -12,6 +12,7 @@ import pandas as pd
 
 from clip_lib.images import load_image
 from clip_lib.retrieval import Clip
+from clip_lib.text import word_tokens
 
 
 def word_reliance(clip: Clip, text: str, image_embedding) -> pd.DataFrame:
@@ -26,8 +27,8 @@ def word_reliance(clip: Clip, text: str, image_embedding) -> pd.DataFrame:
 
     Returns:
         A row per word, in order: word, token (as the model reads it, "[UNK]" if it is
-        unknown), without (cosine of the text without it) and drop (cosine of the whole
-        text minus ``without``).
+        unknown; several if DistilBERT reads it in pieces), without (cosine of the text
+        without it) and drop (cosine of the whole text minus ``without``).
 
     Raises:
         ValueError: If the text holds no word.
@@ -71,11 +72,12 @@ def _leave_one_out(clip: Clip, texts, image_embeddings) -> pd.DataFrame:
     rows, shorter = [], []
     for number, text in enumerate(texts):
         words = text.split()
-        # A lone punctuation mark is no word: the vectorizer leaves nothing of it.
-        token_ids = np.asarray(clip.vectorizer(words))[:, 0] if words else np.array([])
-        for place in np.flatnonzero(token_ids):
+        for place, token_ids in enumerate(word_tokens(clip.vectorizer, words)):
+            if not len(token_ids):  # A lone punctuation mark is no word.
+                continue
             word = words[place].strip(string.punctuation)
-            rows.append((number, word, vocabulary[token_ids[place]]))
+            token = " ".join(vocabulary[token_id] for token_id in token_ids)
+            rows.append((number, word, token))
             shorter.append(" ".join(words[:place] + words[place + 1 :]))
     table = pd.DataFrame(rows, columns=["text", "word", "token"])
     # All at once: predict costs far more to start than to run on a few more texts.

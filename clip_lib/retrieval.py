@@ -10,13 +10,20 @@ import pandas as pd
 
 from clip_lib.batches import image_batches
 from clip_lib.clip import load_clip, split_encoders
+from clip_lib.config import VOCABULARY_FILES, Config
 from clip_lib.data import Dataset
 from clip_lib.images import MAX_PIXELS, load_image
 from clip_lib.index import Index
-from clip_lib.text import check_query, encode, load_vocabulary
+from clip_lib.text import (
+    Vectorizer,
+    check_query,
+    encode,
+    load_vocabulary,
+    vocabulary_fingerprint,
+)
 
-MODEL_FILE = "myclip_with_smallbert.keras"
-VOCABULARY_FILE = "vocab.txt"
+MODEL_FILE = Config().clip_file.name
+VOCABULARY_FILE = Config().vocabulary_file.name
 IMAGE_INDEX_FILE = "image_index.npz"
 TEXT_INDEX_FILE = "text_index.npz"
 
@@ -34,7 +41,7 @@ class Clip:
 
     image_encoder: keras.Model
     text_encoder: keras.Model
-    vectorizer: keras.layers.TextVectorization
+    vectorizer: Vectorizer
     temperature: float = 1.0
 
     @classmethod
@@ -43,23 +50,30 @@ class Clip:
 
         Args:
             model_file: The ``.keras`` file.
-            vocabulary_file: ``vocab.txt``; by default the one in the same folder.
+            vocabulary_file: ``vocab.txt``, or DistilBERT's ``tokenizer.json``; by
+                default the one in the same folder.
 
         Raises:
             ValueError: If a file is missing, is not ours, or the two do not match.
         """
         model = load_clip(model_file)
         image_encoder, text_encoder = split_encoders(model)
-        path = vocabulary_file or Path(model_file).parent / VOCABULARY_FILE
+        reader = next(
+            layer for layer in text_encoder.layers if hasattr(layer, "token_embedding")
+        )
+        # The layer of a pretrained network bears its name.
+        name = VOCABULARY_FILES.get(reader.name, VOCABULARY_FILE)
+        path = vocabulary_file or Path(model_file).parent / name
         vectorizer = load_vocabulary(path, text_encoder.input.shape[1])
-        known = text_encoder.get_layer("embedding").token_embedding.input_dim
-        if vectorizer.vocabulary_size() != known:
+        known, size = reader.token_embedding.input_dim, vectorizer.vocabulary_size()
+        loss = model.get_layer("contrastive_loss")
+        same = loss.vocabulary in ("", vocabulary_fingerprint(vectorizer))
+        if size != known or not same:
             raise ValueError(
-                f"{path}: {vectorizer.vocabulary_size()} words, but {model_file} was "
-                f"trained with {known}; they are not of the same training."
+                f"{path}: {size} words, but {model_file} was trained with {known} "
+                "others, or in another order; they are not of the same training."
             )
-        temperature = model.get_layer("contrastive_loss").temperature
-        return cls(image_encoder, text_encoder, vectorizer, temperature)
+        return cls(image_encoder, text_encoder, vectorizer, loss.temperature)
 
     @property
     def fingerprint(self) -> str:

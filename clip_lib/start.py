@@ -7,6 +7,7 @@ from clip_lib.batches import image_batches
 from clip_lib.config import Config
 from clip_lib.data import Dataset
 from clip_lib.descriptors import learn_descriptors
+from clip_lib.distilbert import build_distilbert_classifier
 from clip_lib.encoders import (
     FEATURES,
     PIECE,
@@ -53,8 +54,16 @@ def scale_features(model: keras.Model, images) -> None:
 
 
 def start_text_classifier(dataset: Dataset, vectorizer, config: Config) -> keras.Model:
-    """Build SmallBERT, its word vectors learned by `learn_word_vectors`."""
+    """Build SmallBERT, its word vectors learned by `learn_word_vectors`, or DistilBERT.
+
+    Args:
+        dataset, config: As in `fit_text_classifier`.
+        vectorizer: Of `learn_vocabulary`, for the same ``config``.
+    """
     keras.utils.set_random_seed(config.seed)
+    if config.text_encoder == "distilbert":
+        labels = len(dataset.class_names)
+        return build_distilbert_classifier(config, vectorizer, labels)
     vocabulary = vectorizer.get_vocabulary()
     token_ids = encode(vectorizer, dataset.train["caption"])
     word_vectors = learn_word_vectors(token_ids, vocabulary, config.embed_dim)

@@ -12,9 +12,10 @@ from clip_lib.callbacks import KeepBest, ValidationRecall
 from clip_lib.clip import with_labels
 from clip_lib.config import Config
 from clip_lib.data import Dataset
+from clip_lib.encoders import unfreeze
 from clip_lib.ranking import RECALLS
 from clip_lib.start import start_image_classifier, start_text_classifier
-from clip_lib.text import encode
+from clip_lib.text import encode, vocabulary_fingerprint
 
 
 def build_optimizer(
@@ -63,24 +64,36 @@ def _fit(model, batches, validation, epochs: int, callbacks) -> keras.callbacks.
 
 
 def _fit_classifier(model, batches, validation, config, epochs, patience, path):
-    model.compile(
-        build_optimizer(
-            config.learning_rate,
-            config.weight_decay,
-            epochs * int(batches.cardinality()),
-        ),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    callbacks = [
-        KeepBest(path, "val_accuracy"),
-        keras.callbacks.EarlyStopping("val_accuracy", mode="max", patience=patience),
-    ]
-    return _fit(model, batches, validation, epochs, callbacks)
+    """Train the head and, where a pretrained network is under it, then both."""
+    best = KeepBest(path, "val_accuracy")
+
+    def phase(model, epochs, learning_rate):
+        steps = epochs * int(batches.cardinality())
+        model.compile(
+            build_optimizer(learning_rate, config.weight_decay, steps),
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+        )
+        stop = keras.callbacks.EarlyStopping(
+            "val_accuracy", mode="max", patience=patience
+        )
+        return _fit(model, batches, validation, epochs, [best, stop])
+
+    history = phase(model, epochs, config.learning_rate)
+    if config.fine_tune_epochs:
+        model = keras.saving.load_model(path)
+        if unfreeze(model):
+            more = phase(model, config.fine_tune_epochs, config.fine_tune_learning_rate)
+            for name, values in more.history.items():
+                history.history[name] += values
+    return history
 
 
 def fit_image_classifier(dataset: Dataset, config: Config, path, model=None):
-    """Train the CNN classifier; the best epoch by validation accuracy is kept.
+    """Train the image classifier; the best epoch by validation accuracy is kept.
+
+    A pretrained network is frozen while the head learns, then it learns too, for
+    ``config.fine_tune_epochs``.
 
     Args:
         dataset: Split data.
@@ -111,15 +124,23 @@ def fit_image_classifier(dataset: Dataset, config: Config, path, model=None):
     return keras.saving.load_model(path), history
 
 
+def _word_dropout(config: Config) -> float:
+    # It puts token 1 in the place of a word, which is [UNK] for SmallBERT alone.
+    return config.word_dropout if config.text_encoder == "smallbert" else 0.0
+
+
 def fit_text_classifier(dataset: Dataset, vectorizer, config: Config, path, model=None):
-    """Train the SmallBERT classifier; see `fit_image_classifier`."""
+    """Train the text classifier; see `fit_image_classifier`.
+
+    ``vectorizer`` is that of `learn_vocabulary`, for the same ``config``.
+    """
     model = model or start_text_classifier(dataset, vectorizer, config)
     batches, validation = (
         text_batches(
             encode(vectorizer, rows["caption"]),
             dataset.labels(rows),
             config.batch_size,
-            word_dropout=config.word_dropout if training else 0.0,
+            word_dropout=_word_dropout(config) if training else 0.0,
             training=training,
             seed=config.seed,
         )
@@ -148,7 +169,7 @@ def clip_batches(dataset: Dataset, vectorizer, config: Config, split: str):
         config.image_size,
         config.clip_batch_size,
         labels=dataset.labels(rows) if training else None,
-        word_dropout=config.word_dropout if training else 0.0,
+        word_dropout=_word_dropout(config) if training else 0.0,
         training=training,
         seed=config.seed,
     )
@@ -160,7 +181,7 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
     Args:
         clip: Model of `build_clip`, which carries its loss.
         dataset, config: As in `fit_image_classifier`.
-        vectorizer: Vocabulary learned on the training captions.
+        vectorizer: What turns the captions into token ids; the file names it.
         path: ``.keras`` file that receives the best epoch.
 
     Returns:
@@ -168,6 +189,8 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
         ``val_recall`` and ``temperature`` beside the losses.
     """
     keras.utils.set_random_seed(config.seed)
+    loss = clip.get_layer("contrastive_loss")
+    loss.vocabulary = vocabulary_fingerprint(vectorizer)
     batches = clip_batches(dataset, vectorizer, config, "train")
     pairs = clip_batches(dataset, vectorizer, config, "validation")
     steps = config.clip_epochs * int(batches.cardinality())

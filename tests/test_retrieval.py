@@ -10,6 +10,7 @@ from PIL import Image
 from clip_lib.clip import load_clip, save_model
 from clip_lib.index import Index
 from clip_lib.retrieval import MODEL_FILE, TEXT_INDEX_FILE, Clip, Search
+from clip_lib.text import save_vocabulary, vocabulary_fingerprint
 
 
 @pytest.fixture
@@ -146,3 +147,17 @@ def test_a_vocabulary_of_another_training_is_refused(run_config, tmp_path):
     (tmp_path / "vocab.txt").write_text("\n[UNK]\ndog\nball", encoding="utf-8")
     with pytest.raises(ValueError, match=r"vocab\.txt: 4 words, but"):
         Clip.load(run_config.model_path(MODEL_FILE), tmp_path / "vocab.txt")
+
+
+def test_the_same_words_in_another_order_are_refused(tmp_path, tiny_clip, vectorizer):
+    loss = tiny_clip.get_layer("contrastive_loss")
+    loss.vocabulary = vocabulary_fingerprint(vectorizer)
+    save_model(tiny_clip, tmp_path / MODEL_FILE)
+    save_vocabulary(vectorizer, tmp_path / "vocab.txt")
+    clip = Clip.load(tmp_path / MODEL_FILE)
+    assert clip.vectorizer.get_vocabulary() == vectorizer.get_vocabulary()
+    lines = (tmp_path / "vocab.txt").read_text(encoding="utf-8").split("\n")
+    shifted = [*lines[:2], *lines[3:], lines[2]]
+    (tmp_path / "vocab.txt").write_text("\n".join(shifted), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"vocab\.txt: .* others, or in another order"):
+        Clip.load(tmp_path / MODEL_FILE)

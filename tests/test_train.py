@@ -13,7 +13,7 @@ from clip_lib.clip import build_clip
 from clip_lib.data import Dataset
 from clip_lib.encoders import without_head
 from clip_lib.losses import ContrastiveLoss
-from clip_lib.text import learn_vocabulary
+from clip_lib.text import learn_vocabulary, vocabulary_fingerprint
 from clip_lib.train import (
     clip_batches,
     fit_clip,
@@ -143,6 +143,8 @@ def test_nothing_is_learned_from_test(
     recalls = {f"val_recall@{k}" for k in (1, 5, 10)}
     assert set(history.history) >= {"loss", "val_loss", "temperature"} | recalls
     assert set(kept.input) == {"image_input", "text_input"}
+    loss = kept.get_layer("contrastive_loss")
+    assert loss.vocabulary == vocabulary_fingerprint(vectorizer)
     bar = capsys.readouterr().out
     assert "val_recall=" in bar and "val_recall@" not in bar
 

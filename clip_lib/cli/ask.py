@@ -17,10 +17,9 @@ def search(arguments, config) -> None:
     from clip_lib.cli.say import print_json, warn_of_words
     from clip_lib.folder_index import open_gallery
     from clip_lib.images import SUFFIXES
-    from clip_lib.retrieval import MODEL_FILE
 
     query = arguments.query
-    model_file = arguments.model or config.model_path(MODEL_FILE)
+    model_file = arguments.model or config.clip_file
     engine, split = open_gallery(model_file, arguments.gallery)
     # os.path: pathlib refuses to look for a file named like a text of many words.
     by_picture = os.path.isfile(query) or Path(query).suffix.lower() in SUFFIXES
@@ -45,9 +44,8 @@ def score(arguments, config) -> None:
     from clip_lib.answers import gallery_words
     from clip_lib.cli.say import print_json, warn_of_words
     from clip_lib.folder_index import open_gallery
-    from clip_lib.retrieval import MODEL_FILE
 
-    model_file = arguments.model or config.model_path(MODEL_FILE)
+    model_file = arguments.model or config.clip_file
     engine, split = open_gallery(model_file, arguments.gallery)
     text = engine.clip.embed_text(arguments.text)
     image = engine.clip.embed_image(arguments.image)
@@ -75,7 +73,6 @@ def score(arguments, config) -> None:
 
 def app(arguments, config) -> None:
     """Serve the search page on this machine, until interrupted."""
-    from clip_lib.retrieval import MODEL_FILE
     from clip_lib.web.page import Page
 
     try:
@@ -90,7 +87,7 @@ def app(arguments, config) -> None:
     # its background jobs to ignore an interrupt.
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.default_int_handler)
-    models = arguments.model or [config.model_path(MODEL_FILE)]
+    models = arguments.model or [config.clip_file]
     page = Page.load(models, arguments.gallery)
     _, address, _ = launch(
         page, arguments.port, arguments.open, quiet=True, prevent_thread_lock=True

@@ -17,7 +17,7 @@ def run(arguments, config) -> None:
     from clip_lib.cli.say import print_json
     from clip_lib.data import load_dataset
     from clip_lib.notebook import NOTEBOOK, execute_notebook
-    from clip_lib.retrieval import MODEL_FILE, Search
+    from clip_lib.retrieval import Search
     from clip_lib.team import read_team
 
     read_team()
@@ -28,7 +28,7 @@ def run(arguments, config) -> None:
     # With --json, what the cells say must not stand among the answers.
     with contextlib.redirect_stdout(sys.stderr if arguments.json else sys.stdout):
         written = execute_notebook(output=output)
-    engine = Search.load(config.model_path(MODEL_FILE))
+    engine = Search.load(config.clip_file)
     answers = {query: engine.images_for(query) for query in QUERIES}
     if arguments.json:
         found = {query: answer_records(table) for query, table in answers.items()}
@@ -60,9 +60,9 @@ def evaluate(arguments, config) -> None:
     from clip_lib.cli.say import print_json
     from clip_lib.data import load_dataset
     from clip_lib.evaluate import evaluate_dataset, evaluate_indexes, report_table
-    from clip_lib.retrieval import MODEL_FILE, Clip, Search
+    from clip_lib.retrieval import Clip, Search
 
-    model_file = arguments.model or config.model_path(MODEL_FILE)
+    model_file = arguments.model or config.clip_file
     if arguments.data:
         split = arguments.split or "all"
         dataset = load_dataset(config, split=split != "all")
@@ -95,12 +95,12 @@ def clean(arguments, config) -> None:
     from clip_lib.cleaning import find_suspicions
     from clip_lib.cli.say import print_json
     from clip_lib.contact_sheet import contact_sheet, write_clean
-    from clip_lib.retrieval import MODEL_FILE, Search
+    from clip_lib.retrieval import Search
     from clip_lib.source import find_folder
 
     # With --json, standard output holds the list alone.
     out = sys.stderr if arguments.json else sys.stdout
-    engine = Search.load(arguments.model or config.model_path(MODEL_FILE))
+    engine = Search.load(arguments.model or config.clip_file)
     if arguments.reviewed:
         found = pd.read_csv(arguments.reviewed)
     else:

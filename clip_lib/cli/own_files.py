@@ -12,10 +12,10 @@ def classify(arguments, config) -> int:
     from clip_lib.answers import answer_lines, answer_records
     from clip_lib.cli.say import list_faults, print_json
     from clip_lib.readable import embed_readable
-    from clip_lib.retrieval import MODEL_FILE, Clip
+    from clip_lib.retrieval import Clip
     from clip_lib.zero_shot import TEMPLATES, label_index
 
-    model_file = arguments.model or config.model_path(MODEL_FILE)
+    model_file = arguments.model or config.clip_file
     clip = Clip.load(model_file)
     labels = _labels(arguments.labels, clip, model_file)
     templates = arguments.template or TEMPLATES
@@ -44,7 +44,7 @@ def rerank(arguments, config) -> int:
     from clip_lib.cli.say import list_faults, print_json, warn_of_words
     from clip_lib.index import Index
     from clip_lib.readable import embed_readable
-    from clip_lib.retrieval import MODEL_FILE, Clip
+    from clip_lib.retrieval import Clip
 
     files = arguments.files or _lines_of_input()
     if not files:
@@ -52,7 +52,7 @@ def rerank(arguments, config) -> int:
             "no picture to rank: expected files after the text, or one a line on the "
             "standard input."
         )
-    clip = Clip.load(arguments.model or config.model_path(MODEL_FILE))
+    clip = Clip.load(arguments.model or config.clip_file)
     text = clip.embed_text(arguments.text)
     warn_of_words(clip, arguments.text)
     read, embeds, faults = embed_readable(clip, files)
@@ -74,9 +74,9 @@ def index(arguments, config) -> None:
 
     from clip_lib.cli.say import list_faults, print_json
     from clip_lib.folder_index import index_file, update_index
-    from clip_lib.retrieval import MODEL_FILE, Clip
+    from clip_lib.retrieval import Clip
 
-    model_file = arguments.model or config.model_path(MODEL_FILE)
+    model_file = arguments.model or config.clip_file
     folder = arguments.folder
     path = Path(arguments.output or index_file(model_file, folder))
     changes = update_index(Clip.load(model_file), folder, path)

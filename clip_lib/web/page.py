@@ -13,7 +13,7 @@ from clip_lib.data import SPLITS
 from clip_lib.folder_index import open_folder
 from clip_lib.images import FORMATS, TooManyPixels
 from clip_lib.retrieval import Clip, Search
-from clip_lib.text import sort_words
+from clip_lib.text import count_words, sort_words
 from clip_lib.web.cards import label_rows, note, picture_cards, problem, text_rows
 from clip_lib.web.thumbnails import Thumbnails
 from clip_lib.zero_shot import TEMPLATES, knows_label, label_index
@@ -190,6 +190,4 @@ def _labels_refusal(names: list[str], lines: list[str], words) -> str:
 
 
 def _none_known(clip: Clip, words) -> str:
-    # Two of the vocabulary's lines are padding and the unknown word.
-    size = clip.vectorizer.vocabulary_size() - 2
-    return words["none_known"].format(size)
+    return words["none_known"].format(count_words(clip.vectorizer))
