@@ -33,6 +33,7 @@ from clip_lib.encoders import (
     build_text_classifier,
     without_head,
 )
+from clip_lib.optimizer import build_optimizer
 from clip_lib.retrieval import (
     IMAGE_INDEX_FILE,
     MODEL_FILE,
@@ -296,7 +297,7 @@ def measure(config: Config, epochs: int, repeats: int, starts: int) -> dict:
     steps = (epochs + 1) * int(batches.cardinality())
     rates = config.clip_learning_rate, config.weight_decay
     trained = with_labels(clip)
-    trained.compile(train.build_optimizer(*rates, steps))
+    trained.compile(build_optimizer(*rates, steps))
     batch_size = min(config.clip_batch_size, len(dataset.pictures("train")))
     ours = train_speed(trained, batches, batch_size, epochs)
     flops, rate = forward_flops(split_encoders(clip)[0]), product_rate()

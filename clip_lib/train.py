@@ -1,11 +1,6 @@
 """The one way models are trained: by the notebook, the benchmarks and the tests."""
 
-import functools
-import sys
-
 import keras
-from tqdm import tqdm
-from tqdm.keras import TqdmCallback
 
 from clip_lib.batches import image_batches, pair_batches, text_batches
 from clip_lib.callbacks import KeepBest, ValidationRecall
@@ -13,54 +8,10 @@ from clip_lib.clip import with_labels
 from clip_lib.config import Config
 from clip_lib.data import Dataset
 from clip_lib.encoders import unfreeze
-from clip_lib.ranking import RECALLS
+from clip_lib.fitting import fit
+from clip_lib.optimizer import build_optimizer
 from clip_lib.start import start_image_classifier, start_text_classifier
 from clip_lib.text import encode, vocabulary_fingerprint
-
-
-def build_optimizer(
-    learning_rate: float, weight_decay: float, steps: int
-) -> keras.optimizers.Optimizer:
-    """AdamW, with a short warm-up and a cosine decay to zero."""
-    warmup = max(1, steps // 20)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0,
-        decay_steps=max(1, steps - warmup),
-        warmup_target=learning_rate,
-        warmup_steps=warmup,
-    )
-    optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=weight_decay, global_clipnorm=1.0
-    )
-    optimizer.exclude_from_weight_decay(
-        var_names=["bias", "gamma", "beta", "log_scale"]
-    )
-    return optimizer
-
-
-class _Bar(TqdmCallback):
-    """A progress bar without the single recalls, which would not fit in its line."""
-
-    def __init__(self, **options):
-        super().__init__(**options)
-        # TqdmCallback sets this on the instance, where it would hide a method.
-        recalls = [f"val_recall@{k}" for k in RECALLS]
-        self.on_epoch_end = self.bar2callback(self.epoch_bar, pop=recalls)
-
-
-def _fit(model, batches, validation, epochs: int, callbacks) -> keras.callbacks.History:
-    # On the standard output, since Jupyter paints the other one red; one line in all.
-    shape = "{n_fmt}/{total_fmt} {bar:12} {elapsed}<{remaining}{postfix}"
-    bar = functools.partial(tqdm, file=sys.stdout, bar_format=shape)
-    progress = _Bar(epochs=epochs, verbose=0, tqdm_class=bar)
-    return model.fit(
-        batches,
-        validation_data=validation,
-        epochs=epochs,
-        shuffle=False,  # The stream shuffles itself.
-        verbose=0,
-        callbacks=[*callbacks, progress],
-    )
 
 
 def _fit_classifier(model, batches, validation, config, epochs, patience, path):
@@ -77,7 +28,7 @@ def _fit_classifier(model, batches, validation, config, epochs, patience, path):
         stop = keras.callbacks.EarlyStopping(
             "val_accuracy", mode="max", patience=patience
         )
-        return _fit(model, batches, validation, epochs, [best, stop])
+        return fit(model, batches, validation, epochs, [best, stop])
 
     history = phase(model, epochs, config.learning_rate)
     if config.fine_tune_epochs:
@@ -207,5 +158,5 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
             "val_recall", mode="max", patience=config.clip_patience
         ),
     ]
-    history = _fit(trained, batches, None, config.clip_epochs, callbacks)
+    history = fit(trained, batches, None, config.clip_epochs, callbacks)
     return keras.saving.load_model(path), history

@@ -40,6 +40,8 @@ ORDER = [
     "ranking",
     "bootstrap",
     "callbacks",
+    "optimizer",
+    "fitting",
     "train",
     "index",
     "retrieval",
