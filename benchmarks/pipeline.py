@@ -25,14 +25,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from clip_lib import quiet  # noqa: F401
 from clip_lib.batches import image_batches
-from clip_lib.clip import build_clip, split_encoders
 from clip_lib.config import Config
 from clip_lib.data import Dataset, load_dataset
-from clip_lib.encoders import without_head
 from clip_lib.evaluate import evaluate_dataset
-from clip_lib.retrieval import Clip
-from clip_lib.text import encode, learn_vocabulary
-from clip_lib.train import fit_clip, fit_image_classifier, fit_text_classifier
+from clip_lib.recipe import train
+from clip_lib.text import encode
 
 
 def with_captions(dataset: Dataset, file) -> Dataset:
@@ -52,36 +49,14 @@ def with_captions(dataset: Dataset, file) -> Dataset:
     return dataclasses.replace(dataset, records=records)
 
 
-def train(dataset: Dataset, config: Config):
-    """Walk the notebook's path once.
-
-    Returns:
-        The image classifier, the text classifier, the trained CLIP with its vocabulary,
-        and the history of CLIP's training.
-    """
-    vectorizer = learn_vocabulary(dataset.train["caption"], config)
-    image_classifier, _ = fit_image_classifier(
-        dataset, config, config.model_path("image.keras")
-    )
-    text_classifier, _ = fit_text_classifier(
-        dataset, vectorizer, config, config.model_path("text.keras")
-    )
-    clip = build_clip(
-        without_head(image_classifier), without_head(text_classifier), config
-    )
-    path = config.model_path("clip.keras")
-    clip, history = fit_clip(clip, dataset, vectorizer, config, path)
-    engine = Clip(*split_encoders(clip), vectorizer)
-    return image_classifier, text_classifier, engine, history.history
-
-
 def measure(config: Config, captions=None) -> dict:
     """Run the notebook's path once; return its figures on test."""
     dataset = load_dataset(config)
     if captions:
         dataset = with_captions(dataset, captions)
     started = time.monotonic()
-    image_classifier, text_classifier, engine, history = train(dataset, config)
+    trained = train(dataset, config)
+    engine, history = trained.clip, trained.history
     minutes = (time.monotonic() - started) / 60
     test = dataset.test
     labels = dataset.labels(test)
@@ -95,8 +70,8 @@ def measure(config: Config, captions=None) -> dict:
         "peak_gigabytes": peak_gigabytes(),
         "epochs": len(history["loss"]),
         "temperature": history["temperature"][-1],
-        "image_accuracy": _accuracy(image_classifier, batches, labels),
-        "text_accuracy": _accuracy(text_classifier, token_ids, labels),
+        "image_accuracy": _accuracy(trained.image_classifier, batches, labels),
+        "text_accuracy": _accuracy(trained.text_classifier, token_ids, labels),
         "chance_accuracy": 1 / len(dataset.class_names),
         "clip": evaluate_dataset(engine, dataset, "test"),
     }

@@ -1,15 +1,20 @@
 """The one way models are trained: by the notebook, the benchmarks and the tests."""
 
+from pathlib import Path
+
 import keras
 
-from clip_lib.batches import image_batches, pair_batches, text_batches
+from clip_lib.batches import image_batches, text_batches
 from clip_lib.callbacks import KeepBest, ValidationRecall
 from clip_lib.clip import with_labels
 from clip_lib.config import Config
 from clip_lib.data import Dataset
 from clip_lib.encoders import unfreeze
+from clip_lib.features import StoredFeatures
 from clip_lib.fitting import fit
+from clip_lib.learner import learner, locked_features
 from clip_lib.optimizer import build_optimizer
+from clip_lib.pairs import pair_batches
 from clip_lib.start import start_image_classifier, start_text_classifier
 from clip_lib.text import encode, vocabulary_fingerprint
 
@@ -106,11 +111,14 @@ def _in_random_order(dataset: Dataset, split: str, config: Config):
     return dataset.part(split).sample(frac=1, random_state=config.seed)
 
 
-def clip_batches(dataset: Dataset, vectorizer, config: Config, split: str):
+def clip_batches(
+    dataset: Dataset, vectorizer, config: Config, split: str, features=None
+):
     """Stream the pairs of a split as CLIP reads them, anew each epoch for "train".
 
     The other splits come in one random order: the table is sorted by label, and a batch
-    of one label alone would be harder than the batches of the training.
+    of one label alone would be harder than the batches of the training. ``features``
+    are those of a locked encoder, see `pair_batches`.
     """
     rows = _in_random_order(dataset, split, config)
     training = split == "train"
@@ -123,6 +131,7 @@ def clip_batches(dataset: Dataset, vectorizer, config: Config, split: str):
         word_dropout=_word_dropout(config) if training else 0.0,
         training=training,
         seed=config.seed,
+        features=features,
     )
 
 
@@ -140,19 +149,34 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
         ``val_recall`` and ``temperature`` beside the losses.
     """
     keras.utils.set_random_seed(config.seed)
-    loss = clip.get_layer("contrastive_loss")
-    loss.vocabulary = vocabulary_fingerprint(vectorizer)
-    batches = clip_batches(dataset, vectorizer, config, "train")
-    pairs = clip_batches(dataset, vectorizer, config, "validation")
+    clip.get_layer("contrastive_loss").vocabulary = vocabulary_fingerprint(vectorizer)
+    labelled = bool(dataset.class_names)
+    if config.locked_images:
+        # Their features never change: they are computed once.
+        made = locked_features(clip)
+        trained, reader = learner(clip, labelled), learner(clip)
+    else:
+        made, reader = None, clip
+        trained = with_labels(clip) if labelled else clip
+
+    def stream(split):
+        features = made and StoredFeatures(
+            made,
+            dataset.paths(dataset.part(split)),
+            config.image_size,
+            Path(path).parent,
+        )
+        return clip_batches(dataset, vectorizer, config, split, features)
+
+    batches, pairs = stream("train"), stream("validation")
     steps = config.clip_epochs * int(batches.cardinality())
-    trained = with_labels(clip)
     trained.compile(
         build_optimizer(config.clip_learning_rate, config.weight_decay, steps)
     )
     withheld = _in_random_order(dataset, "validation", config)
     labels = dataset.labels(withheld.drop_duplicates("image_path"))
     callbacks = [
-        ValidationRecall(clip, pairs, config.clip_batch_size, labels),
+        ValidationRecall(reader, pairs, config.clip_batch_size, labels),
         KeepBest(path, "val_recall", clip),
         keras.callbacks.EarlyStopping(
             "val_recall", mode="max", patience=config.clip_patience
