@@ -5,7 +5,7 @@ the batches. With ``--folds 5`` each picture is tested once. Choices (the epoch 
 are made on validation; test is measured once.
 
     python benchmarks/pipeline.py --data FOLDER --name folds --folds 5 --seeds 42
-    python benchmarks/pipeline.py --data FOLDER --name folds --folds 5 --seeds 42
+    python benchmarks/pipeline.py --data FOLDER --name tuned --preset fine-tuning
     python benchmarks/pipeline.py --data FOLDER --name five --folds 5 --seeds 42 \\
         --captions FILE
 """
@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from clip_lib import quiet  # noqa: F401
 from clip_lib.batches import image_batches
-from clip_lib.config import Config
+from clip_lib.config import PRESETS, Config
 from clip_lib.data import Dataset, load_dataset
 from clip_lib.evaluate import evaluate_dataset
 from clip_lib.recipe import train
@@ -95,9 +95,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folds", type=int, default=0, help="cross-validation")
     parser.add_argument("--captions", help="table with more captions to train on")
+    parser.add_argument("--preset", choices=PRESETS, default="course")
     parser.add_argument("--quick", action="store_true", help="a trial, not written")
     arguments = parser.parse_args()
-    make = Config.quick if arguments.quick else Config
+    make = Config.quick if arguments.quick else PRESETS[arguments.preset]
     settings = {"dataset_dir": arguments.data, "folds": arguments.folds}
     tasks = [
         (make(seed=seed, fold=fold, **settings), arguments.captions)
@@ -116,6 +117,7 @@ def main() -> None:
     options = f"--seeds {' '.join(map(str, arguments.seeds))}"
     options += f" --folds {arguments.folds}" if arguments.folds else ""
     options += " --captions ..." if arguments.captions else ""
+    options += f" --preset {arguments.preset}" * (arguments.preset != "course")
     command = f"python benchmarks/pipeline.py --data ... --name {arguments.name}"
     result = {
         "command": f"{command} {options}",

@@ -34,6 +34,7 @@ COLUMNS = {
     "handed_out_folds": "the course's recipe",
 }
 UNTOUCHED = {"pipeline_untouched": "pictures that chose nothing"}
+TUNED = {"pipeline_tuned": "from our pretrained weights"}
 NAMES = {
     "image_to_text": "image → text",
     "text_to_image": "text → image",

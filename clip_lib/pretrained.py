@@ -88,9 +88,11 @@ def pretrained_image_classifier(config: Config, num_classes: int) -> keras.Model
     projection = layers.Dense(config.embed_dim, trainable=False, name=PROJECTION)
     embedding = layers.UnitNormalization(name="embedding")(projection(features))
     projection.set_weights(encoder.get_layer(PROJECTION).get_weights())
-    # Of one length: the features' numbers are each of variance 1 in the mean.
-    scaled = layers.Rescaling(1 / math.sqrt(features.shape[-1]))(features)
-    outputs = layers.Concatenate(name="both")([scaled, embedding])
+    # Of one length, so that neither drowns the other, and of numbers about 1 rather
+    # than of length 1, which the head would learn from too slowly.
+    length = math.sqrt(config.embed_dim)
+    scaled = layers.Rescaling(length / math.sqrt(features.shape[-1]))(features)
+    outputs = layers.Concatenate()([scaled, layers.Rescaling(length)(embedding)])
     outputs = layers.Dropout(config.dropout)(outputs)
     outputs = layers.Dense(num_classes, activation="softmax", name="label")(outputs)
     return keras.Model(body.input, outputs, name="image_classifier")
