@@ -188,6 +188,7 @@ def _measure(dataset, config, epochs, repeats, folder) -> dict:
             "first epoch": clock.epochs[0],
             "later epochs": float(np.median(clock.epochs[1:])),
         },
+        "features_gigabytes": 4 * features.width * len(paths) / 1e9,
         "gigabytes": {"before": before, "peak": peak_gigabytes()},
         "milliseconds_per_picture": step,
     }

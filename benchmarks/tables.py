@@ -115,6 +115,63 @@ def results_table(columns: dict[str, str] = COLUMNS) -> str:
     return "\n".join(lines)
 
 
+def pretraining_table() -> str:
+    """Return the Markdown table of what more pretraining pictures bring."""
+    runs = read_result("pretraining")["runs"]
+    lines = [
+        "| pictures | captions | words | R@10 image → text | R@10 text → image "
+        "| minutes | peak memory |",
+        "|---" * 7 + "|",
+    ]
+
+    def row(run, split, title):
+        recalls = [f"{run[split][way]['recall@10']:.2f}" for way in DIRECTIONS]
+        chance = run[split]["chance"]["image_to_text"]["recall@10"]
+        return (
+            f"| {title} | {run['captions']:,} | {run['words']:,} | {recalls[0]} | "
+            f"{recalls[1]} | {run['minutes']:.1f} | {run['peak_gigabytes']:.1f} GB |"
+        ), (f"{run[split]['pairs']} {split} pairs, chance {chance:.3f}")
+
+    for run in runs:
+        line, about = row(run, "validation", f"{run['pictures']:,}")
+        lines.append(line)
+    line, tested = row(runs[-1], "test", f"{runs[-1]['pictures']:,}, on test")
+    return "\n".join([*lines, line, "", f"{about}; {tested}."])
+
+
+def growth_table() -> str:
+    """Return the Markdown tables of what a training costs as it grows."""
+    result = read_result("growth")
+    lines = [
+        "| pictures | batch | side | features, once, s | first epoch, s "
+        "| later epochs, s | reading alone, first / later, pictures a second "
+        "| peak memory, GB |",
+        "|---" * 8 + "|",
+    ]
+    for run in result["runs"]:
+        seconds, pictures = run["seconds"], run["pictures"]
+        reading = " / ".join(
+            f"{pictures / seconds[f'reading, {name}']:,.0f}"
+            for name in ("first epoch", "later")
+        )
+        cells = (
+            f"{pictures:,}",
+            run["batch"],
+            run["side"],
+            f"{seconds['features, once']:.1f}",
+            f"{seconds['first epoch']:.1f}",
+            f"{seconds['later epochs']:.1f}",
+            reading,
+            f"{run['gigabytes']['peak']:.2f}",
+        )
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    usual = next(run for run in result["runs"] if run["pictures"] == result["usual"])
+    lines += ["", "| part of the work | milliseconds a picture |", "|---|---|"]
+    for name, value in usual["milliseconds_per_picture"].items():
+        lines.append(f"| {name} | {value:.2f} |")
+    return "\n".join([*lines, "", f"Machine: {result['machine']}."])
+
+
 def cost_table() -> str:
     """Return the Markdown table of what a run of the notebook costs."""
     costs = read_result("cost")
@@ -260,6 +317,9 @@ TABLES = {
     "page": page_table,
     "results": results_table,
     "untouched": functools.partial(results_table, UNTOUCHED),
+    "tuned": functools.partial(results_table, TUNED),
+    "pretraining": pretraining_table,
+    "growth": growth_table,
     "cost": cost_table,
     "cleaning": cleaning_table,
     "ablation": ablation_table,
