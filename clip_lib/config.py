@@ -12,6 +12,13 @@ TEXT_ENCODERS = ("smallbert", "distilbert")
 VOCABULARY_FILES = {"smallbert": "vocab.txt", "distilbert": "tokenizer.json"}
 """What lies beside a model, by its text encoder."""
 IMAGE_ENCODERS = ("cnn", "mobilenet_v3", "efficientnet_v2", "resnet50")
+ENCODER_VARIABLES = {
+    "image_encoder": "CLIP_IMAGE_ENCODER",
+    "image_weights": "CLIP_IMAGE_WEIGHTS",
+    "text_encoder": "CLIP_TEXT_ENCODER",
+    "text_weights": "CLIP_TEXT_WEIGHTS",
+}
+"""Environment variables, by the setting that they change."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +115,8 @@ class Config:
         """Return the configuration that the environment asks for.
 
         ``CLIP_QUICK=1`` selects the quick preset, ``CLIP_DATA_DIR`` the data folder
-        and ``CLIP_MODEL_DIR`` the folder of the trained models.
+        and ``CLIP_MODEL_DIR`` the folder of the trained models; `ENCODER_VARIABLES`
+        choose the encoders.
         """
         make = cls.quick if os.environ.get("CLIP_QUICK", "0") not in ("", "0") else cls
         for name, variable in (
@@ -116,6 +124,11 @@ class Config:
             ("model_dir", "CLIP_MODEL_DIR"),
         ):
             if os.environ.get(variable):
+                changes.setdefault(name, os.environ[variable])
+        for name, variable in ENCODER_VARIABLES.items():
+            # Empty, but there: image_weights = "" asks for weights drawn at random.
+            empty = name == "image_weights" and variable in os.environ
+            if empty or os.environ.get(variable):
                 changes.setdefault(name, os.environ[variable])
         return make(**changes)
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from clip_lib.backbones import build_backbone_classifier
 from clip_lib.batches import image_batches
 from clip_lib.config import Config
 from clip_lib.data import Dataset
@@ -23,8 +24,10 @@ START_PICTURES = 1_000
 
 
 def start_image_classifier(dataset: Dataset, config: Config) -> keras.Model:
-    """Build the CNN, its convolution learned by `learn_descriptors`."""
+    """Build the CNN, its convolution learned by `learn_descriptors`, or a backbone."""
     keras.utils.set_random_seed(config.seed)
+    if config.image_encoder != "cnn":
+        return build_backbone_classifier(config, len(dataset.class_names))
     model = build_image_classifier(config, len(dataset.class_names))
     rows = dataset.pictures("train")
     rows = rows.sample(min(len(rows), START_PICTURES), random_state=config.seed)
