@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import applications, layers, ops
 
 from clip_lib.augment import augment
@@ -142,8 +143,15 @@ def _with_weights(config: Config) -> keras.Model:
             f"{path}: no such file; expected image_weights to be 'imagenet', a file of "
             "weights, or nothing for weights drawn at random."
         )
+    drawn = _kernels(network)
     try:
-        network.load_weights(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # A line for each layer that it misses.
+            network.load_weights(path)
+        # Some of those that do not fit, Keras leaves out and says no more.
+        for name, kernel in _kernels(network).items():
+            if (kernel == drawn[name]).all():
+                raise ValueError(f"it holds nothing for {name}")
     except Exception as error:  # Of Keras, h5py or zipfile, each its own.
         raise ValueError(
             f"{path}: not the weights of {backbone.build.__name__} "
@@ -151,6 +159,15 @@ def _with_weights(config: Config) -> keras.Model:
             f".keras, saved from it by Keras 3, or {Path(backbone.url).name}."
         ) from error
     return network
+
+
+def _kernels(network: keras.Model) -> dict[str, np.ndarray]:
+    """Return by name the weights that are drawn at random, a copy."""
+    return {
+        each.name: np.asarray(each.kernel).copy()
+        for each in network.layers
+        if hasattr(each, "kernel")
+    }
 
 
 def _of_imagenet(backbone: Backbone, options: dict) -> keras.Model:
