@@ -57,6 +57,7 @@ bench: .venv/installed  ## Measure everything anew: make bench DATA=FOLDER
 	$(BIN)/python benchmarks/cost.py --data "$(DATA)" --name photos
 	$(BIN)/python benchmarks/cost.py --data scenes --name scenes
 	$(BIN)/python benchmarks/cost.py --data scenes --name quick --quick
+	$(BIN)/python benchmarks/backbones.py --data "$(DATA)"
 	$(BIN)/python benchmarks/page.py
 	$(BIN)/python benchmarks/tables.py
 

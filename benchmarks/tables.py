@@ -50,6 +50,8 @@ SEARCHES = {
     "FAISS, one thread": "FAISS, flat index, one thread",
     "FAISS, all threads": "FAISS, flat index, all threads",
 }
+SECONDS = ("frozen_seconds", "fine_tuned_seconds")
+MEGABYTES = ("frozen_megabytes", "fine_tuned_megabytes")
 LOADINGS = (
     ("file, deflated / stored, MB", "megabytes", 1, "deflated", "stored"),
     ("loading, deflated, ms", "seconds", 1e3, "deflated"),
@@ -313,7 +315,38 @@ def page_table() -> str:
     )
 
 
+def backbones_table() -> str:
+    """Return the Markdown table of what each picture encoder costs."""
+    result = read_result("backbones")
+    lines = [
+        "| picture encoder | weights, millions | seconds an epoch, frozen "
+        "| fine-tuned | a query, ms | file, MB | fine-tuned | peak memory, GB |",
+        "|---" * 8 + "|",
+    ]
+    for name, found in result["encoders"].items():
+        cells = [
+            f"{found['weights'] / 1e6:.2f}",
+            *(f"{found[key]:.0f}" if key in found else "" for key in SECONDS),
+            f"{found['query_milliseconds']:.0f}",
+            *(f"{found[key]:.1f}" if key in found else "" for key in MEGABYTES),
+            f"{found['peak_gigabytes']:.1f}",
+        ]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    pictures = next(iter(result["encoders"].values()))["pictures"]
+    height, width = result["image_size"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{pictures} pictures of {height} x {width} pixels, weights drawn at "
+            f"random. Machine: {result['machine']}, with other work on it (load "
+            f"{result['load_before']:.1f} before the run).",
+        ]
+    )
+
+
 TABLES = {
+    "backbones": backbones_table,
     "page": page_table,
     "results": results_table,
     "untouched": functools.partial(results_table, UNTOUCHED),

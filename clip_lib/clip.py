@@ -75,6 +75,8 @@ def build_clip(
     image_features = mirrors_only(image_features)
     if config.locked_images:
         image_features.trainable = False
+    else:
+        unfreeze(image_features)
     locked_texts = config.locked_texts
     if locked_texts is None:
         locked_texts = config.text_encoder != "smallbert"

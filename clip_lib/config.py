@@ -14,6 +14,13 @@ VOCABULARY_FILES = {"smallbert": "vocab.txt", "distilbert": "tokenizer.json"}
 IMAGE_ENCODERS = ("cnn", "mobilenet_v3", "efficientnet_v2", "resnet50")
 PRETRAINED = Path(__file__).parents[1] / "models" / "pretrained"
 """Where the weights of our own lie, see its README."""
+ENCODER_VARIABLES = {
+    "image_encoder": "CLIP_IMAGE_ENCODER",
+    "image_weights": "CLIP_IMAGE_WEIGHTS",
+    "text_encoder": "CLIP_TEXT_ENCODER",
+    "text_weights": "CLIP_TEXT_WEIGHTS",
+}
+"""Environment variables, by the setting that they change."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,10 +139,10 @@ class Config:
 
         ``CLIP_PRESET`` names one of `PRESETS` (``CLIP_QUICK=1`` is the quick one),
         ``CLIP_DATA_DIR`` the data folder and ``CLIP_MODEL_DIR`` the folder of the
-        trained models.
+        trained models; `ENCODER_VARIABLES` choose the encoders.
 
         Raises:
-            ValueError: If there is no such preset.
+            ValueError: If there is no such preset or encoder.
         """
         quick = os.environ.get("CLIP_QUICK", "0") not in ("", "0")
         preset = "quick" if quick else os.environ.get("CLIP_PRESET") or "course"
@@ -148,6 +155,11 @@ class Config:
             ("model_dir", "CLIP_MODEL_DIR"),
         ):
             if os.environ.get(variable):
+                changes.setdefault(name, os.environ[variable])
+        for name, variable in ENCODER_VARIABLES.items():
+            # Empty, but there: image_weights = "" asks for weights drawn at random.
+            empty = name == "image_weights" and variable in os.environ
+            if empty or os.environ.get(variable):
                 changes.setdefault(name, os.environ[variable])
         return make(**changes)
 

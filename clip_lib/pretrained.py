@@ -9,10 +9,12 @@ import math
 import keras
 from keras import layers
 
-from clip_lib.config import Config
+from clip_lib.config import VOCABULARY_FILES, Config
 from clip_lib.encoders import FEATURES, build_image_classifier, build_text_classifier
 from clip_lib.saved import PROJECTION, SCALE, load_clip, split_encoders
 from clip_lib.text import Vectorizer, check_vocabulary
+
+MODEL = Config().clip_file.name
 
 
 def load_pretrained(config: Config) -> keras.Model:
@@ -25,7 +27,7 @@ def load_pretrained(config: Config) -> keras.Model:
         ValueError: If it is not there, or its pictures, texts or embeddings are of
             other sizes than ``config`` says.
     """
-    path = config.pretrained_path / config.clip_file.name
+    path = config.pretrained_path / MODEL
     clip = load_clip(path)
     image_encoder, text_encoder = split_encoders(clip)
     for name, expected, found in (
@@ -115,22 +117,23 @@ def pretrained_text_classifier(
     _, encoder = split_encoders(clip)
     known = encoder.get_layer("embedding").token_embedding.input_dim
     fingerprint = clip.get_layer("contrastive_loss").vocabulary
-    paths = (
-        config.pretrained_path / file.name
-        for file in (config.vocabulary_file, config.clip_file)
-    )
-    check_vocabulary(vectorizer, *paths, known, fingerprint)
+    folder = config.pretrained_path
+    files = folder / VOCABULARY_FILES["smallbert"], folder / MODEL
+    check_vocabulary(vectorizer, *files, known, fingerprint)
     model = build_text_classifier(config, known, num_classes)
     copy_weights(encoder, model, config)
     return model
 
 
 def start_projections(clip: keras.Model, config: Config) -> None:
-    """Give a CLIP of `build_clip` the pretrained projections of both encoders."""
-    pairs = zip(
+    """Give a CLIP of `build_clip` the pretrained projections of our own encoders."""
+    encoders = zip(
         split_encoders(load_pretrained(config)), split_encoders(clip), strict=True
     )
-    for source, target in pairs:
+    own = config.image_encoder == "cnn", config.text_encoder == "smallbert"
+    for (source, target), is_own in zip(encoders, own, strict=True):
+        if not is_own:
+            continue
         for name in (PROJECTION, SCALE):
             if name in {layer.name for layer in target.layers}:
                 weights = source.get_layer(name).get_weights()

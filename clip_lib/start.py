@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from clip_lib.backbones import build_backbone_classifier
 from clip_lib.batches import image_batches
 from clip_lib.config import Config
 from clip_lib.data import Dataset
@@ -27,10 +28,12 @@ START_PICTURES = 1_000
 
 
 def start_image_classifier(dataset: Dataset, config: Config) -> keras.Model:
-    """Build the CNN, its convolution learned by `learn_descriptors` or pretrained."""
+    """Build the CNN, from `learn_descriptors` or pretrained, or else a backbone."""
     keras.utils.set_random_seed(config.seed)
     # Without labels, the head is never used.
     num_classes = max(1, len(dataset.class_names))
+    if config.image_encoder != "cnn":
+        return build_backbone_classifier(config, num_classes)
     if config.pretrained:
         return pretrained_image_classifier(config, num_classes)
     model = build_image_classifier(config, num_classes)
