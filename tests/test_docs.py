@@ -60,6 +60,7 @@ ORDER = [
     "folder_index",
     "answers",
     "evaluate",
+    "options",
     "results",
     "tables",
     "plots",
