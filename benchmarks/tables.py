@@ -18,7 +18,11 @@ from clip_lib.evaluate import DIRECTIONS, LEVELS
 from clip_lib.results import RESULTS, read_result, spread, summary
 
 ROOT = Path(__file__).parents[1]
-READMES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
+READMES = (
+    ROOT / "README.md",
+    ROOT / "benchmarks" / "README.md",
+    ROOT / "models" / "pretrained" / "README.md",
+)
 CLEANING = {
     "near-duplicates": "20 near-duplicates, by hash",
     "near-duplicates, embedding alone": "the same, by embedding alone",

@@ -123,7 +123,9 @@ class Config:
         large = _PRETRAINED_SIZES | {
             "clip_batch_size": 512,
             "clip_learning_rate": 1e-3,
-            "clip_patience": 30,
+            "clip_epochs": 50,
+            "clip_patience": 20,
+            "feature_dropout": 0.7,
         }
         return cls(**(large | changes))
 
@@ -191,7 +193,7 @@ class Config:
 _PRETRAINED_SIZES = {
     "image_size": (128, 128),
     "cells": (3, 5, 7, 10),
-    "descriptors": 128,
+    "descriptors": 160,
 }
 
 PRESETS = {
