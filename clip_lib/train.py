@@ -1,5 +1,7 @@
 """The one way models are trained: by the notebook, the benchmarks and the tests."""
 
+from pathlib import Path
+
 import keras
 
 from clip_lib.batches import image_batches, pair_batches, text_batches
@@ -8,10 +10,13 @@ from clip_lib.clip import with_labels
 from clip_lib.config import Config
 from clip_lib.data import Dataset
 from clip_lib.encoders import unfreeze
-from clip_lib.fitting import fit
+from clip_lib.fitting import fit, fit_on_devices
 from clip_lib.optimizer import build_optimizer
+from clip_lib.resume import Resume, training_mark
 from clip_lib.start import start_image_classifier, start_text_classifier
+from clip_lib.strategy import on_devices, open_strategy
 from clip_lib.text import encode, vocabulary_fingerprint
+from clip_lib.workers import FirstWorkersFigures, own_folder
 
 
 def _fit_classifier(model, batches, validation, config, epochs, patience, path):
@@ -129,6 +134,9 @@ def clip_batches(dataset: Dataset, vectorizer, config: Config, split: str):
 def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
     """Train CLIP; the best epoch by validation recall is kept.
 
+    On the devices of ``config.strategy``: each gets an equal share of the batch of
+    ``config.clip_batch_size`` pairs. A training that was killed goes on, see `Resume`.
+
     Args:
         clip: Model of `build_clip`, which carries its loss.
         dataset, config: As in `fit_image_classifier`.
@@ -140,23 +148,29 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
         ``val_recall`` and ``temperature`` beside the losses.
     """
     keras.utils.set_random_seed(config.seed)
-    loss = clip.get_layer("contrastive_loss")
-    loss.vocabulary = vocabulary_fingerprint(vectorizer)
+    vocabulary = vocabulary_fingerprint(vectorizer)
+    clip.get_layer("contrastive_loss").vocabulary = vocabulary
+    strategy = open_strategy(config.strategy)
+    clip = on_devices(clip, strategy)
+    resume = Resume(path, clip, strategy, training_mark(config, dataset, vocabulary))
+    path = own_folder(strategy, Path(path).parent) / Path(path).name
     batches = clip_batches(dataset, vectorizer, config, "train")
     pairs = clip_batches(dataset, vectorizer, config, "validation")
     steps = config.clip_epochs * int(batches.cardinality())
-    trained = with_labels(clip)
-    trained.compile(
-        build_optimizer(config.clip_learning_rate, config.weight_decay, steps)
-    )
+    with strategy.scope():
+        trained = with_labels(clip)
+        trained.compile(
+            build_optimizer(config.clip_learning_rate, config.weight_decay, steps)
+        )
     withheld = _in_random_order(dataset, "validation", config)
     labels = dataset.labels(withheld.drop_duplicates("image_path"))
     callbacks = [
         ValidationRecall(clip, pairs, config.clip_batch_size, labels),
+        FirstWorkersFigures(strategy),
         KeepBest(path, "val_recall", clip),
         keras.callbacks.EarlyStopping(
             "val_recall", mode="max", patience=config.clip_patience
         ),
     ]
-    history = fit(trained, batches, None, config.clip_epochs, callbacks)
+    history = fit_on_devices(trained, batches, config.clip_epochs, callbacks, resume)
     return keras.saving.load_model(path), history

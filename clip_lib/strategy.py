@@ -1,0 +1,136 @@
+"""Several devices for one training: on this machine, or on several machines."""
+
+import functools
+import io
+import json
+import os
+import re
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from clip_lib.workers import of_first_worker
+
+KNOWN = (
+    "'' (one device), mirrored (all GPUs of this machine), mirrored:N (its processor "
+    "as N devices) or multiworker (several machines, see TF_CONFIG)"
+)
+
+
+@functools.cache
+def open_strategy(name: str) -> tf.distribute.Strategy:
+    """Open the devices of a training; the same ones if asked again.
+
+    ``mirrored:N`` and ``multiworker`` change how TensorFlow starts: open them before it
+    computes anything. ``multiworker`` waits until every worker of TF_CONFIG is there.
+
+    Args:
+        name: "" (one device), "mirrored" (all GPUs of this machine), "mirrored:N" (its
+            processor as N devices, to try things out) or "multiworker".
+
+    Raises:
+        ValueError: If the name or TF_CONFIG cannot be understood, or it is too late.
+    """
+    if not name:
+        return tf.distribute.get_strategy()
+    try:
+        if name == "multiworker":
+            _check_cluster(os.environ.get("TF_CONFIG", ""))
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        if name == "mirrored":
+            return tf.distribute.MirroredStrategy()
+        if match := re.fullmatch(r"mirrored:([1-9]\d?)", name):
+            count = int(match[1])
+            (processor,) = tf.config.list_physical_devices("CPU")
+            part = tf.config.LogicalDeviceConfiguration()
+            tf.config.set_logical_device_configuration(processor, [part] * count)
+            return tf.distribute.MirroredStrategy([f"CPU:{n}" for n in range(count)])
+    except RuntimeError as error:
+        raise ValueError(
+            f"strategy {name!r}: too late, TensorFlow has already computed something; "
+            "open it first."
+        ) from error
+    raise ValueError(f"strategy {name!r}: expected {KNOWN}.")
+
+
+def _check_cluster(text: str) -> None:
+    """Refuse a TF_CONFIG that TensorFlow would misunderstand, or wait for for ever."""
+    expected = (
+        'expected {"cluster": {"worker": ["host:port", ...]}, "task": {"type": '
+        '"worker", "index": 0}}, the index being that of this machine'
+    )
+    try:
+        about = json.loads(text)
+        addresses, task = about["cluster"]["worker"], about["task"]
+        sound = (
+            list(about["cluster"]) == ["worker"]
+            and task["type"] == "worker"
+            and isinstance(addresses, list)
+            and all(re.fullmatch(r"\S+:\d+", address) for address in addresses)
+            and len(set(addresses)) == len(addresses)
+            and int(task["index"]) in range(len(addresses))
+        )
+    except (ValueError, TypeError, KeyError):
+        sound = False
+    if not sound:
+        raise ValueError(f"strategy multiworker: TF_CONFIG is {text!r}, {expected}.")
+
+
+def batch_size(stream: tf.data.Dataset) -> int:
+    """Return the size of the batches of a stream of full batches."""
+    sizes = {spec.shape[0] for spec in tf.nest.flatten(stream.element_spec)} - {None}
+    if len(sizes) != 1:
+        raise ValueError(f"batches {stream.element_spec}: expected one size for all.")
+    return sizes.pop()
+
+
+def per_device(stream: tf.data.Dataset, strategy: tf.distribute.Strategy):
+    """Give each device its equal share of every batch of a stream.
+
+    Every worker runs the whole stream, which must be the same on all, and keeps its
+    shares.
+
+    Raises:
+        ValueError: If the size of a batch cannot be divided.
+    """
+    count = strategy.num_replicas_in_sync
+    if count == 1:
+        return stream
+    size = batch_size(stream)
+    if size % count:
+        raise ValueError(
+            f"a batch of {size} pairs on {count} devices: expected a batch size that "
+            f"can be divided by {count}."
+        )
+
+    def shares(context):
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = (
+            tf.data.experimental.AutoShardPolicy.OFF
+        )
+        parts = stream.rebatch(size // count, drop_remainder=True)
+        parts = parts.shard(context.num_input_pipelines, context.input_pipeline_id)
+        return parts.with_options(options)
+
+    return strategy.distribute_datasets_from_function(shares)
+
+
+def on_devices(model: keras.Model, strategy: tf.distribute.Strategy) -> keras.Model:
+    """Put the weights of a model on every device, as the first worker has them.
+
+    Returns:
+        A copy, or on one device the model itself. What is made of its layers within
+        ``strategy.scope()`` runs on all devices; the copy itself, and what is made of
+        it elsewhere, on one, so that a worker can measure by itself.
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return model
+    with strategy.scope():
+        copy = keras.models.clone_model(model)
+    buffer = io.BytesIO()
+    np.savez(buffer, *(variable.numpy() for variable in model.variables))
+    values = np.load(io.BytesIO(of_first_worker(strategy, buffer.getvalue())))
+    for variable, name in zip(copy.variables, values.files, strict=True):
+        variable.assign(values[name])
+    return keras.Model(copy.input, copy.output, name=model.name)
