@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from clip_lib.replicas import gather
+from clip_lib.replicas import gather, replica_count
 
 MAX_SCALE = 100.0
 """Radford et al. 2021, section 2.5: the logits are never scaled by more than this."""
@@ -106,13 +106,13 @@ class ContrastiveLoss(keras.layers.Layer):
         scale = ops.exp(self.log_scale)
         texts = ops.transpose(gather(text_embeddings))
         logits = scale * gather(image_embeddings) @ texts
+        labels = gather(labels[0]) if labels else None
+        if replica_count() > 1:
+            # This layer is one object for all devices of a process, and each of them
+            # waits in `gather` for the others: forget what they have added meanwhile.
+            self._clear_losses()
         self.add_loss(
-            contrastive_loss(
-                logits,
-                self.label_smoothing,
-                gather(labels[0]) if labels else None,
-                self.label_share,
-            )
+            contrastive_loss(logits, self.label_smoothing, labels, self.label_share)
         )
         return image_embeddings, text_embeddings
 

@@ -24,7 +24,7 @@ class WholeBatchAdamW(keras.optimizers.AdamW):
             grads = list(grads)
             for place, grad in zip(known, whole, strict=True):
                 # Keras will sum what is now the same on each device.
-                grads[place] = tf.math.divide(grad, count)
+                grads[place] = tf.convert_to_tensor(grad) / count
         super().apply(grads, trainable_variables)
 
 
