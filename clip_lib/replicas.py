@@ -21,6 +21,8 @@ def gather(tensor):
     """
     if replica_count() == 1:
         return tensor
+    # An input of a graph lies on no device yet, which TensorFlow refuses to gather.
+    tensor = tf.identity(tensor)
     return tf.distribute.get_replica_context().all_gather(tensor, axis=0)
 
 

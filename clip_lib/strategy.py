@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from clip_lib.workers import of_first_worker
+from clip_lib.workers import WorkersModel, of_first_worker, worker
 
 KNOWN = (
     "'' (one device), mirrored (all GPUs of this machine), mirrored:N (its processor "
@@ -120,9 +120,8 @@ def on_devices(model: keras.Model, strategy: tf.distribute.Strategy) -> keras.Mo
     """Put the weights of a model on every device, as the first worker has them.
 
     Returns:
-        A copy, or on one device the model itself. What is made of its layers within
-        ``strategy.scope()`` runs on all devices; the copy itself, and what is made of
-        it elsewhere, on one, so that a worker can measure by itself.
+        A copy, or on one device the model itself. It runs on one device, so that each
+        worker can measure by itself; what `trainer` makes of its layers runs on all.
     """
     if strategy.num_replicas_in_sync == 1:
         return model
@@ -134,3 +133,16 @@ def on_devices(model: keras.Model, strategy: tf.distribute.Strategy) -> keras.Mo
     for variable, name in zip(copy.variables, values.files, strict=True):
         variable.assign(values[name])
     return keras.Model(copy.input, copy.output, name=model.name)
+
+
+def trainer(model: keras.Model, strategy: tf.distribute.Strategy) -> keras.Model:
+    """Return a model of the same weights that is fitted on all devices.
+
+    Args:
+        model: Made of what `on_devices` returned.
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return model
+    kind = WorkersModel if worker(strategy)[1] > 1 else keras.Model
+    with strategy.scope():
+        return kind(model.input, model.output, name=model.name)

@@ -14,7 +14,7 @@ from clip_lib.fitting import fit, fit_on_devices
 from clip_lib.optimizer import build_optimizer
 from clip_lib.resume import Resume, training_mark
 from clip_lib.start import start_image_classifier, start_text_classifier
-from clip_lib.strategy import on_devices, open_strategy
+from clip_lib.strategy import on_devices, open_strategy, trainer
 from clip_lib.text import encode, vocabulary_fingerprint
 from clip_lib.workers import FirstWorkersFigures, own_folder
 
@@ -157,8 +157,8 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
     batches = clip_batches(dataset, vectorizer, config, "train")
     pairs = clip_batches(dataset, vectorizer, config, "validation")
     steps = config.clip_epochs * int(batches.cardinality())
+    trained = trainer(with_labels(clip), strategy)
     with strategy.scope():
-        trained = with_labels(clip)
         trained.compile(
             build_optimizer(config.clip_learning_rate, config.weight_decay, steps)
         )

@@ -54,6 +54,17 @@ def of_first_worker(strategy: tf.distribute.Strategy, data: bytes) -> bytes:
     return whole[8 : 8 + int.from_bytes(whole[:8], "little")]
 
 
+class WorkersModel(keras.Model):
+    """A model that several workers fit.
+
+    Keras averages their figures along axis 0, which a figure by itself lacks.
+    """
+
+    def compute_metrics(self, *arguments, **named):
+        figures = super().compute_metrics(*arguments, **named)
+        return {name: tf.reshape(value, [1]) for name, value in figures.items()}
+
+
 class FirstWorkersFigures(keras.callbacks.Callback):
     """Let every worker go by the figures that the first one measured.
 

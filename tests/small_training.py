@@ -6,7 +6,6 @@
 What was found is left in FOLDER/found_<worker>.npz.
 """
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -26,7 +25,7 @@ from clip_lib.config import Config
 from clip_lib.fitting import fit_on_devices
 from clip_lib.optimizer import build_optimizer
 from clip_lib.resume import Resume
-from clip_lib.strategy import on_devices, open_strategy, per_device
+from clip_lib.strategy import on_devices, open_strategy, per_device, trainer
 from clip_lib.workers import FirstWorkersFigures, of_first_worker, own_folder, worker
 
 BATCH, PAIRS, WORDS = 8, 24, 30
@@ -78,8 +77,7 @@ def on_all(strategy, function, *arguments) -> list[np.ndarray]:
 def loss_and_gradients(strategy) -> dict:
     """Return what Keras gives to the optimiser, summed over the devices."""
     clip = on_devices(small_clip(0.0), strategy)
-    with strategy.scope():
-        trained = with_labels(clip)
+    trained = trainer(with_labels(clip), strategy)
     weights = [weight.value for weight in trained.trainable_weights]
 
     def on_device(batch):
@@ -140,8 +138,8 @@ def train(strategy, folder, dropout=0.0, seconds=0.0) -> dict:
     resume = Resume(folder / "clip.keras", clip, strategy, "this very training")
     best = own_folder(strategy, folder) / "clip.keras"
     epochs = len(FIGURES)
+    trained = trainer(with_labels(clip), strategy)
     with strategy.scope():
-        trained = with_labels(clip)
         trained.compile(ours(epochs * PAIRS // BATCH))
     stop = keras.callbacks.EarlyStopping("figure", mode="max", patience=3)
     callbacks = [
