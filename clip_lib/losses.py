@@ -99,7 +99,7 @@ class ContrastiveLoss(keras.layers.Layer):
     @property
     def temperature(self) -> float:
         """The temperature as it stands: logits are similarities divided by it."""
-        return math.exp(-float(self.log_scale))
+        return math.exp(-float(self.log_scale.numpy()))
 
     def call(self, inputs):
         image_embeddings, text_embeddings, *labels = inputs

@@ -105,7 +105,8 @@ class Resume(keras.callbacks.Callback):
         self._others = callbacks
         if self._state is None:
             return
-        model.optimizer.build(model.trainable_variables)
+        with self.strategy.scope():
+            model.optimizer.build(model.trainable_variables)
         pairs = zip(model.optimizer.variables, self._optimizer, strict=True)
         for variable, value in pairs:
             variable.assign(value)
@@ -160,7 +161,8 @@ class Resume(keras.callbacks.Callback):
     def where(self) -> str:
         """Say where the training can be resumed from."""
         if worker(self.strategy)[0]:
-            return f"The first worker keeps {self.path}: the same command resumes."
+            name = self.path.name
+            return f"The first worker keeps {name}: the same command resumes."
         if self._written is None and self._state is None:
             return "There is no checkpoint yet: the same command starts anew."
         epoch = self._written or self.epoch

@@ -1,5 +1,6 @@
 """Several devices for one training: on this machine, or on several machines."""
 
+import dataclasses
 import functools
 import io
 import json
@@ -10,7 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from clip_lib.workers import WorkersModel, of_first_worker, worker
+from clip_lib.config import Config
+from clip_lib.workers import WorkersModel, of_first_worker, own_folder, worker
 
 KNOWN = (
     "'' (one device), mirrored (all GPUs of this machine), mirrored:N (its processor "
@@ -52,6 +54,17 @@ def open_strategy(name: str) -> tf.distribute.Strategy:
             "open it first."
         ) from error
     raise ValueError(f"strategy {name!r}: expected {KNOWN}.")
+
+
+def open_devices(config: Config) -> Config:
+    """Open the devices that a configuration asks for, before anything else is done.
+
+    Returns:
+        The configuration; for every worker but the first with a temporary
+        ``model_dir``: all train the same, and one writes.
+    """
+    folder = own_folder(open_strategy(config.strategy), config.model_dir)
+    return dataclasses.replace(config, model_dir=str(folder))
 
 
 def _check_cluster(text: str) -> None:

@@ -16,7 +16,7 @@ from clip_lib.resume import Resume, training_mark
 from clip_lib.start import start_image_classifier, start_text_classifier
 from clip_lib.strategy import on_devices, open_strategy, trainer
 from clip_lib.text import encode, vocabulary_fingerprint
-from clip_lib.workers import FirstWorkersFigures, own_folder
+from clip_lib.workers import FirstWorkersFigures, own_folder, share_file
 
 
 def _fit_classifier(model, batches, validation, config, epochs, patience, path):
@@ -173,4 +173,5 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
         ),
     ]
     history = fit_on_devices(trained, batches, config.clip_epochs, callbacks, resume)
-    return keras.saving.load_model(path), history
+    # A worker that was started anew has missed the best epoch.
+    return keras.saving.load_model(share_file(strategy, path)), history

@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from clip_lib.atomic import replacing
+
 
 def worker(strategy: tf.distribute.Strategy) -> tuple[int, int]:
     """Return the number of this worker, from 0, and how many there are."""
@@ -52,6 +54,16 @@ def of_first_worker(strategy: tf.distribute.Strategy, data: bytes) -> bytes:
     whole = strategy.experimental_local_results(strategy.run(exchange))[0]
     whole = whole.numpy().tobytes()
     return whole[8 : 8 + int.from_bytes(whole[:8], "little")]
+
+
+def share_file(strategy: tf.distribute.Strategy, path) -> Path:
+    """Give every worker the first one's file, each at its own path; return the path."""
+    path, first = Path(path), worker(strategy)[0] == 0
+    data = of_first_worker(strategy, path.read_bytes() if first else b"")
+    if not first:
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
+    return path
 
 
 class WorkersModel(keras.Model):

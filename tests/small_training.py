@@ -1,9 +1,11 @@
-"""A small CLIP trained in a process of its own, since devices are chosen at its start.
+"""A small CLIP trained in a process of its own: devices are chosen when it starts.
 
-    python small_training.py STRATEGY FOLDER equal          compare devices
-    python small_training.py STRATEGY FOLDER killed SECONDS train, so long an epoch
+    python small_training.py two FOLDER DATA         on two devices, our own CLIP too
+    python small_training.py four FOLDER             on four
+    python small_training.py workers FOLDER SECONDS  be one worker of TF_CONFIG
+    python small_training.py killed FOLDER SECONDS   train, so many seconds an epoch
 
-What was found is left in FOLDER/found_<worker>.npz.
+What was found is left in FOLDER.
 """
 
 import sys
@@ -15,18 +17,31 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import keras
+import pytest
 import tensorflow as tf
 
-import clip_lib.losses
 from clip_lib.batches import _batched, _shuffled
 from clip_lib.callbacks import KeepBest
 from clip_lib.clip import build_clip, with_labels
 from clip_lib.config import Config
+from clip_lib.data import load_dataset
+from clip_lib.encoders import (
+    build_image_classifier,
+    build_text_classifier,
+    without_head,
+)
 from clip_lib.fitting import fit_on_devices
 from clip_lib.optimizer import build_optimizer
 from clip_lib.resume import Resume
 from clip_lib.strategy import on_devices, open_strategy, per_device, trainer
-from clip_lib.workers import FirstWorkersFigures, of_first_worker, own_folder, worker
+from clip_lib.text import learn_vocabulary
+from clip_lib.train import clip_batches, fit_clip
+from clip_lib.workers import (
+    FirstWorkersFigures,
+    own_folder,
+    share_file,
+    worker,
+)
 
 BATCH, PAIRS, WORDS = 8, 24, 30
 FIGURES = [0.1, 0.5, 0.4, 0.3, 0.2, 0.1]
@@ -43,8 +58,8 @@ def small_clip(dropout):
     )
     keras.utils.set_random_seed(1)
     image, text = keras.Input((5,)), keras.Input((6,), dtype="int32")
-    hidden = keras.layers.Dense(12, activation="relu")(image)
-    words = keras.layers.Embedding(WORDS, 12)(text)
+    hidden = keras.layers.Dense(12, activation="relu", name="hidden")(image)
+    words = keras.layers.Embedding(WORDS, 12, name="words")(text)
     mean = keras.layers.GlobalAveragePooling1D()(words)
     return build_clip(keras.Model(image, hidden), keras.Model(text, mean), config)
 
@@ -66,6 +81,11 @@ def ours(steps=3):
 
 def of_keras():
     return keras.optimizers.AdamW.from_config(ours().get_config())
+
+
+def numbered(kind, weights) -> list[str]:
+    """Name weights: both projections have the same path."""
+    return [f"{kind} {n} {weight.path}" for n, weight in enumerate(weights)]
 
 
 def on_all(strategy, function, *arguments) -> list[np.ndarray]:
@@ -90,7 +110,7 @@ def loss_and_gradients(strategy) -> dict:
         return context.all_reduce("SUM", [share, *gradients])
 
     batch = next(iter(per_device(_batched(pairs(), BATCH, True), strategy)))
-    names = ["loss", *(weight.path for weight in trained.trainable_weights)]
+    names = ["loss", *numbered("gradient", trained.trainable_weights)]
     return dict(zip(names, on_all(strategy, on_device, batch), strict=True))
 
 
@@ -127,11 +147,6 @@ class Figure(keras.callbacks.Callback):
         logs["figure"] = FIGURES[epoch]
 
 
-class Announce(keras.callbacks.Callback):
-    def on_epoch_end(self, epoch, logs=None):
-        print(f"epoch {epoch + 1} ended", flush=True)
-
-
 def train(strategy, folder, dropout=0.0, seconds=0.0) -> dict:
     """Train for some epochs, shuffled; return the weights and the figures."""
     clip = on_devices(small_clip(dropout), strategy)
@@ -148,38 +163,67 @@ def train(strategy, folder, dropout=0.0, seconds=0.0) -> dict:
         KeepBest(best, "figure", clip),
         stop,
     ]
-    if seconds:
-        callbacks.append(Announce())
     stream = _batched(_shuffled(pairs(), True, 3), BATCH, True)
     history = fit_on_devices(trained, stream, epochs, callbacks, resume)
-    kept = keras.saving.load_model(best)
-    found = {f"last {weight.path}": weight.numpy() for weight in clip.weights}
-    found |= {f"best {weight.path}": weight.numpy() for weight in kept.weights}
+    kept = keras.saving.load_model(share_file(strategy, best))
+    found = {}
+    for kind, model in (("last", clip), ("best", kept)):
+        names = numbered(kind, model.weights)
+        found |= dict(zip(names, model.get_weights(), strict=True))
     found |= {f"history {name}": values for name, values in history.history.items()}
     return found | {"stopped": stop.stopped_epoch}
 
 
-def equal(strategy, folder) -> dict:
-    found = {
-        f"gradient {k}": value for k, value in loss_and_gradients(strategy).items()
-    }
-    found["clipped"] = clipped_steps(strategy, ours)
-    found["clipped by keras"] = clipped_steps(strategy, of_keras)
-    found["first"] = int(of_first_worker(strategy, str(worker(strategy)[0]).encode()))
-    found |= train(strategy, folder)
-    # What would be without the texts and images of the other devices.
-    clip_lib.losses.gather = lambda tensor: tensor
-    alone = loss_and_gradients(strategy)
-    return found | {f"alone {name}": value for name, value in alone.items()}
+def compare(strategy) -> dict:
+    """Return what must be the same on any number of devices."""
+    found = loss_and_gradients(strategy)
+    return found | {"clipped": clipped_steps(strategy, ours)}
 
 
-def main(name, folder, what, seconds="0"):
-    strategy, folder = open_strategy(name), Path(folder)
-    if what == "equal":
-        found = equal(strategy, folder)
+def without(strategy, monkeypatch) -> dict:
+    """Return the same without what makes it so."""
+    with monkeypatch.context() as patch:
+        patch.setattr("clip_lib.losses.gather", lambda tensor: tensor)
+        found = loss_and_gradients(strategy)
+    return found | {"clipped": clipped_steps(strategy, of_keras)}
+
+
+def two_devices(folder, data):
+    """Compare, see what would be otherwise, and train our own CLIP."""
+    strategy = open_strategy("mirrored:2")
+    np.savez(folder / "two.npz", **compare(strategy))
+    np.savez(folder / "without.npz", **without(strategy, pytest.MonkeyPatch()))
+    np.savez(folder / "trained.npz", **train(strategy, folder))
+    config = Config.quick(
+        seed=1, dataset_dir=data, clip_batch_size=8, strategy="mirrored:2"
+    )
+    dataset = load_dataset(config)
+    vectorizer = learn_vocabulary(dataset.train["caption"], config)
+    images = build_image_classifier(config, 4)
+    texts = build_text_classifier(config, vectorizer.vocabulary_size(), 4)
+    clip = build_clip(without_head(images), without_head(texts), config)
+    clip, history = fit_clip(clip, dataset, vectorizer, config, folder / "ours.keras")
+    pairs = clip_batches(dataset, vectorizer, config, "validation")
+    embeddings = clip.predict(pairs, verbose=0)
+    history.history["embeddings"] = embeddings
+    np.savez(folder / "ours.npz", **history.history)
+
+
+def main(what, folder, *rest):
+    folder = Path(folder)
+    if what == "two":
+        two_devices(folder, *rest)
+    elif what == "four":
+        np.savez(folder / "four.npz", **compare(open_strategy("mirrored:4")))
+    elif what == "workers":
+        strategy = open_strategy("multiworker")
+        number = worker(strategy)[0]
+        if not (folder / "clip.keras").exists():
+            np.savez(folder / f"compared_{number}.npz", **compare(strategy))
+        found = train(strategy, folder, seconds=float(rest[0]))
+        np.savez(folder / f"trained_{number}.npz", **found)
     else:
-        found = train(strategy, folder, 0.5, float(seconds))
-    np.savez(folder / f"found_{worker(strategy)[0]}.npz", **found)
+        train(open_strategy(""), folder, 0.5, float(rest[0]))
 
 
 if __name__ == "__main__":
