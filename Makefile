@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-torch pdf report zip prove notebook app enrich bench tables format clean help
+.PHONY: run test test-torch pdf report zip prove notebook app enrich bench pretrain tables format clean help
 
 run: .venv/installed  ## Train, save, reload and query: executes the notebook
 	@$(BIN)/python -m clip_lib run
@@ -48,6 +48,7 @@ bench: .venv/installed  ## Measure everything anew: make bench DATA=FOLDER
 	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name folds --folds 5 --seeds 42
 	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name untouched --seeds 42
 	$(if $(CAPTIONS),$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name five --folds 5 --seeds 42 --captions "$(CAPTIONS)")
+	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name tuned --preset fine-tuning
 	$(BIN)/python benchmarks/handed_out.py --data "$(DATA)" --name folds --folds 5 --seeds 42
 	$(BIN)/python benchmarks/ablation.py --data "$(DATA)"
 	$(BIN)/python benchmarks/speed.py --data "$(DATA)"
@@ -56,8 +57,15 @@ bench: .venv/installed  ## Measure everything anew: make bench DATA=FOLDER
 	$(BIN)/python benchmarks/cost.py --data "$(DATA)" --name photos
 	$(BIN)/python benchmarks/cost.py --data scenes --name scenes
 	$(BIN)/python benchmarks/cost.py --data scenes --name quick --quick
+	$(BIN)/python benchmarks/backbones.py --data "$(DATA)"
 	$(BIN)/python benchmarks/page.py
 	$(BIN)/python benchmarks/tables.py
+
+# DATA is a folder of thousands of captioned pictures; labels are not needed.
+pretrain: .venv/installed  ## Make the pretrained weights anew: make pretrain DATA=FOLDER
+	@test -n "$(DATA)" || { echo "pretrain: name the photographs: make pretrain DATA=FOLDER" >&2; exit 2; }
+	$(BIN)/python benchmarks/pretraining.py --data "$(DATA)"
+	$(BIN)/python benchmarks/growth.py --data "$(DATA)"
 
 tables: .venv/installed  ## Put the measured figures into the README files
 	$(BIN)/python benchmarks/tables.py
@@ -68,7 +76,7 @@ format: .venv/installed  ## Format the code, the notebook included
 
 clean:  ## Remove the environments, the drawn scenes and the trained models
 	rm -rf .venv .venv-torch data/scenes report/generated report/rapport.pdf [0-9]*.zip
-	find models -type f ! -name README.md -delete
+	find models -type f ! -name README.md ! -path "models/pretrained/*" -delete
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12

@@ -23,12 +23,13 @@ import numpy as np
 from record import machine, write_result
 
 from clip_lib.batches import image_batches
-from clip_lib.clip import build_clip, split_encoders
+from clip_lib.clip import build_clip
 from clip_lib.config import Config
 from clip_lib.data import load_dataset
 from clip_lib.encoders import build_text_classifier, without_head
 from clip_lib.evaluate import evaluate_dataset
 from clip_lib.retrieval import Clip
+from clip_lib.saved import split_encoders
 from clip_lib.start import (
     scale_features,
     start_image_classifier,

@@ -28,13 +28,13 @@ from record import machine, write_result
 from sklearn.metrics import average_precision_score
 
 from clip_lib.cleaning import label_outliers, near_duplicates, off_topic_pairs
-from clip_lib.clip import load_clip, split_encoders
 from clip_lib.config import Config
 from clip_lib.data import load_dataset
 from clip_lib.images import open_picture
 from clip_lib.index import Index
 from clip_lib.records import read_records
 from clip_lib.retrieval import IMAGE_INDEX_FILE, TEXT_INDEX_FILE, Clip, build_indexes
+from clip_lib.saved import load_clip, split_encoders
 from clip_lib.source import find_folder
 from clip_lib.text import learn_vocabulary
 

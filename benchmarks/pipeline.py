@@ -5,7 +5,7 @@ the batches. With ``--folds 5`` each picture is tested once. Choices (the epoch 
 are made on validation; test is measured once.
 
     python benchmarks/pipeline.py --data FOLDER --name folds --folds 5 --seeds 42
-    python benchmarks/pipeline.py --data FOLDER --name folds --folds 5 --seeds 42
+    python benchmarks/pipeline.py --data FOLDER --name tuned --preset fine-tuning
     python benchmarks/pipeline.py --data FOLDER --name five --folds 5 --seeds 42 \\
         --captions FILE
 """
@@ -25,14 +25,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from clip_lib import quiet  # noqa: F401
 from clip_lib.batches import image_batches
-from clip_lib.clip import build_clip, split_encoders
-from clip_lib.config import Config
+from clip_lib.config import PRESETS, Config
 from clip_lib.data import Dataset, load_dataset
-from clip_lib.encoders import without_head
 from clip_lib.evaluate import evaluate_dataset
-from clip_lib.retrieval import Clip
-from clip_lib.text import encode, learn_vocabulary
-from clip_lib.train import fit_clip, fit_image_classifier, fit_text_classifier
+from clip_lib.recipe import train
+from clip_lib.text import encode
 
 
 def with_captions(dataset: Dataset, file) -> Dataset:
@@ -52,36 +49,14 @@ def with_captions(dataset: Dataset, file) -> Dataset:
     return dataclasses.replace(dataset, records=records)
 
 
-def train(dataset: Dataset, config: Config):
-    """Walk the notebook's path once.
-
-    Returns:
-        The image classifier, the text classifier, the trained CLIP with its vocabulary,
-        and the history of CLIP's training.
-    """
-    vectorizer = learn_vocabulary(dataset.train["caption"], config)
-    image_classifier, _ = fit_image_classifier(
-        dataset, config, config.model_path("image.keras")
-    )
-    text_classifier, _ = fit_text_classifier(
-        dataset, vectorizer, config, config.model_path("text.keras")
-    )
-    clip = build_clip(
-        without_head(image_classifier), without_head(text_classifier), config
-    )
-    path = config.model_path("clip.keras")
-    clip, history = fit_clip(clip, dataset, vectorizer, config, path)
-    engine = Clip(*split_encoders(clip), vectorizer)
-    return image_classifier, text_classifier, engine, history.history
-
-
 def measure(config: Config, captions=None) -> dict:
     """Run the notebook's path once; return its figures on test."""
     dataset = load_dataset(config)
     if captions:
         dataset = with_captions(dataset, captions)
     started = time.monotonic()
-    image_classifier, text_classifier, engine, history = train(dataset, config)
+    trained = train(dataset, config)
+    engine, history = trained.clip, trained.history
     minutes = (time.monotonic() - started) / 60
     test = dataset.test
     labels = dataset.labels(test)
@@ -95,8 +70,8 @@ def measure(config: Config, captions=None) -> dict:
         "peak_gigabytes": peak_gigabytes(),
         "epochs": len(history["loss"]),
         "temperature": history["temperature"][-1],
-        "image_accuracy": _accuracy(image_classifier, batches, labels),
-        "text_accuracy": _accuracy(text_classifier, token_ids, labels),
+        "image_accuracy": _accuracy(trained.image_classifier, batches, labels),
+        "text_accuracy": _accuracy(trained.text_classifier, token_ids, labels),
         "chance_accuracy": 1 / len(dataset.class_names),
         "clip": evaluate_dataset(engine, dataset, "test"),
     }
@@ -120,9 +95,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folds", type=int, default=0, help="cross-validation")
     parser.add_argument("--captions", help="table with more captions to train on")
+    parser.add_argument("--preset", choices=PRESETS, default="course")
     parser.add_argument("--quick", action="store_true", help="a trial, not written")
     arguments = parser.parse_args()
-    make = Config.quick if arguments.quick else Config
+    make = Config.quick if arguments.quick else PRESETS[arguments.preset]
     settings = {"dataset_dir": arguments.data, "folds": arguments.folds}
     tasks = [
         (make(seed=seed, fold=fold, **settings), arguments.captions)
@@ -141,6 +117,7 @@ def main() -> None:
     options = f"--seeds {' '.join(map(str, arguments.seeds))}"
     options += f" --folds {arguments.folds}" if arguments.folds else ""
     options += " --captions ..." if arguments.captions else ""
+    options += f" --preset {arguments.preset}" * (arguments.preset != "course")
     command = f"python benchmarks/pipeline.py --data ... --name {arguments.name}"
     result = {
         "command": f"{command} {options}",

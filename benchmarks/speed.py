@@ -25,7 +25,7 @@ from keras import layers
 from record import machine, write_result
 
 from clip_lib import train
-from clip_lib.clip import build_clip, save_model, split_encoders, with_labels
+from clip_lib.clip import build_clip, with_labels
 from clip_lib.config import Config
 from clip_lib.data import Dataset, load_dataset
 from clip_lib.encoders import (
@@ -43,6 +43,7 @@ from clip_lib.retrieval import (
     Search,
     build_indexes,
 )
+from clip_lib.saved import save_model, split_encoders
 from clip_lib.text import learn_vocabulary, save_vocabulary
 
 ROOT = Path(__file__).parents[1]

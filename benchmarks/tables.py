@@ -18,7 +18,11 @@ from clip_lib.evaluate import DIRECTIONS, LEVELS
 from clip_lib.results import RESULTS, read_result, spread, summary
 
 ROOT = Path(__file__).parents[1]
-READMES = (ROOT / "README.md", ROOT / "benchmarks" / "README.md")
+READMES = (
+    ROOT / "README.md",
+    ROOT / "benchmarks" / "README.md",
+    ROOT / "models" / "pretrained" / "README.md",
+)
 CLEANING = {
     "near-duplicates": "20 near-duplicates, by hash",
     "near-duplicates, embedding alone": "the same, by embedding alone",
@@ -34,6 +38,7 @@ COLUMNS = {
     "handed_out_folds": "the course's recipe",
 }
 UNTOUCHED = {"pipeline_untouched": "pictures that chose nothing"}
+TUNED = {"pipeline_tuned": "from our pretrained weights"}
 NAMES = {
     "image_to_text": "image → text",
     "text_to_image": "text → image",
@@ -49,6 +54,8 @@ SEARCHES = {
     "FAISS, one thread": "FAISS, flat index, one thread",
     "FAISS, all threads": "FAISS, flat index, all threads",
 }
+SECONDS = ("frozen_seconds", "fine_tuned_seconds")
+MEGABYTES = ("frozen_megabytes", "fine_tuned_megabytes")
 LOADINGS = (
     ("file, deflated / stored, MB", "megabytes", 1, "deflated", "stored"),
     ("loading, deflated, ms", "seconds", 1e3, "deflated"),
@@ -112,6 +119,63 @@ def results_table(columns: dict[str, str] = COLUMNS) -> str:
         ]
         lines.append(f"| {name} | {' | '.join(cells)} | | |")
     return "\n".join(lines)
+
+
+def pretraining_table() -> str:
+    """Return the Markdown table of what more pretraining pictures bring."""
+    runs = read_result("pretraining")["runs"]
+    lines = [
+        "| pictures | captions | words | R@10 image → text | R@10 text → image "
+        "| minutes | peak memory |",
+        "|---" * 7 + "|",
+    ]
+
+    def row(run, split, title):
+        recalls = [f"{run[split][way]['recall@10']:.2f}" for way in DIRECTIONS]
+        chance = run[split]["chance"]["image_to_text"]["recall@10"]
+        return (
+            f"| {title} | {run['captions']:,} | {run['words']:,} | {recalls[0]} | "
+            f"{recalls[1]} | {run['minutes']:.1f} | {run['peak_gigabytes']:.1f} GB |"
+        ), (f"{run[split]['pairs']} {split} pairs, chance {chance:.3f}")
+
+    for run in runs:
+        line, about = row(run, "validation", f"{run['pictures']:,}")
+        lines.append(line)
+    line, tested = row(runs[-1], "test", f"{runs[-1]['pictures']:,}, on test")
+    return "\n".join([*lines, line, "", f"{about}; {tested}."])
+
+
+def growth_table() -> str:
+    """Return the Markdown tables of what a training costs as it grows."""
+    result = read_result("growth")
+    lines = [
+        "| pictures | batch | side | features, once, s | first epoch, s "
+        "| later epochs, s | reading alone, first / later, pictures a second "
+        "| peak memory, GB |",
+        "|---" * 8 + "|",
+    ]
+    for run in result["runs"]:
+        seconds, pictures = run["seconds"], run["pictures"]
+        reading = " / ".join(
+            f"{pictures / seconds[f'reading, {name}']:,.0f}"
+            for name in ("first epoch", "later")
+        )
+        cells = (
+            f"{pictures:,}",
+            run["batch"],
+            run["side"],
+            f"{seconds['features, once']:.1f}",
+            f"{seconds['first epoch']:.1f}",
+            f"{seconds['later epochs']:.1f}",
+            reading,
+            f"{run['gigabytes']['peak']:.2f}",
+        )
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    usual = next(run for run in result["runs"] if run["pictures"] == result["usual"])
+    lines += ["", "| part of the work | milliseconds a picture |", "|---|---|"]
+    for name, value in usual["milliseconds_per_picture"].items():
+        lines.append(f"| {name} | {value:.2f} |")
+    return "\n".join([*lines, "", f"Machine: {result['machine']}."])
 
 
 def cost_table() -> str:
@@ -255,10 +319,44 @@ def page_table() -> str:
     )
 
 
+def backbones_table() -> str:
+    """Return the Markdown table of what each picture encoder costs."""
+    result = read_result("backbones")
+    lines = [
+        "| picture encoder | weights, millions | seconds an epoch, frozen "
+        "| fine-tuned | a query, ms | file, MB | fine-tuned | peak memory, GB |",
+        "|---" * 8 + "|",
+    ]
+    for name, found in result["encoders"].items():
+        cells = [
+            f"{found['weights'] / 1e6:.2f}",
+            *(f"{found[key]:.0f}" if key in found else "" for key in SECONDS),
+            f"{found['query_milliseconds']:.0f}",
+            *(f"{found[key]:.1f}" if key in found else "" for key in MEGABYTES),
+            f"{found['peak_gigabytes']:.1f}",
+        ]
+        lines.append(f"| `{name}` | {' | '.join(cells)} |")
+    pictures = next(iter(result["encoders"].values()))["pictures"]
+    height, width = result["image_size"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{pictures} pictures of {height} x {width} pixels, weights drawn at "
+            f"random. Machine: {result['machine']}, with other work on it (load "
+            f"{result['load_before']:.1f} before the run).",
+        ]
+    )
+
+
 TABLES = {
+    "backbones": backbones_table,
     "page": page_table,
     "results": results_table,
     "untouched": functools.partial(results_table, UNTOUCHED),
+    "tuned": functools.partial(results_table, TUNED),
+    "pretraining": pretraining_table,
+    "growth": growth_table,
     "cost": cost_table,
     "cleaning": cleaning_table,
     "ablation": ablation_table,

@@ -1,4 +1,4 @@
-"""Streams of batches for the three trainings, and for serving.
+"""Streams of batches for the two classifiers, and for serving; see also pairs.py.
 
 Decoded pictures are cached *before* they are shuffled: each epoch draws new batches
 (new negatives for CLIP), and what one epoch leaves over because the last batch would
@@ -10,11 +10,12 @@ import tensorflow as tf
 
 from clip_lib.images import load_image
 
-CACHE_BYTES = 1_000_000_000
+CACHE_BYTES = 128_000_000
 """Decoded pictures are kept in memory up to this size, read again each epoch beyond."""
 
 
-def _shuffled(stream: tf.data.Dataset, training: bool, seed: int) -> tf.data.Dataset:
+def shuffled(stream: tf.data.Dataset, training: bool, seed: int) -> tf.data.Dataset:
+    """Shuffle a whole stream, anew each epoch, if it is for training."""
     if not training:
         return stream
     return stream.shuffle(
@@ -22,13 +23,14 @@ def _shuffled(stream: tf.data.Dataset, training: bool, seed: int) -> tf.data.Dat
     )
 
 
-def _batched(stream: tf.data.Dataset, batch_size: int, training: bool):
+def batched(stream: tf.data.Dataset, batch_size: int, training: bool):
+    """Cut a stream into batches; in training, a short last one is dropped."""
     if training:
         batch_size = min(batch_size, int(stream.cardinality()))
     return stream.batch(batch_size, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
 
 
-def _pictures(columns, image_size, training: bool, cached: bool, seed: int):
+def pictures(columns, image_size, training: bool, cached: bool, seed: int):
     """Stream rows whose first column, a path, becomes a picture.
 
     Args:
@@ -47,9 +49,9 @@ def _pictures(columns, image_size, training: bool, cached: bool, seed: int):
     stream = tf.data.Dataset.from_tensor_slices(columns)
     if cached and len(columns[0]) * np.prod(image_size) * 3 <= CACHE_BYTES:
         stream = stream.map(decode, num_parallel_calls=tf.data.AUTOTUNE).cache()
-        return _shuffled(stream, training, seed)
+        return shuffled(stream, training, seed)
     # Too many to keep: shuffle the paths, or the shuffle would hold all the pictures.
-    stream = _shuffled(stream, training, seed)
+    stream = shuffled(stream, training, seed)
     return stream.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
 
@@ -79,11 +81,11 @@ def image_batches(
     columns = (list(paths),)
     if labels is not None:
         columns += (np.asarray(labels, "int32"),)
-    stream = _pictures(columns, image_size, training, cached, seed)
-    return _batched(stream, batch_size, training)
+    stream = pictures(columns, image_size, training, cached, seed)
+    return batched(stream, batch_size, training)
 
 
-def _with_seeds(stream: tf.data.Dataset, seed: int) -> tf.data.Dataset:
+def with_seeds(stream: tf.data.Dataset, seed: int) -> tf.data.Dataset:
     """Give each row of each epoch a seed of its own, the same in every run.
 
     The stateful ``tf.random.uniform`` starts over with every epoch once a global seed
@@ -93,7 +95,7 @@ def _with_seeds(stream: tf.data.Dataset, seed: int) -> tf.data.Dataset:
     return tf.data.Dataset.zip(stream, seeds.batch(2))
 
 
-def _drop_words(token_ids, rate: float, seed):
+def drop_words(token_ids, rate: float, seed):
     """Replace each word by [UNK] (id 1) with probability ``rate``.
 
     No word can then be relied on alone, and [UNK] gets a meaning: in the training
@@ -116,68 +118,11 @@ def text_batches(
 
     def hide(row, seed):
         token_ids, label = row
-        return _drop_words(token_ids, word_dropout, seed), label
+        return drop_words(token_ids, word_dropout, seed), label
 
     columns = (np.asarray(token_ids, "int32"), np.asarray(labels, "int32"))
     stream = tf.data.Dataset.from_tensor_slices(columns)
-    stream = _shuffled(stream, training, seed)
+    stream = shuffled(stream, training, seed)
     if training:
-        stream = _with_seeds(stream, seed).map(hide)
-    return _batched(stream, batch_size, training)
-
-
-def pair_batches(
-    paths,
-    token_ids,
-    image_size,
-    batch_size: int = 32,
-    labels=None,
-    word_dropout=0.0,
-    training=False,
-    seed=0,
-) -> tf.data.Dataset:
-    """Stream matching pairs for CLIP.
-
-    A picture comes once an epoch, with one of its captions drawn at random: two
-    captions of one picture can never stand in a batch as each other's negatives.
-
-    Args:
-        paths: Picture files, one a row; a picture with several captions is repeated.
-        token_ids: int array (N, length), the rows' captions.
-        labels: Label numbers (N,), or None; then ``label_input`` (B,) is streamed too.
-        image_size, batch_size, training, seed: As in `image_batches`.
-        word_dropout: As in `text_batches`.
-
-    Returns:
-        Batches ``{"image_input": (B, height, width, 3), "text_input": (B, length)}``.
-        When serving, a picture comes with its first caption.
-    """
-    rows_of: dict[str, list[int]] = {}
-    for row, path in enumerate(paths):
-        rows_of.setdefault(path, []).append(row)
-    most = max(map(len, rows_of.values()))
-    # Rectangular, so that a random column is a random caption: [4, 7] -> [4, 7, 4].
-    rows = np.array([np.resize(rows, most) for rows in rows_of.values()], "int32")
-    counts = np.array([len(rows) for rows in rows_of.values()], "int32")
-    captions = tf.constant(token_ids, tf.int32)
-    numbers = None if labels is None else tf.constant(np.asarray(labels), tf.int32)
-
-    def pair(image, token_ids, row):
-        inputs = {"image_input": image, "text_input": token_ids}
-        if numbers is not None:
-            inputs["label_input"] = tf.gather(numbers, row)
-        return inputs
-
-    def first(image, rows, count):
-        return pair(image, tf.gather(captions, rows[0]), rows[0])
-
-    def draw(row, seed):
-        image, rows, count = row
-        column = tf.random.stateless_uniform([], seed, 0, count, tf.int32)
-        token_ids = tf.gather(captions, rows[column])
-        return pair(image, _drop_words(token_ids, word_dropout, seed + 1), rows[0])
-
-    columns = (list(rows_of), rows, counts)
-    stream = _pictures(columns, image_size, training, True, seed)
-    stream = _with_seeds(stream, seed).map(draw) if training else stream.map(first)
-    return _batched(stream, batch_size, training)
+        stream = with_seeds(stream, seed).map(hide)
+    return batched(stream, batch_size, training)

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
-from clip_lib.clip import save_model
 from clip_lib.losses import contrastive_loss
 from clip_lib.ranking import RECALLS, first_ranks, recall_at_k
+from clip_lib.saved import save_model
 
 
 class KeepBest(keras.callbacks.Callback):

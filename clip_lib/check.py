@@ -13,16 +13,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from clip_lib.config import Config
-from clip_lib.data import SPLITS
 from clip_lib.images import describe_picture
 from clip_lib.records import (
-    MIN_PICTURES,
     caption_files,
     picture_files,
     read_captions,
     read_records,
-    split_records,
 )
+from clip_lib.split import MIN_PICTURES, SPLITS, split_records
 from clip_lib.text import learn_vocabulary
 
 Finding = namedtuple("Finding", ["kind", "where", "message"])
@@ -89,12 +87,13 @@ def check_folder(folder, config: Config) -> Report:
     """
     folder, records, unusable = Path(folder), None, ""
     try:
-        records = read_records(folder).assign(split="all")
+        records = read_records(folder)
         records = split_records(records, config)
     except (ValueError, OSError) as error:
         unusable = str(error)
         if records is None:
             return Report(str(folder), unusable=unusable)
+        records = records.assign(split="all")
     records, figures = _count_words(records, config)
     pictures, findings = _decode(folder, records)
     if pictures.empty:
@@ -190,7 +189,8 @@ def _twin_findings(records, pictures):
 
 def _label_table(records, config: Config) -> pd.DataFrame:
     rows = {}
-    for label, part in [*records.groupby("label"), ("all labels", records)]:
+    parts = [part for part in records.groupby("label") if part[0]]  # "": no label.
+    for label, part in [*parts, ("all labels", records)]:
         pictures = part.drop_duplicates("image_path")
         rows[label] = {"pictures": len(pictures), "captions": len(part)}
         rows[label] |= {name: (pictures["split"] == name).sum() for name in SPLITS}

@@ -1,19 +1,21 @@
 """CLIP: two encoders, one space."""
 
-import zipfile
-from pathlib import Path
-
 import keras
 from keras import layers
 
-from clip_lib.atomic import replacing
 from clip_lib.config import Config
 from clip_lib.encoders import mirrors_only, unfreeze
 from clip_lib.losses import ContrastiveLoss
+from clip_lib.pretrained import start_projections
 from clip_lib.replicas import WholeBatchNormalization
-
-IMAGE_ENCODER = "image_encoder"
-TEXT_ENCODER = "text_encoder"
+from clip_lib.saved import (
+    HIDDEN,
+    IMAGE_ENCODER,
+    PROJECTION,
+    SCALE,
+    TEXT_ENCODER,
+    split_encoders,
+)
 
 
 def build_encoder(
@@ -31,7 +33,7 @@ def build_encoder(
         Model that returns unit vectors (B, embed_dim). The normalisation is inside, so
         that training, search and the reloaded file share one geometry.
     """
-    projection = layers.Dense(embed_dim, kernel_initializer=start, name="projection")
+    projection = layers.Dense(embed_dim, kernel_initializer=start, name=PROJECTION)
     outputs = layers.UnitNormalization(name="unit_length")(projection(features.output))
     return keras.Model(features.input, outputs, name=name)
 
@@ -40,7 +42,7 @@ def _one_scale(features: keras.Model) -> keras.Model:
     """Bring features of different scales to one."""
     # Some features hardly vary: Keras' default epsilon would leave them near zero.
     outputs = WholeBatchNormalization(
-        momentum=0.9, epsilon=1e-6, center=False, scale=False, name="one_scale"
+        momentum=0.9, epsilon=1e-6, center=False, scale=False, name=SCALE
     )(features.output)
     return keras.Model(features.input, outputs)
 
@@ -58,7 +60,8 @@ def build_clip(
         image_features, text_features: Classifiers without their heads.
         config: Gives ``embed_dim``, ``temperature``, ``label_smoothing``,
             ``label_share``, ``text_encoder``, ``locked_images``, ``locked_texts`` and
-            ``feature_dropout``.
+            ``feature_dropout``; if ``pretrained``, the projections start from those of
+            `load_pretrained`.
 
     Returns:
         Model from ``{"image_input", "text_input"}`` to (image_embeddings,
@@ -73,6 +76,8 @@ def build_clip(
     image_features = mirrors_only(image_features)
     if config.locked_images:
         image_features.trainable = False
+    else:
+        unfreeze(image_features)
     locked_texts = config.locked_texts
     if locked_texts is None:
         locked_texts = config.text_encoder != "smallbert"
@@ -80,7 +85,7 @@ def build_clip(
         text_features.trainable = False
     else:
         unfreeze(text_features)
-    hidden = layers.Dropout(config.feature_dropout, name="hidden_features")
+    hidden = layers.Dropout(config.feature_dropout, name=HIDDEN)
     image_features = keras.Model(image_features.input, hidden(image_features.output))
     image_encoder = build_encoder(
         image_features, config.embed_dim, IMAGE_ENCODER, small
@@ -100,7 +105,10 @@ def build_clip(
     )
     embeddings = loss([image_encoder(image_input), text_encoder(text_input)])
     inputs = {"image_input": image_input, "text_input": text_input}
-    return keras.Model(inputs, embeddings, name="clip")
+    clip = keras.Model(inputs, embeddings, name="clip")
+    if config.pretrained:
+        start_projections(clip, config)
+    return clip
 
 
 def with_labels(clip: keras.Model) -> keras.Model:
@@ -124,36 +132,3 @@ def with_labels(clip: keras.Model) -> keras.Model:
     )
     inputs = clip.input | {"label_input": label_input}
     return keras.Model(inputs, embeddings, name="clip_with_labels")
-
-
-def split_encoders(clip: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """Return the image encoder and the text encoder: models that stand on their own."""
-    return clip.get_layer(IMAGE_ENCODER), clip.get_layer(TEXT_ENCODER)
-
-
-def save_model(model: keras.Model, path) -> Path:
-    """Save a model as ``.keras``, whole or not at all; return its path."""
-    with replacing(path) as temporary:
-        model.save(temporary)
-    return Path(path)
-
-
-def load_clip(path) -> keras.Model:
-    """Load a CLIP saved by this project.
-
-    Raises:
-        ValueError: If there is no such file, or it is not a CLIP of ours.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: no such model; `make run` trains one.")
-    try:
-        clip = keras.saving.load_model(path, compile=False)
-        split_encoders(clip)
-        clip.get_layer("contrastive_loss")
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise ValueError(
-            f"{path}: not a CLIP saved by this project ({reason})."
-        ) from error
-    return clip

@@ -12,6 +12,15 @@ TEXT_ENCODERS = ("smallbert", "distilbert")
 VOCABULARY_FILES = {"smallbert": "vocab.txt", "distilbert": "tokenizer.json"}
 """What lies beside a model, by its text encoder."""
 IMAGE_ENCODERS = ("cnn", "mobilenet_v3", "efficientnet_v2", "resnet50")
+PRETRAINED = Path(__file__).parents[1] / "models" / "pretrained"
+"""Where the weights of our own lie, see its README."""
+ENCODER_VARIABLES = {
+    "image_encoder": "CLIP_IMAGE_ENCODER",
+    "image_weights": "CLIP_IMAGE_WEIGHTS",
+    "text_encoder": "CLIP_TEXT_ENCODER",
+    "text_weights": "CLIP_TEXT_WEIGHTS",
+}
+"""Environment variables, by the setting that they change."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +52,11 @@ class Config:
     image_weights: str = "imagenet"
     fine_tune_epochs: int = 0
     fine_tune_learning_rate: float = 2e-5
+
+    # Whether our encoders and their projections start from a pretrained CLIP: ours, or
+    # that in pretrained_dir. The sizes below must be its own, see the presets.
+    pretrained: bool = False
+    pretrained_dir: str = ""
 
     # SmallBERT, and the width that both encoders share in CLIP.
     embed_dim: int = 128
@@ -106,20 +120,52 @@ class Config:
         return cls(**(small | changes))
 
     @classmethod
+    def pretraining(cls, **changes) -> "Config":
+        """Return the configuration for thousands of pictures with several captions."""
+        large = _PRETRAINED_SIZES | {
+            "clip_batch_size": 512,
+            "clip_learning_rate": 1e-3,
+            "clip_epochs": 50,
+            "clip_patience": 20,
+            "feature_dropout": 0.7,
+        }
+        return cls(**(large | changes))
+
+    @classmethod
+    def fine_tuning(cls, **changes) -> "Config":
+        """Return the configuration that starts from our own pretrained weights."""
+        tuned = _PRETRAINED_SIZES | {"pretrained": True}
+        return cls(**(tuned | changes))
+
+    @classmethod
     def from_environment(cls, **changes) -> "Config":
         """Return the configuration that the environment asks for.
 
-        ``CLIP_QUICK=1`` selects the quick preset, ``CLIP_DATA_DIR`` the data folder,
-        ``CLIP_MODEL_DIR`` the folder of the trained models and ``CLIP_STRATEGY`` the
-        devices that train CLIP.
+        ``CLIP_PRESET`` names one of `PRESETS` (``CLIP_QUICK=1`` is the quick one),
+        ``CLIP_DATA_DIR`` the data folder, ``CLIP_MODEL_DIR`` the folder of the trained
+        models and ``CLIP_STRATEGY`` the devices that train CLIP; `ENCODER_VARIABLES`
+        choose the encoders.
+
+        Raises:
+            ValueError: If there is no such preset or encoder.
         """
-        make = cls.quick if os.environ.get("CLIP_QUICK", "0") not in ("", "0") else cls
+        quick = os.environ.get("CLIP_QUICK", "0") not in ("", "0")
+        preset = "quick" if quick else os.environ.get("CLIP_PRESET") or "course"
+        if preset not in PRESETS:
+            expected = ", ".join(PRESETS)
+            raise ValueError(f"preset {preset!r}: expected one of {expected}.")
+        make = PRESETS[preset]
         for name, variable in (
             ("dataset_dir", "CLIP_DATA_DIR"),
             ("model_dir", "CLIP_MODEL_DIR"),
             ("strategy", "CLIP_STRATEGY"),
         ):
             if os.environ.get(variable):
+                changes.setdefault(name, os.environ[variable])
+        for name, variable in ENCODER_VARIABLES.items():
+            # Empty, but there: image_weights = "" asks for weights drawn at random.
+            empty = name == "image_weights" and variable in os.environ
+            if empty or os.environ.get(variable):
                 changes.setdefault(name, os.environ[variable])
         return make(**changes)
 
@@ -138,6 +184,26 @@ class Config:
         """The file of the vocabulary, beside it."""
         return self.model_path(VOCABULARY_FILES[self.text_encoder])
 
+    @property
+    def pretrained_path(self) -> Path:
+        """The folder of the pretrained CLIP and of its vocabulary."""
+        return Path(self.pretrained_dir or PRETRAINED)
+
     def model_path(self, name: str) -> Path:
         """Return the path of a file of the run, such as ``vocab.txt``."""
         return Path(self.model_dir) / name
+
+
+_PRETRAINED_SIZES = {
+    "image_size": (128, 128),
+    "cells": (3, 5, 7, 10),
+    "descriptors": 160,
+}
+
+PRESETS = {
+    "course": Config,
+    "quick": Config.quick,
+    "pretraining": Config.pretraining,
+    "fine-tuning": Config.fine_tuning,
+}
+"""The configurations that have a name."""

@@ -11,11 +11,9 @@ from clip_lib.records import (
     ORIGIN,
     check_pictures,
     read_records,
-    split_records,
 )
 from clip_lib.source import find_folder
-
-SPLITS = ("train", "validation", "test")
+from clip_lib.split import SPLITS, split_records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +24,7 @@ class Dataset:
         folder: Where the pictures are; ``image_path`` is relative to it.
         records: One row per caption: image_path, label, caption, split.
         class_names: The labels, in alphabetical order; a label's number is its place.
+            Empty for pictures without labels.
         drawn: Whether these are drawn scenes rather than photographs.
     """
 
@@ -66,8 +65,10 @@ class Dataset:
         """Return one row a picture of a split, whatever its number of captions."""
         return self.part(split).drop_duplicates("image_path").reset_index(drop=True)
 
-    def labels(self, records: pd.DataFrame) -> list[int]:
-        """Return the number of each row's label."""
+    def labels(self, records: pd.DataFrame) -> list[int] | None:
+        """Return the number of each row's label, or None if the data has no labels."""
+        if not self.class_names:
+            return None
         return [self.class_names.index(label) for label in records["label"]]
 
     def paths(self, records: pd.DataFrame) -> list[str]:
@@ -94,7 +95,8 @@ def load_dataset(config: Config, split: bool = True) -> Dataset:
     check_pictures(folder, records)
     records = split_records(records, config) if split else records.assign(split="all")
     records = _enriched_to_learn(folder, records)
-    return Dataset(folder, records, tuple(sorted(records["label"].unique())), drawn)
+    class_names = tuple(sorted(filter(None, records["label"].unique())))
+    return Dataset(folder, records, class_names, drawn)
 
 
 def _enriched_to_learn(folder: Path, records: pd.DataFrame) -> pd.DataFrame:

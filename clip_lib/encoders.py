@@ -9,6 +9,7 @@ import keras_nlp
 import numpy as np
 from keras import layers, ops
 
+from clip_lib.augment import DISTORTIONS, augment
 from clip_lib.config import Config
 from clip_lib.second_order import SecondOrderPooling
 
@@ -17,7 +18,6 @@ STATISTICS = "statistics"
 DIRECTIONS = 8
 PIECE = 4
 """Side of what the CNN's convolution sees at once, in cells."""
-DISTORTIONS = ("zoom", "shift", "brightness", "contrast")
 
 
 def _edge_kernel(directions: int) -> np.ndarray:
@@ -42,18 +42,6 @@ def _statistics(colours, edges, cell: int):
     return layers.Concatenate(name=f"{STATISTICS}_{cell}")(
         [means, deviations, strengths]
     )
-
-
-def _augment(images):
-    """Change pictures in training, in ways that change neither label nor caption."""
-    images = layers.RandomFlip("horizontal", name="flip")(images)
-    images = layers.RandomZoom((-0.3, 0.1), fill_mode="reflect", name="zoom")(images)
-    images = layers.RandomTranslation(0.1, 0.1, fill_mode="reflect", name="shift")(
-        images
-    )
-    limits = {"value_range": (-1, 1)}
-    images = layers.RandomBrightness(0.2, name="brightness", **limits)(images)
-    return layers.RandomContrast(0.3, name="contrast", **limits)(images)
 
 
 def build_image_classifier(config: Config, num_classes: int) -> keras.Model:
@@ -87,7 +75,7 @@ def build_image_classifier(config: Config, num_classes: int) -> keras.Model:
     image_input = keras.Input(config.image_shape, name="image_input")
     outputs = layers.AveragePooling2D(2, name="half_size")(image_input)
     outputs = layers.Rescaling(1 / 127.5, offset=-1, name="scaled")(outputs)
-    outputs = _augment(outputs)
+    outputs = augment(outputs, (-1, 1))
     find_edges = layers.Conv2D(
         DIRECTIONS, 3, use_bias=False, trainable=False, name="edges"
     )
@@ -192,11 +180,24 @@ def without_head(classifier: keras.Model) -> keras.Model:
     return copy
 
 
+def networks_in(model: keras.Model) -> list[keras.Model]:
+    """Return the pretrained networks in a model: the models among its layers."""
+    return [layer for layer in model.layers if isinstance(layer, keras.Model)]
+
+
 def unfreeze(model: keras.Model) -> bool:
-    """Let the pretrained networks in it learn, the models among its layers, if any."""
-    networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    """Let the pretrained networks in it learn; return whether there are any.
+
+    Their batch normalisations stay as they are: the statistics of a few hundred
+    pictures, in batches of 32, would undo what millions taught. A locked one applies
+    its moving averages in training too, so that they never move.
+    """
+    networks = networks_in(model)
     for network in networks:
         network.trainable = True
+        for layer in network.layers:
+            if isinstance(layer, layers.BatchNormalization):
+                layer.trainable = False
     return bool(networks)
 
 

@@ -33,15 +33,16 @@ def _measured(similarity, relevant, same_label, pictures) -> dict:
     """Figures of one direction and their intervals; see `evaluate_retrieval`.
 
     Args:
-        similarity, relevant, same_label: (queries, candidates).
+        similarity, relevant, same_label: (queries, candidates); the last may be None.
         pictures: (queries,), the picture that each query is or describes.
     """
     ranks = first_ranks(similarity, relevant)
     # Of each figure, what every query adds to it.
     values = {f"recall@{k}": ranks <= k for k in RECALLS}
     values |= {"median_rank": ranks, "mean_rank": ranks}
-    values["label_precision@5"] = precisions_at_k(similarity, same_label, 5)
-    values["label_map"] = average_precisions(similarity, same_label)
+    if same_label is not None:
+        values["label_precision@5"] = precisions_at_k(similarity, same_label, 5)
+        values["label_map"] = average_precisions(similarity, same_label)
     draws = bootstrap_draws(pictures)
     figures, interval = {}, {}
     for name, value in values.items():
@@ -62,10 +63,13 @@ def _random_order(relevant, candidates) -> dict[str, float]:
 
 
 def _levels(relevant, same_label) -> dict[str, dict[str, float]]:
-    same = same_label.sum(axis=1)
     queries, candidates = relevant.shape
     everything = np.full(queries, candidates)
-    by_chance = {
+    by_chance = _random_order(relevant, everything)
+    if same_label is None:
+        return {"chance": by_chance}
+    same = same_label.sum(axis=1)
+    by_chance |= {
         "label_precision@5": float(same_label.mean()),
         "label_map": float(random_average_precision(same, everything).mean()),
     }
@@ -73,13 +77,13 @@ def _levels(relevant, same_label) -> dict[str, dict[str, float]]:
     filled = np.minimum(same, 5) / min(candidates, 5)
     by_label = {"label_precision@5": float(filled.mean()), "label_map": 1.0}
     return {
-        "chance": _random_order(relevant, everything) | by_chance,
+        "chance": by_chance,
         "label_oracle": _random_order(relevant, same) | by_label,
     }
 
 
 def evaluate_retrieval(
-    image_embeddings, text_embeddings, image_of_text, labels
+    image_embeddings, text_embeddings, image_of_text, labels=None
 ) -> dict:
     """Measure retrieval in both directions.
 
@@ -88,7 +92,8 @@ def evaluate_retrieval(
         text_embeddings: (texts, D) unit vectors.
         image_of_text: int array (texts,), the image that each text describes; an image
             may have several texts, a query by image is then answered by any of them.
-        labels: Label of each image (images,).
+        labels: Label of each image (images,), or None if they have none: then all that
+            is said of labels below is left out.
 
     Returns:
         ``pairs`` (number of texts), ``images`` and, under ``image_to_text`` and
@@ -98,18 +103,26 @@ def evaluate_retrieval(
         them. These two stand beside the directions as well: ``chance`` ->
         ``image_to_text`` -> recall@1.
     """
-    image_of_text, labels = np.asarray(image_of_text), np.asarray(labels)
+    image_of_text = np.asarray(image_of_text)
     similarity = np.asarray(image_embeddings) @ np.asarray(text_embeddings).T
-    relevant = np.arange(len(labels))[:, None] == image_of_text[None, :]
-    same_label = labels[:, None] == labels[image_of_text][None, :]
-    report = {"pairs": len(image_of_text), "images": len(labels)}
-    for name, scores, own, same, pictures in (
-        ("image_to_text", similarity, relevant, same_label, np.arange(len(labels))),
-        ("text_to_image", similarity.T, relevant.T, same_label.T, image_of_text),
+    images = np.arange(len(similarity))
+    relevant = images[:, None] == image_of_text[None, :]
+    same_label = None
+    if labels is not None:
+        labels = np.asarray(labels)
+        same_label = labels[:, None] == labels[image_of_text][None, :]
+    report = {"pairs": len(image_of_text), "images": len(images)}
+    for name, turn, pictures in (
+        ("image_to_text", np.asarray, images),
+        ("text_to_image", np.transpose, image_of_text),
     ):
-        report[name] = _measured(scores, own, same, pictures) | _levels(own, same)
+        same = None if same_label is None else turn(same_label)
+        own = turn(relevant)
+        report[name] = _measured(turn(similarity), own, same, pictures)
+        report[name] |= _levels(own, same)
     for level in LEVELS:
-        report[level] = {name: report[name][level] for name in DIRECTIONS}
+        if level in report[name]:
+            report[level] = {name: report[name][level] for name in DIRECTIONS}
     return report
 
 
@@ -117,7 +130,7 @@ def evaluate_indexes(images: Index, texts: Index, clip: Clip | None = None) -> d
     """Measure retrieval between two indexes; see `evaluate_retrieval`.
 
     Args:
-        images: Image index, with its columns paths and labels.
+        images: Image index, with its column paths and, if there are any, labels.
         texts: Text index, with its column image_paths: the picture of each text.
         clip: The CLIP that made them. The report then holds ``zero_shot`` too: accuracy
             over the images, chance (1 / number of labels) and templates; but not if the
@@ -127,21 +140,21 @@ def evaluate_indexes(images: Index, texts: Index, clip: Clip | None = None) -> d
         ValueError: If an index lacks a column, or a text's picture is not among the
             images.
     """
-    for index, columns in ((images, ("paths", "labels")), (texts, ("image_paths",))):
-        missing = [name for name in columns if name not in index.items]
-        if missing:
-            raise ValueError(f"an index has no {', '.join(missing)}: build it again.")
+    for index, column in ((images, "paths"), (texts, "image_paths")):
+        if column not in index.items:
+            raise ValueError(f"an index has no {column}: build it again.")
     places = {path: place for place, path in enumerate(images.items["paths"])}
     image_of_text = [places.get(path, -1) for path in texts.items["image_paths"]]
     if -1 in image_of_text:
         path = texts.items["image_paths"].iloc[image_of_text.index(-1)]
         raise ValueError(f"{path}: the picture of a text, but not in the image index.")
-    report = evaluate_retrieval(
-        images.embeds, texts.embeds, image_of_text, images.items["labels"]
-    )
-    labels = images.items["labels"].to_numpy(dtype=str)
+    labels = images.items.get("labels")
+    report = evaluate_retrieval(images.embeds, texts.embeds, image_of_text, labels)
+    if labels is None or clip is None:
+        return report
+    labels = labels.to_numpy(dtype=str)
     class_names = np.unique(labels)
-    if clip is not None and all(knows_label(clip, name) for name in class_names):
+    if all(knows_label(clip, name) for name in class_names):
         predictions = zero_shot(clip, images.embeds, class_names)
         report["zero_shot"] = {
             "accuracy": float((predictions == labels).mean()),
@@ -162,13 +175,13 @@ def report_table(report: dict) -> pd.DataFrame:
 
     Returns:
         Table of numbers, a column a figure. Rows (direction, level), the levels being
-        measured, 95 % low, 95 % high, chance and label_oracle.
+        measured, 95 % low, 95 % high, chance and, with labels, label_oracle.
     """
     rows = {}
     for direction in DIRECTIONS:
         figures = dict(report[direction])
         interval = figures.pop("interval")
-        levels = {level: figures.pop(level) for level in LEVELS}
+        levels = {level: figures.pop(level) for level in LEVELS if level in figures}
         rows[direction, "measured"] = figures
         for place, bound in enumerate(("low", "high")):
             rows[direction, f"95 % {bound}"] = {

@@ -129,11 +129,12 @@ def text_answers(picture, answers: pd.DataFrame, gallery: str, path="") -> Figur
     right.set_title(f"parmi {gallery}", fontsize=10, loc="left")
     for answer in answers.itertuples():
         own = answer.image_paths == (path or str(picture))
+        label = f"[{answer.labels}] " if "labels" in answers else ""
         right.text(
             0,
             1 - (answer.rank - 0.5) / len(answers),
             f"{answer.rank}.  {answer.score:.3f}   "
-            + wrap(f"[{answer.labels}] {answer.captions}", 75)
+            + wrap(f"{label}{answer.captions}", 75)
             + ("   <- la sienne" if own else ""),
             fontsize=9,
             va="center",

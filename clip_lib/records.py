@@ -1,4 +1,4 @@
-"""Read, check and split the table of a data folder.
+"""Read and check the table of a data folder.
 
 Layout of a data folder (the course's own)::
 
@@ -6,7 +6,9 @@ Layout of a data folder (the course's own)::
     images/<label>/<label>_<nnn>.jpg  any path will do: image_path names it
     captions/<label>_<nnn>.txt        a caption a line; read if there is no captions.csv
 
-A column origin, if there is one, says ``enriched`` of what a language model wrote.
+Without a column label, the pictures have none: CLIP needs none. A column split, if
+there is one, says which part each picture belongs to; a column origin says
+``enriched`` of what a language model wrote. Other columns are not read.
 """
 
 import csv
@@ -15,18 +17,15 @@ import posixpath
 from pathlib import Path
 
 import pandas as pd
-from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
-from clip_lib.config import Config
-from clip_lib.folds import hold_out
 from clip_lib.images import SUFFIXES, open_picture
 
 TABLE = "captions.csv"
 COLUMNS = ("image_path", "label", "caption")
+NEEDED = ("image_path", "caption")
 ORIGIN, ENRICHED = "origin", "enriched"
-MIN_PICTURES = 10
-"""Fewest pictures of a label, for each of the three parts to have some."""
+SPLIT = "split"
 
 
 def read_records(folder) -> pd.DataFrame:
@@ -36,7 +35,8 @@ def read_records(folder) -> pd.DataFrame:
         folder: Data folder, in the layout above.
 
     Returns:
-        Table: image_path, label, caption (and origin, if there); one row per caption.
+        Table: image_path, label ("" where there is none), caption (and origin and
+        split, if there); one row per caption.
 
     Raises:
         ValueError: If there is neither captions.csv nor captions/*.txt. If captions.csv
@@ -47,16 +47,21 @@ def read_records(folder) -> pd.DataFrame:
     """
     folder = Path(folder)
     if (folder / TABLE).is_file():
-        rows = _rows_of_table(folder / TABLE)
+        columns, rows = _rows_of_table(folder / TABLE)
     elif caption_files(folder):
-        rows = _rows_of_texts(folder)
+        columns, rows = COLUMNS, _rows_of_texts(folder)
     else:
         raise ValueError(
             f"{folder / TABLE}: no such file; a data folder needs it, or else "
             "captions/<name>.txt for each images/<label>/<name>.jpg."
         )
-    checked = [_checked(*row) for row in rows]
-    return pd.DataFrame(checked, columns=[*COLUMNS, ORIGIN][: len(checked[0])])
+    checked = [
+        _checked(place, dict(zip(columns, row, strict=True))) for place, row in rows
+    ]
+    records = pd.DataFrame(checked)
+    if "label" not in records:
+        records.insert(1, "label", "")
+    return records
 
 
 def caption_files(folder) -> list[Path]:
@@ -101,8 +106,8 @@ def _read_text(path: Path) -> str:
     return text
 
 
-def _rows_of_table(path: Path) -> list[tuple[str, list[str]]]:
-    """Read captions.csv: the place of each row and its fields."""
+def _rows_of_table(path: Path):
+    """Read captions.csv: the columns that are used; each row's place and fields."""
     reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
     try:
         # Blank lines are no rows.
@@ -112,7 +117,8 @@ def _rows_of_table(path: Path) -> list[tuple[str, list[str]]]:
     if not rows:
         raise ValueError(f"{path}: empty, expected {','.join(COLUMNS)}.")
     (_, heading), *rows = rows
-    faulty = [name for name in COLUMNS if heading.count(name) != 1]
+    faulty = [name for name in NEEDED if heading.count(name) != 1]
+    faulty += [name for name in ("label", ORIGIN, SPLIT) if heading.count(name) > 1]
     if faulty:
         raise ValueError(
             f"{path}: not one column {', '.join(faulty)}; expected "
@@ -126,8 +132,9 @@ def _rows_of_table(path: Path) -> list[tuple[str, list[str]]]:
                 f"{place}: {len(row)} fields, expected {len(heading)}; a caption that "
                 "holds a comma stands between quotes."
             )
-    order = [heading.index(name) for name in (*COLUMNS, ORIGIN) if name in heading]
-    return [(place, [row[column] for column in order]) for place, row in rows]
+    columns = [name for name in (*COLUMNS, ORIGIN, SPLIT) if name in heading]
+    order = [heading.index(name) for name in columns]
+    return columns, [(place, [row[column] for column in order]) for place, row in rows]
 
 
 def _rows_of_texts(folder: Path) -> list[tuple[str, list[str]]]:
@@ -149,22 +156,22 @@ def _rows_of_texts(folder: Path) -> list[tuple[str, list[str]]]:
     return rows
 
 
-def _checked(place: str, row: list[str]) -> tuple[str, ...]:
+def _checked(place: str, row: dict[str, str]) -> dict[str, str]:
     """Normalise a row: no field empty, a caption on one line, one name a picture."""
-    picture, label, caption, *origin = row
-    row = picture.strip(), " ".join(label.split()), " ".join(caption.split())
-    for name, value in zip(COLUMNS, row, strict=True):
-        if not value:
+    picture = row["image_path"].strip()
+    row = {name: " ".join(value.split()) for name, value in row.items()}
+    for name, value in row.items():
+        if not value and name != ORIGIN:
             raise ValueError(f"{place}: no {name}.")
     # ./a.jpg and a.jpg must not fall into two parts of the split.
-    normal = posixpath.normpath(row[0].replace("\\", "/"))
+    normal = posixpath.normpath(picture.replace("\\", "/"))
     leaves = normal.startswith(("/", "../")) or normal in (".", "..") or ":" in normal
     if leaves or any(character < " " for character in normal):
         raise ValueError(
             f"{place}: image_path {picture[:200]!r} is not inside the data folder; "
             "expected a relative path such as images/dog/dog_001.jpg."
         )
-    return normal, *row[1:], *(value.strip() for value in origin)
+    return row | {"image_path": normal}
 
 
 def check_pictures(folder, records: pd.DataFrame) -> None:
@@ -184,37 +191,3 @@ def check_pictures(folder, records: pd.DataFrame) -> None:
     if faults:
         listing = "\n  ".join(faults)
         raise ValueError(f"{len(faults)} unusable pictures:\n  {listing}")
-
-
-def split_records(records: pd.DataFrame, config: Config) -> pd.DataFrame:
-    """Add the column ``split``: by picture, stratified by label, seeded.
-
-    The split is by picture, not by row, so that no picture is learned under one caption
-    and tested under another. With ``config.folds``, the test part is one of the folds
-    of a cross-validation; see `hold_out`.
-
-    Raises:
-        ValueError: If a label has too few pictures for the three parts or the folds, a
-            picture has two labels, or there is no such fold.
-    """
-    pictures = records.drop_duplicates(["image_path", "label"])
-    twice = pictures["image_path"][pictures["image_path"].duplicated()]
-    if len(twice):
-        raise ValueError(f"{twice.iloc[0]}: two labels for one picture.")
-    counts = pictures["label"].value_counts()
-    if counts.min() < MIN_PICTURES:
-        raise ValueError(
-            f"label {counts.idxmin()!r}: {counts.min()} pictures, expected at least "
-            f"{MIN_PICTURES} to split them in three."
-        )
-    rest, test = hold_out(pictures, config)
-    _, validation = train_test_split(
-        rest,
-        test_size=round(config.validation_share * len(pictures)),
-        stratify=rest["label"],
-        random_state=config.seed,
-    )
-    split = pd.Series("train", index=pictures["image_path"])
-    split[validation["image_path"]] = "validation"
-    split[test["image_path"]] = "test"
-    return records.assign(split=records["image_path"].map(split))

@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 
 from clip_lib.batches import image_batches
-from clip_lib.clip import load_clip, split_encoders
 from clip_lib.config import VOCABULARY_FILES, Config
 from clip_lib.data import Dataset
 from clip_lib.images import MAX_PIXELS, load_image
 from clip_lib.index import Index
+from clip_lib.saved import load_clip, split_encoders
 from clip_lib.text import (
     Vectorizer,
     check_query,
+    check_vocabulary,
     encode,
     load_vocabulary,
-    vocabulary_fingerprint,
 )
 
 MODEL_FILE = Config().clip_file.name
@@ -65,14 +65,9 @@ class Clip:
         name = VOCABULARY_FILES.get(reader.name, VOCABULARY_FILE)
         path = vocabulary_file or Path(model_file).parent / name
         vectorizer = load_vocabulary(path, text_encoder.input.shape[1])
-        known, size = reader.token_embedding.input_dim, vectorizer.vocabulary_size()
         loss = model.get_layer("contrastive_loss")
-        same = loss.vocabulary in ("", vocabulary_fingerprint(vectorizer))
-        if size != known or not same:
-            raise ValueError(
-                f"{path}: {size} words, but {model_file} was trained with {known} "
-                "others, or in another order; they are not of the same training."
-            )
+        known = reader.token_embedding.input_dim
+        check_vocabulary(vectorizer, path, model_file, known, loss.vocabulary)
         return cls(image_encoder, text_encoder, vectorizer, loss.temperature)
 
     @property
@@ -125,7 +120,8 @@ def build_indexes(
 
     Returns:
         The image index (columns paths, labels, splits), a row per picture, and the text
-        index (columns captions, image_paths, labels, splits), a row per caption.
+        index (columns captions, image_paths, labels, splits), a row per caption. No
+        labels if the data has none.
     """
     rows = dataset.part(split)
     rows = rows.assign(path=dataset.paths(rows))
@@ -145,6 +141,8 @@ def build_indexes(
             "splits": pictures["split"],
         }
     )
+    if not dataset.class_names:
+        images, texts = (table.drop(columns="labels") for table in (images, texts))
     about = (clip.fingerprint, dataset.source)
     return (
         Index(clip.embed_images(images["paths"]), images, *about),

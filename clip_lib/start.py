@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from clip_lib.backbones import build_backbone_classifier
 from clip_lib.batches import image_batches
 from clip_lib.config import Config
 from clip_lib.data import Dataset
@@ -15,6 +16,10 @@ from clip_lib.encoders import (
     build_image_classifier,
     build_text_classifier,
 )
+from clip_lib.pretrained import (
+    pretrained_image_classifier,
+    pretrained_text_classifier,
+)
 from clip_lib.text import encode
 from clip_lib.word_vectors import learn_word_vectors
 
@@ -23,9 +28,15 @@ START_PICTURES = 1_000
 
 
 def start_image_classifier(dataset: Dataset, config: Config) -> keras.Model:
-    """Build the CNN, its convolution learned by `learn_descriptors`."""
+    """Build the CNN, from `learn_descriptors` or pretrained, or else a backbone."""
     keras.utils.set_random_seed(config.seed)
-    model = build_image_classifier(config, len(dataset.class_names))
+    # Without labels, the head is never used.
+    num_classes = max(1, len(dataset.class_names))
+    if config.image_encoder != "cnn":
+        return build_backbone_classifier(config, num_classes)
+    if config.pretrained:
+        return pretrained_image_classifier(config, num_classes)
+    model = build_image_classifier(config, num_classes)
     rows = dataset.pictures("train")
     rows = rows.sample(min(len(rows), START_PICTURES), random_state=config.seed)
     batches = image_batches(dataset.paths(rows), config.image_size, cached=False)
@@ -54,19 +65,19 @@ def scale_features(model: keras.Model, images) -> None:
 
 
 def start_text_classifier(dataset: Dataset, vectorizer, config: Config) -> keras.Model:
-    """Build SmallBERT, its word vectors learned by `learn_word_vectors`, or DistilBERT.
+    """Build SmallBERT, its words learned by `learn_word_vectors`, or one pretrained.
 
     Args:
         dataset, config: As in `fit_text_classifier`.
         vectorizer: Of `learn_vocabulary`, for the same ``config``.
     """
     keras.utils.set_random_seed(config.seed)
+    num_classes = max(1, len(dataset.class_names))
     if config.text_encoder == "distilbert":
-        labels = len(dataset.class_names)
-        return build_distilbert_classifier(config, vectorizer, labels)
+        return build_distilbert_classifier(config, vectorizer, num_classes)
+    if config.pretrained:
+        return pretrained_text_classifier(config, vectorizer, num_classes)
     vocabulary = vectorizer.get_vocabulary()
     token_ids = encode(vectorizer, dataset.train["caption"])
     word_vectors = learn_word_vectors(token_ids, vocabulary, config.embed_dim)
-    return build_text_classifier(
-        config, len(vocabulary), len(dataset.class_names), word_vectors
-    )
+    return build_text_classifier(config, len(vocabulary), num_classes, word_vectors)

@@ -34,26 +34,30 @@ def open_strategy(name: str) -> tf.distribute.Strategy:
     Raises:
         ValueError: If the name or TF_CONFIG cannot be understood, or it is too late.
     """
+    one = tf.distribute.get_strategy()
     if not name:
-        return tf.distribute.get_strategy()
+        return one
     try:
         if name == "multiworker":
             _check_cluster(os.environ.get("TF_CONFIG", ""))
-            return tf.distribute.MultiWorkerMirroredStrategy()
-        if name == "mirrored":
-            return tf.distribute.MirroredStrategy()
-        if match := re.fullmatch(r"mirrored:([1-9]\d?)", name):
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        elif name == "mirrored":
+            strategy = tf.distribute.MirroredStrategy()
+        elif match := re.fullmatch(r"mirrored:([1-9]\d?)", name):
             count = int(match[1])
             (processor,) = tf.config.list_physical_devices("CPU")
             part = tf.config.LogicalDeviceConfiguration()
             tf.config.set_logical_device_configuration(processor, [part] * count)
-            return tf.distribute.MirroredStrategy([f"CPU:{n}" for n in range(count)])
+            devices = [f"CPU:{number}" for number in range(count)]
+            strategy = tf.distribute.MirroredStrategy(devices)
+        else:
+            raise ValueError(f"strategy {name!r}: expected {KNOWN}.")
     except RuntimeError as error:
         raise ValueError(
             f"strategy {name!r}: too late, TensorFlow has already computed something; "
             "open it first."
         ) from error
-    raise ValueError(f"strategy {name!r}: expected {KNOWN}.")
+    return strategy if strategy.num_replicas_in_sync > 1 else one
 
 
 def open_devices(config: Config) -> Config:

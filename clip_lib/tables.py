@@ -37,6 +37,14 @@ _CHECKED = {
     "cut": "part coupée",
 }
 
+_OPTIONS = {
+    "usual": "comme ci-dessus",
+    "pretrained": "nos poids préentraînés",
+    "distilbert": "DistilBERT",
+    "mobilenet_v3": "MobileNetV3",
+    "enriched": "légendes enrichies",
+}
+
 # Layers and operations whose name Keras made up.
 _UNNAMED = ("average_pooling2d", "dropout")
 
@@ -99,3 +107,29 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
         },
         index=pd.MultiIndex.from_tuples(rows),
     ).replace("nan", "")
+
+
+def options_table(results: dict[str, dict]) -> pd.DataFrame:
+    """Lay out what the options of the subject bring, or what they lack.
+
+    Args:
+        results: What `measure_options` returned, with "usual" before them.
+    """
+    rows = {}
+    for key, result in results.items():
+        row = {"il manque": result.get("lacks", "")}
+        if report := result.get("report"):
+            row["secondes"] = f"{result['seconds']:.0f}"
+            for direction in ("image_to_text", "text_to_image"):
+                for figure in ("recall@10", "label_precision@5"):
+                    title = f"{_COLUMNS[figure]}, {_ROWS[direction]}"
+                    row[title] = f"{report[direction][figure]:.2f}"
+        rows[_OPTIONS[key]] = row
+    chance = results["usual"]["report"]
+    rows["hasard"] = {
+        f"{_COLUMNS[figure]}, {_ROWS[way]}": f"{chance[way]['chance'][figure]:.2f}"
+        for way in ("image_to_text", "text_to_image")
+        for figure in ("recall@10", "label_precision@5")
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index").fillna("")
+    return table[[*table.columns.drop("il manque"), "il manque"]]

@@ -21,22 +21,27 @@ Vectorizer = keras.layers.TextVectorization | WordPieces
 
 
 def learn_vocabulary(captions, config: Config) -> Vectorizer:
-    """Learn the vocabulary of the training captions, or load that of DistilBERT.
+    """Learn the vocabulary of the training captions, or load the pretrained one.
 
     Args:
         captions: Iterable of strings, training split only.
         config: Gives ``text_encoder``, ``sequence_length`` and, for the one that is
-            learned, ``vocab_size`` (most words kept), else ``text_weights``.
+            learned, ``vocab_size`` (most words kept); ``text_weights`` for
+            DistilBERT's, ``pretrained_dir`` for that of our own pretrained weights.
 
     Returns:
         What turns strings (B,) into token ids (B, sequence_length), 0 = padding.
 
     Raises:
-        ValueError: If DistilBERT's cannot be had, see `checkpoint_folder`.
+        ValueError: If DistilBERT's cannot be had, see `checkpoint_folder`, or ours, see
+            `load_vocabulary`.
     """
     if config.text_encoder == "distilbert":
         folder = checkpoint_folder(config.text_weights)
         return WordPieces.from_checkpoint(folder, config.sequence_length)
+    if config.pretrained:
+        path = config.pretrained_path / config.vocabulary_file.name
+        return load_vocabulary(path, config.sequence_length)
     vectorizer = keras.layers.TextVectorization(
         max_tokens=config.vocab_size, output_sequence_length=config.sequence_length
     )
@@ -83,6 +88,28 @@ def vocabulary_fingerprint(vectorizer: Vectorizer) -> str:
     """Return a name for these very words in this very order."""
     about = vectorizer.get_vocabulary(), getattr(vectorizer, "spelling", None)
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
+
+
+def check_vocabulary(
+    vectorizer: Vectorizer, path, model_file, known: int, fingerprint: str
+) -> None:
+    """Make sure that a model was trained with this very vocabulary.
+
+    Args:
+        vectorizer: The vocabulary of ``path``.
+        path, model_file: Where the two come from, for the message.
+        known: Number of tokens that the model knows.
+        fingerprint: Of the model's vocabulary, or "" if it is not known.
+
+    Raises:
+        ValueError: If it is another, or in another order.
+    """
+    size = vectorizer.vocabulary_size()
+    if size != known or fingerprint not in ("", vocabulary_fingerprint(vectorizer)):
+        raise ValueError(
+            f"{path}: {size} words, but {model_file} was trained with {known} "
+            "others, or in another order; they are not of the same training."
+        )
 
 
 def encode(vectorizer: Vectorizer, captions) -> np.ndarray:

@@ -4,14 +4,17 @@ from pathlib import Path
 
 import keras
 
-from clip_lib.batches import image_batches, pair_batches, text_batches
+from clip_lib.batches import image_batches, text_batches
 from clip_lib.callbacks import KeepBest, ValidationRecall
 from clip_lib.clip import with_labels
 from clip_lib.config import Config
 from clip_lib.data import Dataset
 from clip_lib.encoders import unfreeze
+from clip_lib.features import StoredFeatures
 from clip_lib.fitting import fit, fit_on_devices
+from clip_lib.learner import learner, locked_features
 from clip_lib.optimizer import build_optimizer
+from clip_lib.pairs import pair_batches
 from clip_lib.resume import Resume, training_mark
 from clip_lib.start import start_image_classifier, start_text_classifier
 from clip_lib.strategy import on_devices, open_strategy, trainer
@@ -111,11 +114,14 @@ def _in_random_order(dataset: Dataset, split: str, config: Config):
     return dataset.part(split).sample(frac=1, random_state=config.seed)
 
 
-def clip_batches(dataset: Dataset, vectorizer, config: Config, split: str):
+def clip_batches(
+    dataset: Dataset, vectorizer, config: Config, split: str, features=None
+):
     """Stream the pairs of a split as CLIP reads them, anew each epoch for "train".
 
     The other splits come in one random order: the table is sorted by label, and a batch
-    of one label alone would be harder than the batches of the training.
+    of one label alone would be harder than the batches of the training. ``features``
+    are those of a locked encoder, see `pair_batches`.
     """
     rows = _in_random_order(dataset, split, config)
     training = split == "train"
@@ -128,6 +134,7 @@ def clip_batches(dataset: Dataset, vectorizer, config: Config, split: str):
         word_dropout=_word_dropout(config) if training else 0.0,
         training=training,
         seed=config.seed,
+        features=features,
     )
 
 
@@ -154,10 +161,27 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
     clip = on_devices(clip, strategy)
     resume = Resume(path, clip, strategy, training_mark(config, dataset, vocabulary))
     path = own_folder(strategy, Path(path).parent) / Path(path).name
-    batches = clip_batches(dataset, vectorizer, config, "train")
-    pairs = clip_batches(dataset, vectorizer, config, "validation")
+    labelled = bool(dataset.class_names)
+    if config.locked_images:
+        # Their features never change: they are computed once.
+        made = locked_features(clip)
+        trained, reader = learner(clip, labelled), learner(clip)
+    else:
+        made, reader = None, clip
+        trained = with_labels(clip) if labelled else clip
+    trained = trainer(trained, strategy)
+
+    def stream(split):
+        features = made and StoredFeatures(
+            made,
+            dataset.paths(dataset.part(split)),
+            config.image_size,
+            path.parent,
+        )
+        return clip_batches(dataset, vectorizer, config, split, features)
+
+    batches, pairs = stream("train"), stream("validation")
     steps = config.clip_epochs * int(batches.cardinality())
-    trained = trainer(with_labels(clip), strategy)
     with strategy.scope():
         trained.compile(
             build_optimizer(config.clip_learning_rate, config.weight_decay, steps)
@@ -165,7 +189,7 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
     withheld = _in_random_order(dataset, "validation", config)
     labels = dataset.labels(withheld.drop_duplicates("image_path"))
     callbacks = [
-        ValidationRecall(clip, pairs, config.clip_batch_size, labels),
+        ValidationRecall(reader, pairs, config.clip_batch_size, labels),
         FirstWorkersFigures(strategy),
         KeepBest(path, "val_recall", clip),
         keras.callbacks.EarlyStopping(

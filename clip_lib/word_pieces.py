@@ -34,12 +34,13 @@ def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def checkpoint_folder(text_weights: str) -> Path:
+def checkpoint_folder(text_weights: str, download: bool = True) -> Path:
     """Find a checkpoint: a folder, or a name, kept or else downloaded from the hub.
 
     Args:
         text_weights: A folder in the format of Hugging Face, or a name such as
             ``distilbert/distilbert-base-uncased``.
+        download: Whether to ask the hub for what is not on this machine.
 
     Returns:
         A folder on this machine.
@@ -53,7 +54,8 @@ def checkpoint_folder(text_weights: str) -> Path:
         try:
             # All at once, and first of all: this call alone fails without retries,
             # and without the network the tokenizer would come back without words.
-            folder = Path(hub.snapshot_download(text_weights, allow_patterns=READ))
+            options = {"allow_patterns": READ, "local_files_only": not download}
+            folder = Path(hub.snapshot_download(text_weights, **options))
         except Exception as error:  # Of the network, the hub, the disk, the name.
             raise ValueError(
                 f"{text_weights}: no folder of this name, and the Hugging Face hub did "

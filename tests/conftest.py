@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clip_lib.clip import build_clip, save_model
+from clip_lib.clip import build_clip
 from clip_lib.config import Config
 from clip_lib.data import load_dataset
 from clip_lib.encoders import build_text_classifier, without_head
@@ -19,6 +19,7 @@ from clip_lib.retrieval import (
     Clip,
     build_indexes,
 )
+from clip_lib.saved import save_model
 from clip_lib.start import start_image_classifier
 from clip_lib.text import learn_vocabulary, save_vocabulary
 

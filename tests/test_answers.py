@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from clip_lib.answers import answer_lines, answer_records
-from clip_lib.clip import load_clip, save_model
 from clip_lib.index import Index
 from clip_lib.retrieval import MODEL_FILE, VOCABULARY_FILE, Clip
+from clip_lib.saved import load_clip, save_model
 from clip_lib.zero_shot import label_index
 
 

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from clip_lib.batches import image_batches, pair_batches, text_batches
+from clip_lib.batches import image_batches, text_batches
 from clip_lib.images import load_image
+from clip_lib.pairs import pair_batches
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from conftest import LABELS, make_folder
 from PIL import Image
 
 from clip_lib.check import check_folder
-from clip_lib.records import COLUMNS, read_records, split_records
+from clip_lib.records import COLUMNS, read_records
+from clip_lib.split import split_records
 
 
 @pytest.fixture

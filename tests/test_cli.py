@@ -258,7 +258,7 @@ def spoil_comma(folder):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (spoil_csv, "captions.csv: not one column image_path, label, caption"),
+        (spoil_csv, "captions.csv: not one column image_path, caption"),
         (spoil_pictures, "2 unusable pictures"),
         (spoil_label, "label 'cat': 1 pictures"),
         (spoil_comma, "captions.csv, line 50: 4 fields, expected 3"),

@@ -7,13 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clip_lib.clip import (
-    build_clip,
-    load_clip,
-    save_model,
-    split_encoders,
-    with_labels,
-)
+from clip_lib.clip import build_clip, with_labels
 from clip_lib.data import Dataset
 from clip_lib.encoders import (
     DISTORTIONS,
@@ -24,6 +18,7 @@ from clip_lib.encoders import (
 from clip_lib.losses import contrastive_loss
 from clip_lib.ranking import first_ranks
 from clip_lib.reload import reload_difference
+from clip_lib.saved import load_clip, save_model, split_encoders
 from clip_lib.text import encode
 from clip_lib.train import clip_batches, fit_clip
 

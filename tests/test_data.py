@@ -9,7 +9,8 @@ from PIL import Image
 from sklearn.model_selection import train_test_split
 
 from clip_lib.data import load_dataset
-from clip_lib.records import check_pictures, read_records, split_records
+from clip_lib.records import check_pictures, read_records
+from clip_lib.split import split_records
 
 
 def write_csv(folder, text, encoding="utf-8"):

@@ -21,7 +21,7 @@ from scipy.special import erf
 from tiny_distilbert import WORDS, write_checkpoint
 from transformers import DistilBertTokenizerFast
 
-from clip_lib.clip import build_clip, split_encoders, with_labels
+from clip_lib.clip import build_clip, with_labels
 from clip_lib.config import Config
 from clip_lib.distilbert import DISTILBERT, build_distilbert_classifier
 from clip_lib.encoders import FEATURES, build_text_classifier, without_head
@@ -35,6 +35,7 @@ from clip_lib.retrieval import (
     Search,
     build_indexes,
 )
+from clip_lib.saved import split_encoders
 from clip_lib.text import (
     check_query,
     count_words,

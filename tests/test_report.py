@@ -16,7 +16,8 @@ from clip_lib import results
 from clip_lib.__main__ import main
 from clip_lib.encoders import build_text_classifier
 from clip_lib.handin import report, report_tables, typeset
-from clip_lib.handin.architecture import architecture_figure, architecture_sizes
+from clip_lib.handin.architecture import architecture_figure
+from clip_lib.handin.halves import architecture_sizes
 from clip_lib.handin.latex import decimal_commas, escape, number
 from clip_lib.handin.reading import read_pdf
 from clip_lib.handin.report_claims import check_text

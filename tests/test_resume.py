@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -83,7 +82,7 @@ def kill_after(monkeypatch):
     return train_and_kill
 
 
-@pytest.mark.parametrize("epoch", [1, 3, 5])
+@pytest.mark.parametrize("epoch", [3, 5])
 def test_it_goes_on_from_any_epoch(tmp_path, kill_after, whole, epoch, capsys):
     """After the fifth nothing is left to learn: it had lost its patience."""
     kill_after(tmp_path, epoch)
@@ -108,25 +107,33 @@ def change_mark(path):
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (change_mark, "of another training"),
-        (lambda path: path.write_bytes(path.read_bytes()[:2000]), "zip"),
-        (lambda path: path.write_text("hello"), ""),
-        (lambda path: (path.parent / "clip.keras").unlink(), r"clip\.keras is missing"),
+        (change_mark, "it is of another training"),
+        (lambda path: path.write_bytes(path.read_bytes()[:2000]), "not a zip file"),
+        (lambda path: path.write_text("hello"), "allow_pickle=False"),
+        (lambda path: (path.parent / "clip.keras").unlink(), "clip.keras is missing"),
+        (lambda path: None, None),
     ],
 )
 def test_a_checkpoint_of_no_use_is_named_and_left(
-    tmp_path, kill_after, whole, spoil, reason, capsys
+    tmp_path, kill_after, spoil, reason, capsys
 ):
-    path = kill_after(tmp_path, 2)
+    path = kill_after(tmp_path, 1)
     spoil(path)
     capsys.readouterr()
-    found = train(tmp_path)
-    (line,) = [
-        line for line in capsys.readouterr().out.splitlines() if "not taken up" in line
-    ]
-    assert str(path) in line and "the training starts anew" in line
-    assert re.search(reason, line)
-    assert_identical(found, whole)
+    clip = small_training.small_clip(0.5)
+    before = clip.get_weights()
+    resume = Resume(
+        tmp_path / "clip.keras", clip, open_strategy(""), small_training.MARK
+    )
+    same = all(map(np.array_equal, before, clip.get_weights()))
+    said = capsys.readouterr().out.strip()
+    if reason is None:
+        assert (resume.epoch, same) == (1, False)
+        assert said == f"{path}: the training goes on after epoch 1."
+    else:
+        assert (resume.epoch, same) == (0, True)
+        assert said.startswith(f"{path}: not taken up (") and reason in said
+        assert said.endswith("the training starts anew.")
 
 
 class Clock:

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clip_lib.clip import load_clip, save_model
 from clip_lib.index import Index
 from clip_lib.retrieval import MODEL_FILE, TEXT_INDEX_FILE, Clip, Search
+from clip_lib.saved import load_clip, save_model
 from clip_lib.text import save_vocabulary, vocabulary_fingerprint
 
 

@@ -15,8 +15,8 @@ import pytest
 import small_training
 import tensorflow as tf
 
-from clip_lib.clip import load_clip
 from clip_lib.config import Config
+from clip_lib.saved import load_clip
 from clip_lib.strategy import open_strategy, per_device
 from clip_lib.workers import of_first_worker, own_folder, worker
 
@@ -187,6 +187,13 @@ def test_an_unknown_strategy_is_named(name):
         ValueError, match=rf"strategy '{name}': expected .* multiworker"
     ):
         open_strategy(name)
+
+
+def test_mirrored_is_as_many_devices_as_there_are_gpus():
+    strategy, gpus = open_strategy("mirrored"), tf.config.list_physical_devices("GPU")
+    assert strategy.num_replicas_in_sync == max(1, len(gpus))
+    if len(gpus) < 2:
+        assert strategy is tf.distribute.get_strategy()
 
 
 def test_devices_that_come_too_late_are_refused():

@@ -134,7 +134,6 @@ def add_commands(choices) -> None:
         "                         train everything, in the notebook",
         "--data ~/photos --quick  a trial on one's own folder",
         model=False,
-        aliases=["train"],
     )
     command.add_argument("--data", metavar="FOLDER", help=DATA)
     command.add_argument("--models", metavar="FOLDER", help="where to save (models/)")

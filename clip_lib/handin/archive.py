@@ -15,6 +15,7 @@ CODE = (
     "clip_lib/**/*.txt",
     "clip_lib/handin/paper/*.*",
     "benchmarks/results/*.json",
+    "models/pretrained/*",
     "requirements*.txt",
     "equipe.toml",
     "LICENSE",

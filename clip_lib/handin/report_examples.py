@@ -17,8 +17,9 @@ from clip_lib import explain, explain_plots, gallery, plots, reliance, reliance_
 from clip_lib.batches import image_batches
 from clip_lib.config import Config
 from clip_lib.evaluate import evaluate_indexes
-from clip_lib.handin.architecture import architecture_figure, architecture_sizes
-from clip_lib.retrieval import MODEL_FILE, Search
+from clip_lib.handin.architecture import architecture_figure
+from clip_lib.handin.halves import architecture_sizes, encoder_titles
+from clip_lib.retrieval import Search
 from clip_lib.text import encode, sort_words
 from clip_lib.zero_shot import knows_label, zero_shot
 
@@ -58,7 +59,7 @@ class SavedRun:
         Raises:
             ValueError: If a file is missing or does not fit; the message says which.
         """
-        search = Search.load(config.model_path(MODEL_FILE))
+        search = Search.load(config.clip_file)
         names = ("image_classifier.keras", "text_classifier.keras")
         return cls(search, *(_load_classifier(config, name) for name in names))
 
@@ -89,9 +90,10 @@ class SavedRun:
         )
         token_ids = encode(clip.vectorizer, texts.items["captions"])
         number = {name: place for place, name in enumerate(self.class_names)}
+        image_title, text_title = encoder_titles(clip)
         seen = {
-            "CNN": (images, self.image_classifier.predict(batches, verbose=0)),
-            "SmallBERT": (texts, self.text_classifier.predict(token_ids, verbose=0)),
+            image_title: (images, self.image_classifier.predict(batches, verbose=0)),
+            text_title: (texts, self.text_classifier.predict(token_ids, verbose=0)),
         }
         found = {
             name: (index.items["labels"].map(number), scores.argmax(axis=1))
@@ -100,7 +102,7 @@ class SavedRun:
         if all(knows_label(clip, name) for name in self.class_names):
             names = zero_shot(clip, images.embeds, self.class_names)
             guesses = np.array([number[name] for name in names])
-            found["CLIP, zéro-shot"] = found["CNN"][0], guesses
+            found["CLIP, zéro-shot"] = found[image_title][0], guesses
         return found
 
     @property

@@ -1,0 +1,94 @@
+"""The options of the subject: what can be trained is, what cannot says why."""
+
+import dataclasses
+import shutil
+
+import pandas as pd
+import pytest
+from tiny_distilbert import write_checkpoint
+
+from clip_lib.data import load_dataset
+from clip_lib.evaluate import evaluate_dataset
+from clip_lib.options import Option, list_options, measure_options
+from clip_lib.records import COLUMNS
+from clip_lib.retrieval import Clip
+from clip_lib.tables import options_table
+
+
+@pytest.fixture
+def config(tiny_config, tmp_path, monkeypatch):
+    """Nothing that an option needs is here."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return dataclasses.replace(
+        tiny_config,
+        text_weights="somebody/a-name-that-nobody-has",
+        pretrained_dir=str(tmp_path / "pretrained"),
+        model_dir=str(tmp_path / "models"),
+    )
+
+
+def lacks(config, dataset):
+    return {option.key: option.lacks for option in list_options(config, dataset)}
+
+
+def test_an_option_says_what_it_lacks(config, tiny_dataset, tmp_path):
+    found = lacks(config, tiny_dataset)
+    assert found["pretrained"] == (tmp_path / "pretrained").as_posix()
+    assert found["distilbert"] == "somebody/a-name-that-nobody-has"
+    assert found["mobilenet_v3"].endswith("no_top_v2.h5")
+    assert found["enriched"].endswith("tiny_enriched/captions.csv")
+
+
+def test_what_is_there_is_not_lacked(config, tiny_dataset, tmp_path):
+    (tmp_path / "pretrained").mkdir()
+    (tmp_path / "keras" / "models").mkdir(parents=True)
+    file = lacks(config, tiny_dataset)["mobilenet_v3"]
+    (tmp_path / "keras" / "models" / file).touch()
+    checkpoint = write_checkpoint(tmp_path / "checkpoint")
+    config = dataclasses.replace(config, text_weights=str(checkpoint))
+    found = lacks(config, tiny_dataset)
+    assert [found[key] for key in ("pretrained", "distilbert", "mobilenet_v3")] == [
+        ""
+    ] * 3
+    options = {option.key: option for option in list_options(config, tiny_dataset)}
+    assert options["pretrained"].config.pretrained
+    assert options["pretrained"].config.clip_epochs == config.clip_epochs
+    assert options["distilbert"].config.text_encoder == "distilbert"
+    folders = {option.config.model_dir for option in options.values()}
+    assert len(folders) == 4 and config.model_dir not in folders
+
+
+def test_an_option_is_trained_and_measured(config, tiny_dataset, tmp_path):
+    """Enriched captions: learned beside the originals, never tested on."""
+    folder = tmp_path / "tiny_enriched"
+    shutil.copytree(tiny_dataset.folder, folder)
+    records = tiny_dataset.records[list(COLUMNS)].assign(origin="")
+    longer = records.assign(
+        caption=records["caption"] + " and much more of it", origin="enriched"
+    )
+    table = pd.concat([records, longer])
+    table.to_csv(folder / "captions.csv", index=False)
+    changed = dataclasses.replace(
+        config, dataset_dir=str(folder), model_dir=str(tmp_path / "option")
+    )
+    options = [Option("enriched", changed), Option("distilbert", config, "a file")]
+    results = measure_options(options)
+    assert results["distilbert"] == {"lacks": "a file"}
+    dataset = load_dataset(changed)
+    assert len(dataset.train) == 2 * len(tiny_dataset.train)
+    assert dataset.test["caption"].tolist() == tiny_dataset.test["caption"].tolist()
+    clip = Clip.load(changed.clip_file)
+    expected = evaluate_dataset(clip, dataset, "test")["image_to_text"]
+    report = results["enriched"]["report"]
+    assert report["image_to_text"]["mean_rank"] == expected["mean_rank"]
+    assert results["enriched"]["seconds"] > 0
+    table = options_table({"usual": results["enriched"]} | results)
+    assert table.index.tolist() == [
+        *("comme ci-dessus", "légendes enrichies", "DistilBERT", "hasard"),
+    ]
+    assert table["il manque"].tolist() == ["", "", "a file", ""]
+    column = table["R@10, image → texte"]
+    assert column["légendes enrichies"] == f"{expected['recall@10']:.2f}"
+    assert column["hasard"] == f"{expected['chance']['recall@10']:.2f}"
+    assert column["DistilBERT"] == table["secondes"]["DistilBERT"] == ""
