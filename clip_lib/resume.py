@@ -76,29 +76,31 @@ class Resume(keras.callbacks.Callback):
         """Take up the file, if it is of this training."""
         data = b""
         if worker(self.strategy)[0] == 0 and self.path.is_file():
-            data = self.path.read_bytes()
+            if self.kept.is_file():
+                data = self.path.read_bytes()
+            else:
+                self._refuse(f"{self.kept} is missing")
         data = of_first_worker(self.strategy, data)
         if not data:
             return
+        shapes = [list(variable.shape) for variable in self.weights]
         try:
             with np.load(io.BytesIO(data)) as arrays:
                 state = json.loads(str(arrays["state"]))
                 values = [arrays[name] for name in arrays.files if name != "state"]
-            shapes = [list(variable.shape) for variable in self.weights]
-            if state["mark"] != self.mark or shapes != state["shapes"]:
-                raise ValueError("it is of another training")
-            if worker(self.strategy)[0] == 0 and not self.kept.is_file():
-                raise ValueError(f"{self.kept} is missing")
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-            reason = str(error).splitlines()[0]
-            print(f"{self.path}: not taken up ({reason}); the training starts anew.")
-            return
+        except (ValueError, KeyError, OSError, zipfile.BadZipFile):
+            return self._refuse("it is damaged")
+        if state["mark"] != self.mark or state["shapes"] != shapes:
+            return self._refuse("it is of another training")
         count = len(self.weights)
         for variable, value in zip(self.weights, values[:count], strict=True):
             variable.assign(value)
         self._state, self._optimizer = state, values[count:]
         self.epoch, self.history = state["epoch"], state["history"]
         print(f"{self.path}: the training goes on after epoch {self.epoch}.")
+
+    def _refuse(self, reason: str):
+        print(f"{self.path}: not taken up ({reason}); the training starts anew.")
 
     def take_up(self, model: keras.Model, callbacks) -> None:
         """Give the optimiser of a compiled model its state; watch the callbacks."""

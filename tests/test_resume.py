@@ -108,8 +108,8 @@ def change_mark(path):
     ("spoil", "reason"),
     [
         (change_mark, "it is of another training"),
-        (lambda path: path.write_bytes(path.read_bytes()[:2000]), "not a zip file"),
-        (lambda path: path.write_text("hello"), "allow_pickle=False"),
+        (lambda path: path.write_bytes(path.read_bytes()[:2000]), "it is damaged"),
+        (lambda path: path.write_text("hello"), "it is damaged"),
         (lambda path: (path.parent / "clip.keras").unlink(), "clip.keras is missing"),
         (lambda path: None, None),
     ],
