@@ -17,6 +17,7 @@ def _set_environment(arguments) -> None:
         ("CLIP_DATA_DIR", getattr(arguments, "data", None)),
         ("CLIP_MODEL_DIR", models),
         ("CLIP_QUICK", "1" if quick else None),
+        ("CLIP_STRATEGY", getattr(arguments, "strategy", None)),
         ("CLIP_PRESET", getattr(arguments, "preset", None)),
     ):
         if value:

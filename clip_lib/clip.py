@@ -7,6 +7,7 @@ from clip_lib.config import Config
 from clip_lib.encoders import mirrors_only, unfreeze
 from clip_lib.losses import ContrastiveLoss
 from clip_lib.pretrained import start_projections
+from clip_lib.replicas import WholeBatchNormalization
 from clip_lib.saved import (
     HIDDEN,
     IMAGE_ENCODER,
@@ -40,7 +41,7 @@ def build_encoder(
 def _one_scale(features: keras.Model) -> keras.Model:
     """Bring features of different scales to one."""
     # Some features hardly vary: Keras' default epsilon would leave them near zero.
-    outputs = layers.BatchNormalization(
+    outputs = WholeBatchNormalization(
         momentum=0.9, epsilon=1e-6, center=False, scale=False, name=SCALE
     )(features.output)
     return keras.Model(features.input, outputs)

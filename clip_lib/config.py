@@ -80,7 +80,8 @@ class Config:
     weight_decay: float = 1e-2
 
     # Training of CLIP: a larger batch gives each pair more negatives. 84 rather than
-    # the course's 32 or 64, because 5 x 84 = 420: no training pair is left over.
+    # the course's 32 or 64, because 5 x 84 = 420: no training pair is left over. It is
+    # the batch of all devices together, those of strategy: see open_strategy.
     clip_batch_size: int = 84
     locked_images: bool = True
     locked_texts: bool | None = None  # None: locked if pretrained.
@@ -92,6 +93,7 @@ class Config:
     label_share: float = 0.4
     word_dropout: float = 0.1
     clip_patience: int = 15
+    strategy: str = ""
 
     def __post_init__(self):
         for name, known in (
@@ -140,8 +142,9 @@ class Config:
         """Return the configuration that the environment asks for.
 
         ``CLIP_PRESET`` names one of `PRESETS` (``CLIP_QUICK=1`` is the quick one),
-        ``CLIP_DATA_DIR`` the data folder and ``CLIP_MODEL_DIR`` the folder of the
-        trained models; `ENCODER_VARIABLES` choose the encoders.
+        ``CLIP_DATA_DIR`` the data folder, ``CLIP_MODEL_DIR`` the folder of the trained
+        models and ``CLIP_STRATEGY`` the devices that train CLIP; `ENCODER_VARIABLES`
+        choose the encoders.
 
         Raises:
             ValueError: If there is no such preset or encoder.
@@ -155,6 +158,7 @@ class Config:
         for name, variable in (
             ("dataset_dir", "CLIP_DATA_DIR"),
             ("model_dir", "CLIP_MODEL_DIR"),
+            ("strategy", "CLIP_STRATEGY"),
         ):
             if os.environ.get(variable):
                 changes.setdefault(name, os.environ[variable])

@@ -7,7 +7,10 @@ import keras
 from tqdm import tqdm
 from tqdm.keras import TqdmCallback
 
+from clip_lib.epochs import EnterEpoch, EpochStream
 from clip_lib.ranking import RECALLS
+from clip_lib.resume import Resume
+from clip_lib.workers import losing_no_worker
 
 
 class _Bar(TqdmCallback):
@@ -20,7 +23,9 @@ class _Bar(TqdmCallback):
         self.on_epoch_end = self.bar2callback(self.epoch_bar, pop=recalls)
 
 
-def fit(model, batches, validation, epochs: int, callbacks) -> keras.callbacks.History:
+def fit(
+    model, batches, validation, epochs: int, callbacks, start: int = 0
+) -> keras.callbacks.History:
     """Fit a compiled model to a stream that shuffles itself, in one line of progress.
 
     Args:
@@ -28,6 +33,7 @@ def fit(model, batches, validation, epochs: int, callbacks) -> keras.callbacks.H
         batches: Stream of training batches, one epoch long.
         validation: The same to validate, or None.
         epochs, callbacks: As for ``Model.fit``.
+        start: The first epoch, from 0.
 
     Returns:
         The history of ``Model.fit``.
@@ -40,7 +46,36 @@ def fit(model, batches, validation, epochs: int, callbacks) -> keras.callbacks.H
         batches,
         validation_data=validation,
         epochs=epochs,
+        initial_epoch=start,
         shuffle=False,  # The stream shuffles itself.
         verbose=0,
         callbacks=[*callbacks, progress],
     )
+
+
+def fit_on_devices(
+    model, batches, epochs: int, callbacks, resume: Resume
+) -> keras.callbacks.History:
+    """Fit a model on the devices of a strategy, from where it was killed, if it was.
+
+    Args:
+        model: Made and compiled within the strategy's scope.
+        batches: Stream of whole training batches, one epoch long.
+        epochs, callbacks: As for ``Model.fit``.
+        resume: Made of the same weights.
+
+    Returns:
+        The history of all epochs, those before it was killed included.
+
+    Raises:
+        ConnectionError: If another worker is lost.
+        ValueError: If a batch cannot be shared equally among the devices.
+    """
+    stream = EpochStream(batches, resume.strategy)
+    resume.take_up(model, callbacks)
+    callbacks = [EnterEpoch(stream), *callbacks, resume]
+    with losing_no_worker(resume.strategy, resume.where):
+        start = epochs if resume.done else resume.epoch
+        history = fit(model, stream, None, epochs, callbacks, start)
+    history.history = resume.history
+    return history

@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from clip_lib.replicas import gather, replica_count
+
 MAX_SCALE = 100.0
 """Radford et al. 2021, section 2.5: the logits are never scaled by more than this."""
 
@@ -58,6 +60,10 @@ class ContrastiveLoss(keras.layers.Layer):
     logarithm of its inverse, the scale, which keeps it positive whatever the optimiser
     does; after each step it is clamped so that the scale stays within [1, 100].
 
+    On N devices the loss is that of the N shares together, every pair among all texts
+    and images. Each device adds the whole of it: Keras divides by N, and sums the
+    gradients of the devices.
+
     Args:
         temperature: Starting value.
         label_smoothing, label_share: See `contrastive_loss`. Labels, label numbers
@@ -93,19 +99,20 @@ class ContrastiveLoss(keras.layers.Layer):
     @property
     def temperature(self) -> float:
         """The temperature as it stands: logits are similarities divided by it."""
-        return math.exp(-float(self.log_scale))
+        return math.exp(-float(self.log_scale.numpy()))
 
     def call(self, inputs):
         image_embeddings, text_embeddings, *labels = inputs
         scale = ops.exp(self.log_scale)
-        logits = scale * image_embeddings @ ops.transpose(text_embeddings)
+        texts = ops.transpose(gather(text_embeddings))
+        logits = scale * gather(image_embeddings) @ texts
+        labels = gather(labels[0]) if labels else None
+        if replica_count() > 1:
+            # This layer is one object for all devices of a process, and each of them
+            # waits in `gather` for the others: forget what they have added meanwhile.
+            self._clear_losses()
         self.add_loss(
-            contrastive_loss(
-                logits,
-                self.label_smoothing,
-                labels[0] if labels else None,
-                self.label_share,
-            )
+            contrastive_loss(logits, self.label_smoothing, labels, self.label_share)
         )
         return image_embeddings, text_embeddings
 

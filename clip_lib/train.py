@@ -11,12 +11,15 @@ from clip_lib.config import Config
 from clip_lib.data import Dataset
 from clip_lib.encoders import unfreeze
 from clip_lib.features import StoredFeatures
-from clip_lib.fitting import fit
+from clip_lib.fitting import fit, fit_on_devices
 from clip_lib.learner import learner, locked_features
 from clip_lib.optimizer import build_optimizer
 from clip_lib.pairs import pair_batches
+from clip_lib.resume import Resume, training_mark
 from clip_lib.start import start_image_classifier, start_text_classifier
+from clip_lib.strategy import on_devices, open_strategy, trainer
 from clip_lib.text import encode, vocabulary_fingerprint
+from clip_lib.workers import FirstWorkersFigures, own_folder, share_file
 
 
 def _fit_classifier(model, batches, validation, config, epochs, patience, path):
@@ -138,6 +141,9 @@ def clip_batches(
 def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
     """Train CLIP; the best epoch by validation recall is kept.
 
+    On the devices of ``config.strategy``: each gets an equal share of the batch of
+    ``config.clip_batch_size`` pairs. A training that was killed goes on, see `Resume`.
+
     Args:
         clip: Model of `build_clip`, which carries its loss.
         dataset, config: As in `fit_image_classifier`.
@@ -149,7 +155,12 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
         ``val_recall`` and ``temperature`` beside the losses.
     """
     keras.utils.set_random_seed(config.seed)
-    clip.get_layer("contrastive_loss").vocabulary = vocabulary_fingerprint(vectorizer)
+    vocabulary = vocabulary_fingerprint(vectorizer)
+    clip.get_layer("contrastive_loss").vocabulary = vocabulary
+    strategy = open_strategy(config.strategy)
+    clip = on_devices(clip, strategy)
+    resume = Resume(path, clip, strategy, training_mark(config, dataset, vocabulary))
+    path = own_folder(strategy, Path(path).parent) / Path(path).name
     labelled = bool(dataset.class_names)
     if config.locked_images:
         # Their features never change: they are computed once.
@@ -158,29 +169,33 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
     else:
         made, reader = None, clip
         trained = with_labels(clip) if labelled else clip
+    trained = trainer(trained, strategy)
 
     def stream(split):
         features = made and StoredFeatures(
             made,
             dataset.paths(dataset.part(split)),
             config.image_size,
-            Path(path).parent,
+            path.parent,
         )
         return clip_batches(dataset, vectorizer, config, split, features)
 
     batches, pairs = stream("train"), stream("validation")
     steps = config.clip_epochs * int(batches.cardinality())
-    trained.compile(
-        build_optimizer(config.clip_learning_rate, config.weight_decay, steps)
-    )
+    with strategy.scope():
+        trained.compile(
+            build_optimizer(config.clip_learning_rate, config.weight_decay, steps)
+        )
     withheld = _in_random_order(dataset, "validation", config)
     labels = dataset.labels(withheld.drop_duplicates("image_path"))
     callbacks = [
         ValidationRecall(reader, pairs, config.clip_batch_size, labels),
+        FirstWorkersFigures(strategy),
         KeepBest(path, "val_recall", clip),
         keras.callbacks.EarlyStopping(
             "val_recall", mode="max", patience=config.clip_patience
         ),
     ]
-    history = fit(trained, batches, None, config.clip_epochs, callbacks)
-    return keras.saving.load_model(path), history
+    history = fit_on_devices(trained, batches, config.clip_epochs, callbacks, resume)
+    # A worker that was started anew has missed the best epoch.
+    return keras.saving.load_model(share_file(strategy, path)), history

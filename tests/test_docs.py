@@ -39,6 +39,7 @@ ORDER = [
     "distilbert",
     "descriptors",
     "word_vectors",
+    "replicas",
     "losses",
     "saved",
     "pretrained",
@@ -50,6 +51,10 @@ ORDER = [
     "bootstrap",
     "callbacks",
     "optimizer",
+    "workers",
+    "strategy",
+    "epochs",
+    "resume",
     "fitting",
     "train",
     "index",
@@ -140,7 +145,7 @@ def test_the_headline_is_of_this_recipe():
     from clip_lib.results import read_result
 
     recipe = json.loads(json.dumps(dataclasses.asdict(Config())))
-    for name in ("seed", "model_dir", "dataset_dir", "folds", "fold"):
+    for name in ("seed", "model_dir", "dataset_dir", "folds", "fold", "strategy"):
         del recipe[name]
     # Measured before there was a choice, whose settings do not concern these encoders.
     own = {"text_encoder": "smallbert", "image_encoder": "cnn"}

@@ -6,7 +6,7 @@ Imports stand inside: they take long.
 import sys
 from pathlib import Path
 
-from clip_lib.cli.add import DATA, add
+from clip_lib.cli.add import DATA, STRATEGY, add
 
 
 def run(arguments, config) -> None:
@@ -21,6 +21,11 @@ def run(arguments, config) -> None:
     from clip_lib.team import read_team
 
     read_team()
+    if config.strategy not in ("", "mirrored"):
+        raise ValueError(
+            f"strategy {config.strategy!r}: the notebook trains its classifiers first, "
+            "then it is too late for another one than mirrored."
+        )
     if config.dataset_dir:
         # Refuse here what the first cells would refuse half a minute later.
         load_dataset(config)
@@ -133,6 +138,7 @@ def add_commands(choices) -> None:
     command.add_argument("--data", metavar="FOLDER", help=DATA)
     command.add_argument("--models", metavar="FOLDER", help="where to save (models/)")
     command.add_argument("--quick", action="store_true", help="a trial: learns nothing")
+    command.add_argument("--strategy", metavar="NAME", help=STRATEGY)
     command.add_argument(
         "--output", metavar="FILE", help="the executed notebook (among the models)"
     )

@@ -4,7 +4,7 @@ import ast
 import dataclasses
 import sys
 
-from clip_lib.cli.add import DATA, add
+from clip_lib.cli.add import DATA, STRATEGY, add
 from clip_lib.config import PRESETS, Config
 
 
@@ -19,8 +19,9 @@ def train(arguments, config) -> None:
     from clip_lib.evaluate import evaluate_indexes, report_table
     from clip_lib.recipe import train
     from clip_lib.retrieval import IMAGE_INDEX_FILE, TEXT_INDEX_FILE, build_indexes
+    from clip_lib.strategy import open_devices
 
-    config = changed(config, arguments.set)
+    config = open_devices(changed(config, arguments.set))
     # With --json, the standard output holds the figures alone.
     with contextlib.redirect_stdout(sys.stderr if arguments.json else sys.stdout):
         dataset = load_dataset(config)
@@ -87,6 +88,7 @@ def add_commands(choices) -> None:
     command.add_argument("--data", metavar="FOLDER", help=DATA)
     command.add_argument("--models", metavar="FOLDER", help="where to save (models/)")
     command.add_argument("--preset", choices=PRESETS, help="a configuration (course)")
+    command.add_argument("--strategy", metavar="NAME", help=STRATEGY)
     command.add_argument(
         "--set",
         metavar="NAME=VALUE",
