@@ -9,7 +9,6 @@ what they are.
 """
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -120,14 +119,15 @@ def main() -> None:
         Config(dataset_dir=data, image_encoder=name, image_weights="")
         for name in IMAGE_ENCODERS
     ]
-    measured, load = {}, os.getloadavg()[0]
+    measured = {}
     for config, found in zip(
         configs, each_in_its_process(measure, configs), strict=True
     ):
         print(config.image_encoder, found, flush=True)
         measured[config.image_encoder] = found
     size = list(Config().image_size)
-    about = {"machine": machine(), "load_before": load, "image_size": size}
+    command = "python benchmarks/backbones.py --data ..."
+    about = {"command": command, "machine": machine(), "image_size": size}
     write_result("backbones", about | {"encoders": measured})
 
 

@@ -44,8 +44,8 @@ from clip_lib.start import start_image_classifier, start_text_classifier
 from clip_lib.text import learn_vocabulary
 from clip_lib.train import clip_batches
 
-PICTURES = (600, 2_000, 7_291, 20_000, 50_000)
-BATCHES = (64, 128, 256, 1_024)
+PICTURES = (600, 2_000, 7_291, 50_000)
+BATCHES = (128, 256, 1_024)
 SIDES = (96, 160, 224)
 
 

@@ -343,8 +343,7 @@ def backbones_table() -> str:
             *lines,
             "",
             f"{pictures} pictures of {height} x {width} pixels, weights drawn at "
-            f"random. Machine: {result['machine']}, with other work on it (load "
-            f"{result['load_before']:.1f} before the run).",
+            f"random. Machine: {result['machine']}, with other work on it.",
         ]
     )
 
