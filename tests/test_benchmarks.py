@@ -19,6 +19,7 @@ from clip_lib.train import clip_batches
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+import backbones
 import galleries
 import handed_out
 import speed
@@ -339,3 +340,50 @@ def test_the_table_of_the_galleries_tells_what_was_not_installed(monkeypatch):
     assert "| loading, mapped, ms | 20 |" in lines
     assert "| file, deflated / stored, MB | 1,234 / 1,234 |" in lines
     assert lines[-1].endswith("NumPy on 2 threads. Load before the run: 0.0.")
+
+
+def test_the_cost_of_a_picture_encoder_is_measured(tiny_config, tiny_dataset):
+    found = backbones.measure(dataclasses.replace(tiny_config, image_encoder="cnn"))
+    assert found["pictures"] == len(tiny_dataset.pictures("train"))
+    assert found["features"] == (8 + 3) * (8 + 4) // 2
+    assert "fine_tuned_seconds" not in found  # Nothing in it is pretrained.
+    for name in ("frozen_seconds", "query_milliseconds", "frozen_megabytes"):
+        assert found[name] > 0
+
+
+def test_epochs_are_timed_frozen_and_fine_tuned(tiny_config):
+    inputs = keras.Input((4,))
+    inner = keras.Sequential([inputs, layers.Dense(3)], name="network")
+    inner.trainable = False
+    outputs = layers.Dense(2, activation="softmax")(inner(inputs))
+    model = keras.Model(inputs, outputs)
+    rows = np.ones((6, 4), "float32"), np.zeros(6, "int32")
+    batches = tf.data.Dataset.from_tensor_slices(rows).batch(3)
+    before = inner.get_weights()[0]
+    assert backbones.seconds_per_epoch(model, batches, tiny_config) > 0
+    assert (inner.get_weights()[0] == before).all()
+    light = backbones.megabytes(model)
+    backbones.unfreeze(model)
+    assert backbones.seconds_per_epoch(model, batches, tiny_config) > 0
+    assert (inner.get_weights()[0] != before).any()
+    assert backbones.megabytes(model) > light
+
+
+def test_the_table_of_the_picture_encoders(monkeypatch):
+    common = {"features": 9, "pictures": 420, "query_milliseconds": 3.14}
+    common |= {"frozen_seconds": 2.4, "frozen_megabytes": 0.46, "peak_gigabytes": 1.24}
+    tuned = {"fine_tuned_seconds": 14.6, "fine_tuned_megabytes": 36.4}
+    result = {
+        "machine": "a laptop",
+        "image_size": [224, 200],
+        "encoders": {
+            "cnn": common | {"weights": 39_136},
+            "resnet50": common | tuned | {"weights": 23_600_000},
+        },
+    }
+    monkeypatch.setattr(tables, "read_result", lambda name: result)
+    lines = tables.backbones_table().splitlines()
+    assert lines[2] == "| `cnn` | 0.04 | 2 |  | 3 | 0.5 |  | 1.2 |"
+    assert lines[3] == "| `resnet50` | 23.60 | 2 | 15 | 3 | 0.5 | 36.4 | 1.2 |"
+    assert lines[-1].startswith("420 pictures of 224 x 200 pixels, weights drawn")
+    assert len({line.count("|") for line in lines[:4]}) == 1
