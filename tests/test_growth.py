@@ -228,3 +228,13 @@ def test_a_setting_that_is_none_is_refused(setting, message, capsys, monkeypatch
         monkeypatch.setenv(name, "")
     assert main(["train", "--data", "scenes", "--set", setting]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_the_notebook_refuses_pictures_without_labels(
+    plain_folder, capsys, monkeypatch
+):
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET", "CLIP_QUICK"):
+        monkeypatch.setenv(name, "")
+    assert main(["run", "--data", str(plain_folder)]) == 1
+    error = capsys.readouterr().err
+    assert str(plain_folder) in error and "no labels" in error

@@ -28,7 +28,12 @@ def run(arguments, config) -> None:
         )
     if config.dataset_dir:
         # Refuse here what the first cells would refuse half a minute later.
-        load_dataset(config)
+        dataset = load_dataset(config)
+        if not dataset.class_names:
+            raise ValueError(
+                f"{dataset.folder}: no labels, which the notebook's classifiers need; "
+                "train CLIP alone with `python -m clip_lib train`."
+            )
     output = arguments.output or config.model_path(NOTEBOOK)
     # With --json, what the cells say must not stand among the answers.
     with contextlib.redirect_stdout(sys.stderr if arguments.json else sys.stdout):
