@@ -42,15 +42,18 @@ def fit(
     shape = "{n_fmt}/{total_fmt} {bar:12} {elapsed}<{remaining}{postfix}"
     bar = functools.partial(tqdm, file=sys.stdout, bar_format=shape)
     progress = _Bar(epochs=epochs, verbose=0, tqdm_class=bar)
-    return model.fit(
-        batches,
-        validation_data=validation,
-        epochs=epochs,
-        initial_epoch=start,
-        shuffle=False,  # The stream shuffles itself.
-        verbose=0,
-        callbacks=[*callbacks, progress],
-    )
+    try:
+        return model.fit(
+            batches,
+            validation_data=validation,
+            epochs=epochs,
+            initial_epoch=start,
+            shuffle=False,  # The stream shuffles itself.
+            verbose=0,
+            callbacks=[*callbacks, progress],
+        )
+    finally:
+        progress.epoch_bar.close()  # If it fails, that is told on a line of its own.
 
 
 def fit_on_devices(

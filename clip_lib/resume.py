@@ -97,10 +97,14 @@ class Resume(keras.callbacks.Callback):
             variable.assign(value)
         self._state, self._optimizer = state, values[count:]
         self.epoch, self.history = state["epoch"], state["history"]
-        print(f"{self.path}: the training goes on after epoch {self.epoch}.")
+        self._say(f"the training goes on after epoch {self.epoch}.")
 
     def _refuse(self, reason: str):
-        print(f"{self.path}: not taken up ({reason}); the training starts anew.")
+        self._say(f"not taken up ({reason}); the training starts anew.")
+
+    def _say(self, words: str):
+        if worker(self.strategy)[0] == 0:
+            print(f"{self.path}: {words}")
 
     def take_up(self, model: keras.Model, callbacks) -> None:
         """Give the optimiser of a compiled model its state; watch the callbacks."""

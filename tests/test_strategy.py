@@ -15,6 +15,7 @@ import pytest
 import small_training
 import tensorflow as tf
 
+from clip_lib.__main__ import main
 from clip_lib.config import Config
 from clip_lib.saved import load_clip
 from clip_lib.strategy import open_strategy, per_device
@@ -32,7 +33,7 @@ def start(folder, *arguments, **variables):
             [sys.executable, SCRIPT, *map(str, arguments)],
             stdout=log,
             stderr=log,
-            env=os.environ | variables,
+            env=os.environ | {"TMPDIR": str(folder)} | variables,
         )
 
 
@@ -104,7 +105,7 @@ def workers(tmp_path_factory):
         wait_for(folder / "clip.training.npz", processes)
         processes[1].send_signal(signal.SIGKILL)
         status = processes[0].wait(200)
-        left = sorted(path.name for path in folder.glob("clip*"))
+        left = sorted(path.name for path in folder.glob("clip.*"))
         processes += start_workers(folder, 0)
         again = [process.wait(300) for process in processes[2:]]
     finally:
@@ -239,6 +240,19 @@ def test_one_device_is_its_own_first_worker(tmp_path):
     assert worker(strategy) == (0, 1)
     assert own_folder(strategy, tmp_path) == tmp_path
     assert of_first_worker(strategy, b"abc") == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["run", "--strategy", "multiworker"], "the notebook trains its classifiers"),
+        (["train", "--strategy", "mirored"], "strategy 'mirored': expected"),
+    ],
+)
+def test_the_command_line_refuses_what_it_cannot(monkeypatch, capsys, command, words):
+    monkeypatch.setenv("CLIP_STRATEGY", "")
+    assert main(command) == 1
+    assert words in capsys.readouterr().err
 
 
 def test_the_environment_names_the_strategy(monkeypatch):
