@@ -66,8 +66,13 @@ def open_devices(config: Config) -> Config:
     Returns:
         The configuration; for every worker but the first with a temporary
         ``model_dir``: all train the same, and one writes.
+
+    Raises:
+        ValueError: As `open_strategy`, or if ``clip_batch_size`` cannot be divided.
     """
-    folder = own_folder(open_strategy(config.strategy), config.model_dir)
+    strategy = open_strategy(config.strategy)
+    _share(config.clip_batch_size, strategy.num_replicas_in_sync)
+    folder = own_folder(strategy, config.model_dir)
     return dataclasses.replace(config, model_dir=str(folder))
 
 
@@ -102,6 +107,16 @@ def batch_size(stream: tf.data.Dataset) -> int:
     return sizes.pop()
 
 
+def _share(size: int, count: int) -> int:
+    """Return the size of the share of each device."""
+    if size % count:
+        raise ValueError(
+            f"a batch of {size} pairs on {count} devices: expected a batch size that "
+            f"can be divided by {count}."
+        )
+    return size // count
+
+
 def per_device(stream: tf.data.Dataset, strategy: tf.distribute.Strategy):
     """Give each device its equal share of every batch of a stream.
 
@@ -114,19 +129,14 @@ def per_device(stream: tf.data.Dataset, strategy: tf.distribute.Strategy):
     count = strategy.num_replicas_in_sync
     if count == 1:
         return stream
-    size = batch_size(stream)
-    if size % count:
-        raise ValueError(
-            f"a batch of {size} pairs on {count} devices: expected a batch size that "
-            f"can be divided by {count}."
-        )
+    share = _share(batch_size(stream), count)
 
     def shares(context):
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = (
             tf.data.experimental.AutoShardPolicy.OFF
         )
-        parts = stream.rebatch(size // count, drop_remainder=True)
+        parts = stream.rebatch(share, drop_remainder=True)
         parts = parts.shard(context.num_input_pipelines, context.input_pipeline_id)
         return parts.with_options(options)
 

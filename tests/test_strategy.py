@@ -18,7 +18,7 @@ import tensorflow as tf
 from clip_lib.__main__ import main
 from clip_lib.config import Config
 from clip_lib.saved import load_clip
-from clip_lib.strategy import open_strategy, per_device
+from clip_lib.strategy import open_devices, open_strategy, per_device
 from clip_lib.workers import of_first_worker, own_folder, worker
 
 SCRIPT = Path(small_training.__file__)
@@ -233,6 +233,13 @@ def test_a_batch_that_cannot_be_shared_is_refused():
     stream = tf.data.Dataset.range(16).batch(8, drop_remainder=True)
     with pytest.raises(ValueError, match="a batch of 8 pairs on 3 devices"):
         per_device(stream, SimpleNamespace(num_replicas_in_sync=3))
+
+
+def test_so_is_one_of_the_configuration_before_anything_is_trained(monkeypatch):
+    three = SimpleNamespace(num_replicas_in_sync=3)
+    monkeypatch.setattr("clip_lib.strategy.open_strategy", lambda name: three)
+    with pytest.raises(ValueError, match="a batch of 64 pairs on 3 devices"):
+        open_devices(Config(clip_batch_size=64))
 
 
 def test_one_device_is_its_own_first_worker(tmp_path):
