@@ -66,6 +66,8 @@ pretrain: .venv/installed  ## Make the pretrained weights anew: make pretrain DA
 	@test -n "$(DATA)" || { echo "pretrain: name the photographs: make pretrain DATA=FOLDER" >&2; exit 2; }
 	$(BIN)/python benchmarks/pretraining.py --data "$(DATA)"
 	$(BIN)/python benchmarks/growth.py --data "$(DATA)"
+	$(BIN)/python benchmarks/curves.py
+	$(BIN)/python benchmarks/tables.py
 
 tables: .venv/installed  ## Put the measured figures into the README files
 	$(BIN)/python benchmarks/tables.py

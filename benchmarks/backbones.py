@@ -16,6 +16,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from clock import Clock
 from record import each_in_its_process, machine, peak_gigabytes, write_result
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -32,28 +33,14 @@ EPOCHS = 2
 QUERIES = 20
 
 
-class _Clock(keras.callbacks.Callback):
-    """The seconds of each epoch."""
-
-    def __init__(self):
-        super().__init__()
-        self.seconds = []
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._begin = time.perf_counter()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.seconds.append(time.perf_counter() - self._begin)
-
-
 def seconds_per_epoch(model: keras.Model, batches, config: Config) -> float:
     """Train for a few epochs; return the seconds of the fastest."""
     steps = EPOCHS * int(batches.cardinality())
     optimizer = build_optimizer(config.learning_rate, config.weight_decay, steps)
     model.compile(optimizer, "sparse_categorical_crossentropy")
-    clock = _Clock()
+    clock = Clock()
     model.fit(batches, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[clock])
-    return min(clock.seconds)
+    return min(clock.epochs)
 
 
 def megabytes(model: keras.Model) -> float:

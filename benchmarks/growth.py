@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from clock import Clock
 from record import each_in_its_process, machine, peak_gigabytes, write_result
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -76,19 +77,6 @@ def repeated_folder(dataset: Dataset, pictures: int, folder: Path) -> Path:
             os.symlink((dataset.folder / row.image_path).resolve(), folder / name)
             table.writerow((name, row.split, row.caption))
     return folder
-
-
-class Clock(keras.callbacks.Callback):
-    """Keep the seconds of each epoch."""
-
-    def on_train_begin(self, logs=None):
-        self.epochs = []
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.began = time.perf_counter()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.epochs.append(time.perf_counter() - self.began)
 
 
 def _seconds(call) -> float:

@@ -52,6 +52,8 @@ def with_captions(dataset: Dataset, file) -> Dataset:
 def measure(config: Config, captions=None) -> dict:
     """Run the notebook's path once; return its figures on test."""
     dataset = load_dataset(config)
+    if not dataset.class_names:
+        raise ValueError(f"{dataset.folder}: no labels; see pretraining.py.")
     if captions:
         dataset = with_captions(dataset, captions)
     started = time.monotonic()

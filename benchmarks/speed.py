@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from clock import Clock
 from handed_out import BATCH_SIZE, build_handed_out, handed_out_batches
 
 # isort: split
@@ -72,24 +73,6 @@ marks["first answer"] = time.perf_counter()
 print(*(f"{name}={mark}" for name, mark in marks.items()), sep="\\n")
 """
 """What ``python -m clip_lib search`` does for a text, with a clock."""
-
-
-class Clock(keras.callbacks.Callback):
-    """Keep the seconds of each epoch and of each batch, input included."""
-
-    def on_train_begin(self, logs=None):
-        self.epochs, self.batches = [], []
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch_began = self.batch_began = time.perf_counter()
-
-    def on_train_batch_end(self, batch, logs=None):
-        now = time.perf_counter()
-        self.batches.append(now - self.batch_began)
-        self.batch_began = now
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.epochs.append(time.perf_counter() - self.epoch_began)
 
 
 def train_speed(clip, batches, batch_size: int, epochs: int) -> dict[str, float]:

@@ -379,5 +379,7 @@ def with_tables(text: str) -> str:
 
 
 if __name__ == "__main__":
-    for readme in READMES:
-        readme.write_text(with_tables(readme.read_text("utf-8")), encoding="utf-8")
+    # All of them, or none if a result is missing.
+    texts = {path: with_tables(path.read_text("utf-8")) for path in READMES}
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")

@@ -13,6 +13,8 @@ def _set_environment(arguments) -> None:
     models = getattr(arguments, "models", None)
     if quick and not models and not os.environ.get("CLIP_MODEL_DIR"):
         models = "models/quick"  # A trial must not overwrite a trained model.
+    if getattr(arguments, "preset", None):
+        os.environ["CLIP_QUICK"] = ""  # What is asked for last counts.
     for variable, value in (
         ("CLIP_DATA_DIR", getattr(arguments, "data", None)),
         ("CLIP_MODEL_DIR", models),

@@ -182,7 +182,7 @@ def _table(kind, image_path, other, score, reason: str, measures) -> pd.DataFram
 def _places(images: Index, texts: Index) -> np.ndarray:
     """Return where the picture of each text stands in the image index (T,)."""
     if "labels" not in images.items or "labels" not in texts.items:
-        raise ValueError("an index has no labels: expected one of this project.")
+        raise ValueError("an index has no labels: expected pictures with labels.")
     paths = texts.items["image_paths"]
     place = pd.Index(images.items["paths"]).get_indexer(paths)
     if (place < 0).any():

@@ -78,6 +78,9 @@ def build_clip(
         image_features.trainable = False
     else:
         unfreeze(image_features)
+        for layer in image_features.layers:
+            # Pretrained, it is locked in the classifier.
+            layer.trainable |= layer.name == "descriptors"
     locked_texts = config.locked_texts
     if locked_texts is None:
         locked_texts = config.text_encoder != "smallbert"

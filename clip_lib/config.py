@@ -84,7 +84,7 @@ class Config:
     # the batch of all devices together, those of strategy: see open_strategy.
     clip_batch_size: int = 84
     locked_images: bool = True
-    locked_texts: bool | None = None  # None: locked if pretrained.
+    locked_texts: bool | None = None  # None: locked if DistilBERT.
     feature_dropout: float = 0.5
     clip_epochs: int = 30
     clip_learning_rate: float = 3e-4
@@ -103,6 +103,13 @@ class Config:
             if (value := getattr(self, name)) not in known:
                 expected = ", ".join(known)
                 raise ValueError(f"{name} = {value!r}: expected one of {expected}.")
+        sides = (*self.image_size, self.clip_batch_size)
+        if len(sides) != 3 or any(type(n) is not int or n < 1 for n in sides):
+            raise ValueError(
+                f"image_size = {self.image_size!r}, clip_batch_size = "
+                f"{self.clip_batch_size!r}: expected (height, width) and a number, "
+                "from 1."
+            )
 
     @classmethod
     def quick(cls, **changes) -> "Config":

@@ -100,6 +100,8 @@ def write_clean(folder, suspicions: pd.DataFrame, path) -> int:
         path not in set(keys[~pair]) and (path, caption) not in pairs
         for path, caption in zip(paths, records["caption"], strict=True)
     ]
+    if not records["label"].any():
+        records = records.drop(columns="label")
     with replacing(path) as temporary:
         records[kept].to_csv(temporary, index=False)
     return len(records) - sum(kept)

@@ -59,7 +59,8 @@ class StoredFeatures:
         with self._lock:
             for row, vector in zip(rows, vectors, strict=True):
                 self._file.seek(int(row) * size)
-                self._file.readinto(memoryview(vector).cast("B"))
+                if self._file.readinto(memoryview(vector).cast("B")) != size:
+                    raise OSError("the file of features is cut: is the disk full?")
         return vectors.astype("float32")
 
     def fill(self, batch: dict) -> dict:

@@ -10,12 +10,13 @@ from clip_lib.backbones import BACKBONES
 from clip_lib.config import Config
 from clip_lib.data import Dataset, load_dataset
 from clip_lib.evaluate import evaluate_dataset
+from clip_lib.pretrained import MODEL
 from clip_lib.recipe import train
-from clip_lib.word_pieces import checkpoint_folder
+from clip_lib.word_pieces import checkpoint_folder, first_line
 
 KEPT = ("seed", "model_dir", "dataset_dir", "validation_share", "test_share", "folds")
 KEPT += ("fold", "image_epochs", "text_epochs", "clip_epochs", "fine_tune_epochs")
-KEPT += ("text_weights", "image_weights", "pretrained_dir")
+KEPT += ("text_weights", "image_weights", "pretrained_dir", "strategy")
 BACKBONE = "mobilenet_v3"
 """The cheapest of the pretrained picture encoders."""
 
@@ -47,7 +48,11 @@ def list_options(config: Config, dataset: Dataset) -> list[Option]:
     base = {name: getattr(config, name) for name in KEPT}
     enriched = dataset.folder.with_name(f"{dataset.folder.name}_enriched")
     found = (
-        ("pretrained", Config.fine_tuning(**base), _lacks_file(config.pretrained_path)),
+        (
+            "pretrained",
+            Config.fine_tuning(**base),
+            _lacks_file(config.pretrained_path / MODEL),
+        ),
         (
             "distilbert",
             dataclasses.replace(config, text_encoder="distilbert"),
@@ -73,6 +78,7 @@ def list_options(config: Config, dataset: Dataset) -> list[Option]:
             lacks,
         )
         for key, changed, lacks in found
+        if changed != config  # Else it is the usual run.
     ]
 
 
@@ -103,16 +109,20 @@ def measure_options(options: list[Option]) -> dict[str, dict]:
 
     Returns:
         For each of them ``seconds`` of training and ``report``, see `evaluate_dataset`;
-        for the others ``lacks``.
+        for the others, and those whose files are there but faulty, ``lacks``.
     """
     results = {}
     for option in options:
         if option.lacks:
             results[option.key] = {"lacks": option.lacks}
             continue
-        dataset = load_dataset(option.config)
         started = time.monotonic()
-        clip = train(dataset, option.config).clip
+        try:
+            dataset = load_dataset(option.config)
+            clip = train(dataset, option.config).clip
+        except ValueError as error:
+            results[option.key] = {"lacks": first_line(error)}
+            continue
         seconds = time.monotonic() - started
         report = evaluate_dataset(clip, dataset, "test")
         results[option.key] = {"seconds": seconds, "report": report}

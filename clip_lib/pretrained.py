@@ -10,7 +10,12 @@ import keras
 from keras import layers
 
 from clip_lib.config import VOCABULARY_FILES, Config
-from clip_lib.encoders import FEATURES, build_image_classifier, build_text_classifier
+from clip_lib.encoders import (
+    FEATURES,
+    STATISTICS,
+    build_image_classifier,
+    build_text_classifier,
+)
 from clip_lib.saved import PROJECTION, SCALE, load_clip, split_encoders
 from clip_lib.text import Vectorizer, check_vocabulary
 
@@ -44,14 +49,28 @@ def load_pretrained(config: Config) -> keras.Model:
 
 
 def copy_weights(source: keras.Model, target: keras.Model, config: Config) -> None:
-    """Copy the weights of the layers that both models have, by their names.
+    """Copy the weights of an encoder's layers to those of the same name.
+
+    Args:
+        source: A pretrained encoder.
+        target: A classifier, which may have a head of its own.
+        config: Says where ``source`` comes from.
 
     Raises:
-        ValueError: If a layer has other sizes in ``target``.
+        ValueError: If a layer is in one of them alone, or has other sizes.
     """
-    names = {layer.name for layer in target.layers if layer.weights}
+    layers_of = [
+        {layer.name for layer in model.layers if layer.weights}
+        | {layer.name for layer in model.layers if layer.name.startswith(STATISTICS)}
+        for model in (source, target)
+    ]
+    if other := (layers_of[0] ^ layers_of[1]) - {PROJECTION, SCALE, "label"}:
+        raise ValueError(
+            f"{config.pretrained_path}: {', '.join(sorted(other))} in one of the model "
+            "and the configuration alone; expected the sizes of the preset fine-tuning."
+        )
     for layer in source.layers:
-        if layer.name not in names:
+        if not layer.weights or layer.name in (PROJECTION, SCALE):
             continue
         weights = layer.get_weights()
         here = target.get_layer(layer.name)
@@ -93,8 +112,11 @@ def pretrained_image_classifier(config: Config, num_classes: int) -> keras.Model
     # Of one length, so that neither drowns the other, and of numbers about 1 rather
     # than of length 1, which the head would learn from too slowly.
     length = math.sqrt(config.embed_dim)
-    scaled = layers.Rescaling(length / math.sqrt(features.shape[-1]))(features)
-    outputs = layers.Concatenate()([scaled, layers.Rescaling(length)(embedding)])
+    scaled = layers.Rescaling(
+        length / math.sqrt(features.shape[-1]), name="scaled_features"
+    )(features)
+    embedding = layers.Rescaling(length, name="scaled_embedding")(embedding)
+    outputs = layers.Concatenate(name="both")([scaled, embedding])
     outputs = layers.Dropout(config.dropout)(outputs)
     outputs = layers.Dense(num_classes, activation="softmax", name="label")(outputs)
     return keras.Model(body.input, outputs, name="image_classifier")

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 import time
 import zipfile
 from pathlib import Path
@@ -100,7 +101,12 @@ class Resume(keras.callbacks.Callback):
         self._say(f"the training goes on after epoch {self.epoch}.")
 
     def _refuse(self, reason: str):
-        self._say(f"not taken up ({reason}); the training starts anew.")
+        """Put the file aside: this training will write its own in its place."""
+        aside = self.path.with_suffix(".other.npz")
+        if worker(self.strategy)[0] == 0:
+            os.replace(self.path, aside)
+        kept = f"kept as {aside.name}; the training starts anew."
+        self._say(f"not taken up ({reason}), {kept}")
 
     def _say(self, words: str):
         if worker(self.strategy)[0] == 0:

@@ -9,6 +9,7 @@ import keras
 # Loading needs the layers of our own to be known.
 from clip_lib import losses, second_order  # noqa: F401
 from clip_lib.atomic import replacing
+from clip_lib.word_pieces import first_line
 
 IMAGE_ENCODER = "image_encoder"
 TEXT_ENCODER = "text_encoder"
@@ -63,8 +64,7 @@ def load_clip(path) -> keras.Model:
         split_encoders(clip)
         clip.get_layer("contrastive_loss")
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0][:200]
         raise ValueError(
-            f"{path}: not a CLIP saved by this project ({reason})."
+            f"{path}: not a CLIP saved by this project ({first_line(error)})."
         ) from error
     return clip

@@ -29,12 +29,12 @@ def split_records(records: pd.DataFrame, config: Config) -> pd.DataFrame:
             picture has two labels, or there is no such fold. If the table's own split
             is not one, or folds are asked for beside it.
     """
-    if SPLIT in records:
-        return _own_split(records, config)
     pictures = records.drop_duplicates(["image_path", "label"])
     twice = pictures["image_path"][pictures["image_path"].duplicated()]
     if len(twice):
         raise ValueError(f"{twice.iloc[0]}: two labels for one picture.")
+    if SPLIT in records:
+        return _own_split(records, config)
     counts = pictures["label"].value_counts()
     if counts.min() < MIN_PICTURES:
         label = counts.idxmin()

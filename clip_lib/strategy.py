@@ -111,8 +111,8 @@ def _share(size: int, count: int) -> int:
     """Return the size of the share of each device."""
     if size % count:
         raise ValueError(
-            f"a batch of {size} pairs on {count} devices: expected a batch size that "
-            f"can be divided by {count}."
+            f"a batch of {size} pairs on {count} devices: expected a clip_batch_size "
+            f"that can be divided by {count}."
         )
     return size // count
 

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from clip_lib.atomic import replacing
+from clip_lib.word_pieces import first_line
 
 
 def worker(strategy: tf.distribute.Strategy) -> tuple[int, int]:
@@ -112,5 +113,6 @@ def losing_no_worker(strategy: tf.distribute.Strategy, resumable):
             raise
         raise ConnectionError(
             f"strategy multiworker: worker {number} of {count} cannot go on, since "
-            f"another one has ended or cannot be reached. {resumable()}"
+            f"another one has ended or cannot be reached ({first_line(error)}). "
+            f"{resumable()}"
         ) from error

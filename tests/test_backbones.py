@@ -17,7 +17,7 @@ from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
 from clip_lib.augment import augmented_views
 from clip_lib.backbones import BACKBONES, build_backbone_classifier, load_backbone
-from clip_lib.clip import build_clip, split_encoders
+from clip_lib.clip import build_clip
 from clip_lib.config import Config
 from clip_lib.encoders import (
     FEATURES,
@@ -32,7 +32,7 @@ from clip_lib.handin.architecture import architecture_figure
 from clip_lib.handin.halves import architecture_sizes, encoder_titles
 from clip_lib.inside import colour_filters
 from clip_lib.retrieval import Clip
-from clip_lib.saved import save_model
+from clip_lib.saved import save_model, split_encoders
 from clip_lib.text import save_vocabulary
 from clip_lib.train import fit_clip, fit_image_classifier
 

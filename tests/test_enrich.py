@@ -440,6 +440,25 @@ def test_replace_writes_the_enriched_caption_alone(enrich, server, tmp_path):
     assert text == lengthen('A "dog" of dogword2, on the grass .') + "\n"
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_split_and_want_of_labels_are_kept(enrich, folder, tmp_path, labelled):
+    """Test pictures stay test pictures; no empty label is written."""
+    records = read_records(folder)
+    records["split"] = (["train"] * 4 + ["dev", "test"]) * 2
+    kept = records if labelled else records.drop(columns="label")
+    kept.to_csv(folder / "captions.csv", index=False)
+    assert enrich() == 0
+    output = tmp_path / "data_enriched"
+    rows = table(output)
+    labels = ["label"] * labelled
+    assert list(rows) == ["image_path", *labels, "caption", "origin", "split"]
+    assert rows["split"][::2].tolist() == records["split"].tolist()
+    dataset = load_dataset(Config(dataset_dir=str(output)))
+    tested = records["image_path"][records["split"] == "test"]
+    assert dataset.test["image_path"].tolist() == tested.tolist()
+    assert len(dataset.train) == 16 and bool(dataset.class_names) == labelled
+
+
 def test_nothing_is_lost_whatever_the_server_does(enrich, server, tmp_path):
     """A tenth of garbage, every fault, and each caption and request accounted for."""
     folder = make_folder(tmp_path / "full", per_label=20)

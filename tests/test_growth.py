@@ -19,6 +19,7 @@ from clip_lib.learner import learner, locked_features
 from clip_lib.pairs import pair_batches
 from clip_lib.records import read_records
 from clip_lib.retrieval import Search
+from clip_lib.split import split_records
 from clip_lib.text import encode
 
 
@@ -76,8 +77,6 @@ def test_without_labels_there_are_none(plain_config):
 def test_a_split_that_is_none_is_refused(tmp_path, tiny_config, rows, folds, message):
     folder = write_table(tmp_path, "image_path,split,caption\n" + rows)
     config = dataclasses.replace(tiny_config, dataset_dir=str(folder), folds=folds)
-    from clip_lib.split import split_records
-
     with pytest.raises(ValueError, match=message):
         split_records(read_records(folder), config)
 
@@ -238,3 +237,38 @@ def test_the_notebook_refuses_pictures_without_labels(
     assert main(["run", "--data", str(plain_folder)]) == 1
     error = capsys.readouterr().err
     assert str(plain_folder) in error and "no labels" in error
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("locked_texts=yes", "expected a value such as None"),
+        ("image_size=(128,)", "expected (height, width)"),
+        ("clip_batch_size=0", "from 1"),
+    ],
+)
+def test_a_value_that_is_none_is_refused(setting, message, capsys, monkeypatch):
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET", "CLIP_QUICK"):
+        monkeypatch.setenv(name, "")
+    assert main(["train", "--data", "scenes", "--set", setting]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_what_is_asked_for_last_counts(plain_folder, monkeypatch):
+    """An exported CLIP_QUICK does not shrink a preset that is named."""
+    seen = []
+    monkeypatch.setattr(
+        "clip_lib.cli.train.train", lambda arguments, config: seen.append(config)
+    )
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("CLIP_QUICK", "1")
+    main(["train", "--data", str(plain_folder), "--preset", "pretraining"])
+    assert seen[0].descriptors == Config.pretraining().descriptors
+
+
+def test_two_labels_for_one_picture_are_refused_beside_a_split(tmp_path, tiny_config):
+    text = "image_path,label,split,caption\na.jpg,x,train,one\na.jpg,y,train,two\n"
+    records = read_records(write_table(tmp_path, text))
+    with pytest.raises(ValueError, match=r"a\.jpg: two labels"):
+        split_records(records, tiny_config)

@@ -11,7 +11,7 @@ from clip_lib.data import load_dataset
 from clip_lib.evaluate import evaluate_dataset
 from clip_lib.options import Option, list_options, measure_options
 from clip_lib.records import COLUMNS
-from clip_lib.retrieval import Clip
+from clip_lib.retrieval import MODEL_FILE, Clip
 from clip_lib.tables import options_table
 
 
@@ -34,7 +34,7 @@ def lacks(config, dataset):
 
 def test_an_option_says_what_it_lacks(config, tiny_dataset, tmp_path):
     found = lacks(config, tiny_dataset)
-    assert found["pretrained"] == (tmp_path / "pretrained").as_posix()
+    assert found["pretrained"] == (tmp_path / "pretrained" / MODEL_FILE).as_posix()
     assert found["distilbert"] == "somebody/a-name-that-nobody-has"
     assert found["mobilenet_v3"].endswith("no_top_v2.h5")
     assert found["enriched"].endswith("tiny_enriched/captions.csv")
@@ -42,6 +42,8 @@ def test_an_option_says_what_it_lacks(config, tiny_dataset, tmp_path):
 
 def test_what_is_there_is_not_lacked(config, tiny_dataset, tmp_path):
     (tmp_path / "pretrained").mkdir()
+    assert lacks(config, tiny_dataset)["pretrained"].endswith(".keras")
+    (tmp_path / "pretrained" / MODEL_FILE).touch()
     (tmp_path / "keras" / "models").mkdir(parents=True)
     file = lacks(config, tiny_dataset)["mobilenet_v3"]
     (tmp_path / "keras" / "models" / file).touch()
@@ -92,3 +94,24 @@ def test_an_option_is_trained_and_measured(config, tiny_dataset, tmp_path):
     assert column["légendes enrichies"] == f"{expected['recall@10']:.2f}"
     assert column["hasard"] == f"{expected['chance']['recall@10']:.2f}"
     assert column["DistilBERT"] == table["secondes"]["DistilBERT"] == ""
+
+
+def test_a_faulty_file_is_a_row_and_not_an_end(config, tiny_dataset, tmp_path):
+    """The weights of one network are no reason to lose a finished notebook."""
+    (tmp_path / "weights.h5").write_bytes(b"of something else")
+    config = dataclasses.replace(config, image_weights=str(tmp_path / "weights.h5"))
+    options = [
+        option
+        for option in list_options(config, tiny_dataset)
+        if option.key == "mobilenet_v3"
+    ]
+    assert not options[0].lacks
+    assert (
+        "weights.h5: not the weights"
+        in measure_options(options)["mobilenet_v3"]["lacks"]
+    )
+
+
+def test_the_usual_run_is_no_option(config, tiny_dataset):
+    config = dataclasses.replace(config, image_encoder="mobilenet_v3")
+    assert "mobilenet_v3" not in lacks(config, tiny_dataset)

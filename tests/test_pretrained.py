@@ -104,6 +104,7 @@ def test_fine_tuning_moves_the_projection_and_not_the_features(
         ({"image_size": (96, 96)}, r"trained with image_size = \(64, 64\)"),
         ({"sequence_length": 16}, "trained with sequence_length = 32, not 16"),
         ({"descriptors": 9}, "its layer descriptors has weights of shapes"),
+        ({"cells": (3, 5)}, "statistics_7 in one of the model and the configuration"),
         ({"pretrained_dir": "nowhere"}, "no such model"),
     ],
 )
@@ -111,6 +112,29 @@ def test_other_sizes_are_refused_by_name(config, tiny_dataset, changes, message)
     config = dataclasses.replace(config, **changes)
     with pytest.raises(ValueError, match=message):
         start_image_classifier(tiny_dataset, config)
+
+
+def test_another_number_of_blocks_is_refused(config, tiny_dataset, vectorizer):
+    config = dataclasses.replace(config, num_layers=2)
+    with pytest.raises(ValueError, match="transformer_2 in one of the model"):
+        start_text_classifier(tiny_dataset, vectorizer, config)
+
+
+def test_unlocked_it_learns(config, tiny_dataset, vectorizer):
+    clips = [
+        build_clip(
+            without_head(start_image_classifier(tiny_dataset, config)),
+            without_head(start_text_classifier(tiny_dataset, vectorizer, config)),
+            config,
+        )
+        for config in (config, dataclasses.replace(config, locked_images=False))
+    ]
+    locked, free = (
+        {weights.path for weights in split_encoders(clip)[0].trainable_weights}
+        for clip in clips
+    )
+    assert not any("descriptors" in path for path in locked)
+    assert any("descriptors" in path for path in free)
 
 
 def test_another_vocabulary_is_refused_by_name(config, folder, tiny_dataset):

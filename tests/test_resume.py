@@ -114,7 +114,7 @@ def change_mark(path):
         (lambda path: None, None),
     ],
 )
-def test_a_checkpoint_of_no_use_is_named_and_left(
+def test_a_checkpoint_of_no_use_is_named_and_kept_aside(
     tmp_path, kill_after, spoil, reason, capsys
 ):
     path = kill_after(tmp_path, 1)
@@ -133,7 +133,11 @@ def test_a_checkpoint_of_no_use_is_named_and_left(
     else:
         assert (resume.epoch, same) == (0, True)
         assert said.startswith(f"{path}: not taken up (") and reason in said
-        assert said.endswith("the training starts anew.")
+        assert said.endswith(
+            "kept as clip.training.other.npz; the training starts anew."
+        )
+        # Nothing is lost: this training will write its own checkpoint.
+        assert not path.exists() and (tmp_path / "clip.training.other.npz").is_file()
 
 
 class Clock:

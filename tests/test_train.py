@@ -2,6 +2,8 @@
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -119,6 +121,16 @@ def test_training_twice_under_one_seed_gives_the_same(
         for _ in range(2)
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_importing_the_library_is_enough_to_load_what_was_trained(
+    tmp_path, tiny_dataset, vectorizer, tiny_config
+):
+    path = tmp_path / "text.keras"
+    config = dataclasses.replace(tiny_config, text_epochs=1)
+    fit_text_classifier(tiny_dataset, vectorizer, config, path)
+    script = "import sys, clip_lib, keras; keras.saving.load_model(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True)
 
 
 def test_nothing_is_learned_from_test(

@@ -17,7 +17,9 @@ def run(arguments, config) -> None:
     from clip_lib.cli.say import print_json
     from clip_lib.data import load_dataset
     from clip_lib.notebook import NOTEBOOK, execute_notebook
+    from clip_lib.records import TABLE
     from clip_lib.retrieval import Search
+    from clip_lib.source import DEFAULT_FOLDER
     from clip_lib.team import read_team
 
     read_team()
@@ -26,7 +28,7 @@ def run(arguments, config) -> None:
             f"strategy {config.strategy!r}: the notebook trains its classifiers first, "
             "then it is too late for another one than mirrored."
         )
-    if config.dataset_dir:
+    if config.dataset_dir or (DEFAULT_FOLDER / TABLE).is_file():
         # Refuse here what the first cells would refuse half a minute later.
         dataset = load_dataset(config)
         if not dataset.class_names:

@@ -17,7 +17,7 @@ def train(arguments, config) -> None:
     from clip_lib.cli.say import print_json
     from clip_lib.data import load_dataset
     from clip_lib.evaluate import evaluate_indexes, report_table
-    from clip_lib.recipe import train
+    from clip_lib.recipe import train as train_clip
     from clip_lib.retrieval import IMAGE_INDEX_FILE, TEXT_INDEX_FILE, build_indexes
     from clip_lib.strategy import open_devices
 
@@ -28,7 +28,7 @@ def train(arguments, config) -> None:
         sizes = {split: len(dataset.pictures(split)) for split in ("train", "test")}
         labels = ", ".join(dataset.class_names) or "none: CLIP alone is trained"
         print(f"{sizes['train']} {dataset.source} to learn from, labels {labels}")
-        clip = train(dataset, config).clip
+        clip = train_clip(dataset, config).clip
         indexes = build_indexes(clip, dataset)
         for index, name in zip(
             indexes, (IMAGE_INDEX_FILE, TEXT_INDEX_FILE), strict=True
@@ -65,10 +65,14 @@ def changed(config: Config, settings: list[str]) -> Config:
         try:
             value = text if isinstance(default, str) else ast.literal_eval(text)
         except (ValueError, SyntaxError):
-            value = None
+            value = text
         whole = isinstance(value, int) and isinstance(default, float)
         value = float(value) if whole else value
-        if default is not None and type(value) is not type(default):
+        if default is None:
+            sound = value in (True, False, None)
+        else:
+            sound = type(value) is type(default)
+        if not sound:
             raise ValueError(f"--set {setting}: expected a value such as {default!r}.")
         changes[name] = value
     return dataclasses.replace(config, **changes)

@@ -5,17 +5,17 @@ links (exFAT, a network share, another drive on Windows), and what changes a lin
 picture in one folder changes it in the other: the originals are never touched.
 """
 
-import csv
 import json
 import os
 import shutil
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
+import pandas as pd
 from tqdm import tqdm
 
 from clip_lib.data import Dataset
-from clip_lib.records import COLUMNS, ENRICHED, ORIGIN, TABLE
+from clip_lib.records import COLUMNS, ENRICHED, ORIGIN, SPLIT, TABLE, read_records
 
 REPORT = "enrichment.json"
 
@@ -65,7 +65,7 @@ def write_folder(
     try:
         draft.mkdir()
         written = [line for row in rows for line in _lines(row, replace)]
-        _write_table(draft / TABLE, written, replace)
+        _write_table(draft / TABLE, written, replace, dataset)
         texts = _write_texts(draft / "captions", written)
         names = list(dict.fromkeys(row["image_path"] for row in rows))
         for name in tqdm(names, "Copying pictures", delay=2, leave=False):
@@ -92,13 +92,17 @@ def _lines(row: dict, replace: bool) -> list[tuple[str, str, str, str]]:
     return [enriched] if replace else [original, enriched]
 
 
-def _write_table(path: Path, lines, replace: bool) -> None:
-    """Write captions.csv; where originals are replaced, with the course's columns."""
-    columns = COLUMNS if replace else (*COLUMNS, ORIGIN)
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(columns)
-        table.writerows(line[: len(columns)] for line in lines)
+def _write_table(path: Path, lines, replace: bool, dataset: Dataset) -> None:
+    """Write captions.csv, with label and split if the original has them."""
+    own = read_records(dataset.folder)
+    columns = [name for name in COLUMNS if name != "label" or dataset.class_names]
+    columns += [] if replace else [ORIGIN]
+    columns += [SPLIT] if SPLIT in own else []
+    table = pd.DataFrame(lines, columns=[*COLUMNS, ORIGIN])
+    if SPLIT in own:
+        splits = own.drop_duplicates("image_path").set_index("image_path")[SPLIT]
+        table[SPLIT] = table["image_path"].map(splits)
+    table.to_csv(path, columns=columns, index=False, lineterminator="\n")
 
 
 def _write_texts(folder: Path, lines) -> bool:

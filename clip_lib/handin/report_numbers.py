@@ -2,12 +2,13 @@
 
 ``\\resultat{folds/image_to_text/recall@10}`` prints one of them. Keys begin with:
 
-* ``folds``, ``five``, ``untouched``, ``handed_out``, ``as_served``: what
+* ``folds``, ``five``, ``untouched``, ``tuned``, ``handed_out``, ``as_served``: what
   benchmarks/results holds, summed up; then ``accuracy`` or a direction, then a figure.
   Behind these, ``mean``, ``percent``, ``chance``, ``label_oracle``, ``times_chance``,
   and for a single run ``low`` and ``high``, its interval;
 * ``config``: the settings that were measured; ``code``: constants of the code;
 * ``ablation``, ``cleaning``, ``cost``, ``speed``: as their files are;
+* ``pretraining``: its last run, that of all the pictures;
 * ``model``: the saved model: its sizes, its own figures, what its pictures are.
 """
 
@@ -24,6 +25,7 @@ RUNS = {
     "folds": "pipeline_folds",
     "five": "pipeline_five",
     "untouched": "pipeline_untouched",
+    "tuned": "pipeline_tuned",
     "handed_out": "handed_out_folds",
 }
 
@@ -106,6 +108,7 @@ def benchmark_numbers() -> Numbers:
     _add_ablation(numbers)
     for name in ("cost", "speed"):
         numbers.add_all(name, read_result(name))
+    numbers.add_all("pretraining", read_result("pretraining")["runs"][-1])
     cleaning = read_result("cleaning")
     numbers.add_all("cleaning", cleaning["summary"] | cleaning["planted"])
     numbers.add("cleaning/runs", len(cleaning["runs"]))
