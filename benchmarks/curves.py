@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from clip_lib import quiet  # noqa: F401
 from clip_lib.atomic import replacing
 from clip_lib.results import read_result
 
@@ -60,7 +61,9 @@ def growth_curves(result: dict):
         axes.minorticks_off()
         axes.set_xlabel("training pictures")
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+    left.set_ylim(top=30 * left.get_ylim()[1])  # Room for the legend.
+    left.legend(frameon=False, loc="upper left")
+    right.legend(frameon=False, loc="lower right")
     return figure
 
 

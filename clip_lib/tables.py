@@ -110,26 +110,31 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def options_table(results: dict[str, dict]) -> pd.DataFrame:
-    """Lay out what the options of the subject bring, or what they lack.
+    """Lay out what the options of the subject bring; see `lacking_options` for others.
 
     Args:
         results: What `measure_options` returned, with "usual" before them.
     """
-    rows = {}
-    for key, result in results.items():
-        row = {"il manque": result.get("lacks", "")}
-        if report := result.get("report"):
-            row["secondes"] = f"{result['seconds']:.0f}"
-            for direction in ("image_to_text", "text_to_image"):
-                for figure in ("recall@10", "label_precision@5"):
-                    title = f"{_COLUMNS[figure]}, {_ROWS[direction]}"
-                    row[title] = f"{report[direction][figure]:.2f}"
-        rows[_OPTIONS[key]] = row
-    chance = results["usual"]["report"]
-    rows["hasard"] = {
-        f"{_COLUMNS[figure]}, {_ROWS[way]}": f"{chance[way]['chance'][figure]:.2f}"
-        for way in ("image_to_text", "text_to_image")
-        for figure in ("recall@10", "label_precision@5")
+    measured = {
+        _OPTIONS[key]: result for key, result in results.items() if "report" in result
     }
-    table = pd.DataFrame.from_dict(rows, orient="index").fillna("")
-    return table[[*table.columns.drop("il manque"), "il manque"]]
+    rows = {name: {"secondes": f"{r['seconds']:.0f}"} for name, r in measured.items()}
+    rows["hasard"] = {"secondes": ""}
+    ways = {"image_to_text": "i → t", "text_to_image": "t → i"}
+    for figure, title in {"recall@10": "R@10", "label_precision@5": "P@5"}.items():
+        for direction, way in ways.items():
+            for name, result in measured.items():
+                value = result["report"][direction][figure]
+                rows[name][f"{title}, {way}"] = f"{value:.2f}"
+            chance = results["usual"]["report"][direction]["chance"][figure]
+            rows["hasard"][f"{title}, {way}"] = f"{chance:.2f}"
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def lacking_options(results: dict[str, dict]) -> str:
+    """Say of each option that was not trained what it lacks, a line each."""
+    return "\n".join(
+        f"{_OPTIONS[key]} : il manque {result['lacks']}"
+        for key, result in results.items()
+        if "lacks" in result
+    )
