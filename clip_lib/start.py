@@ -25,6 +25,8 @@ from clip_lib.word_vectors import learn_word_vectors
 
 START_PICTURES = 1_000
 """Pictures that the CNN's start is learned from, at most."""
+START_CAPTIONS = 50_000
+"""Captions that SmallBERT's start is learned from, at most: their counts take memory."""
 
 
 def start_image_classifier(dataset: Dataset, config: Config) -> keras.Model:
@@ -78,6 +80,9 @@ def start_text_classifier(dataset: Dataset, vectorizer, config: Config) -> keras
     if config.pretrained:
         return pretrained_text_classifier(config, vectorizer, num_classes)
     vocabulary = vectorizer.get_vocabulary()
-    token_ids = encode(vectorizer, dataset.train["caption"])
+    captions = dataset.train["caption"]
+    if len(captions) > START_CAPTIONS:
+        captions = captions.sample(START_CAPTIONS, random_state=config.seed)
+    token_ids = encode(vectorizer, captions)
     word_vectors = learn_word_vectors(token_ids, vocabulary, config.embed_dim)
     return build_text_classifier(config, len(vocabulary), num_classes, word_vectors)

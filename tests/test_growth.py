@@ -20,6 +20,7 @@ from clip_lib.pairs import pair_batches
 from clip_lib.records import read_records
 from clip_lib.retrieval import Search
 from clip_lib.split import split_records
+from clip_lib.start import start_text_classifier
 from clip_lib.text import encode
 
 
@@ -272,3 +273,20 @@ def test_two_labels_for_one_picture_are_refused_beside_a_split(tmp_path, tiny_co
     records = read_records(write_table(tmp_path, text))
     with pytest.raises(ValueError, match=r"a\.jpg: two labels"):
         split_records(records, tiny_config)
+
+
+def test_the_start_reads_so_many_captions_at_most(
+    tiny_dataset, vectorizer, tiny_config, monkeypatch
+):
+    """Their counts would grow with the data; all of them, while they are few."""
+    seen = []
+
+    def learn(token_ids, vocabulary, width):
+        seen.append(len(token_ids))
+        return np.zeros((len(vocabulary), width), "float32")
+
+    monkeypatch.setattr("clip_lib.start.learn_word_vectors", learn)
+    start_text_classifier(tiny_dataset, vectorizer, tiny_config)
+    monkeypatch.setattr("clip_lib.start.START_CAPTIONS", 5)
+    start_text_classifier(tiny_dataset, vectorizer, tiny_config)
+    assert seen == [len(tiny_dataset.train), 5]
