@@ -26,7 +26,7 @@ from clip_lib.word_vectors import learn_word_vectors
 START_PICTURES = 1_000
 """Pictures that the CNN's start is learned from, at most."""
 START_CAPTIONS = 50_000
-"""Captions that SmallBERT's start is learned from, at most: their counts take memory."""
+"""Captions that SmallBERT's start is learned from, at most: counts take memory."""
 
 
 def start_image_classifier(dataset: Dataset, config: Config) -> keras.Model:
