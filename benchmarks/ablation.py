@@ -15,28 +15,28 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from clip_lib import quiet  # noqa: F401
+from clip_lib import silence_tensorflow as quiet  # noqa: F401
 
 # isort: split
 import keras
 import numpy as np
 from record import machine, write_result
 
-from clip_lib.batches import image_batches
-from clip_lib.clip import build_clip
 from clip_lib.config import Config
-from clip_lib.data import load_dataset
-from clip_lib.encoders import build_text_classifier, without_head
-from clip_lib.evaluate import evaluate_dataset
-from clip_lib.retrieval import Clip
-from clip_lib.saved import split_encoders
-from clip_lib.start import (
+from clip_lib.data.dataset import load_dataset
+from clip_lib.data.pipelines import image_batches
+from clip_lib.data.vocabulary import learn_vocabulary
+from clip_lib.evaluation.evaluate import evaluate_dataset
+from clip_lib.models.clip import build_clip
+from clip_lib.models.encoders import build_text_classifier, without_head
+from clip_lib.models.initialization import (
     scale_features,
     start_image_classifier,
     start_text_classifier,
 )
-from clip_lib.text import learn_vocabulary
-from clip_lib.train import fit_clip, fit_image_classifier, fit_text_classifier
+from clip_lib.models.saving import split_encoders
+from clip_lib.retrieval.search import Clip
+from clip_lib.training.fit import fit_clip, fit_image_classifier, fit_text_classifier
 
 CHANGES = {
     "the recipe": {},

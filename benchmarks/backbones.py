@@ -21,13 +21,13 @@ from record import each_in_its_process, machine, peak_gigabytes, write_result
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from clip_lib.batches import image_batches
 from clip_lib.config import IMAGE_ENCODERS, Config
-from clip_lib.data import load_dataset
-from clip_lib.encoders import unfreeze, without_head
-from clip_lib.optimizer import build_optimizer
-from clip_lib.saved import save_model
-from clip_lib.start import start_image_classifier
+from clip_lib.data.dataset import load_dataset
+from clip_lib.data.pipelines import image_batches
+from clip_lib.models.encoders import unfreeze, without_head
+from clip_lib.models.initialization import start_image_classifier
+from clip_lib.models.saving import save_model
+from clip_lib.training.optimizer import build_optimizer
 
 EPOCHS = 2
 QUERIES = 20

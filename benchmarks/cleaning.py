@@ -10,7 +10,7 @@ seed draws the faults, the split and the training.
 Each fault counts as found by its own detector only: a foreign label among the off-topic
 pairs is counted as a mistake. The lines "any" count both as right. Near-duplicates are
 pairs of pictures; a pair that the data held before is counted as a mistake too.
-The weights and thresholds of clip_lib/cleaning.py were chosen on seed 10.
+The weights and thresholds of clip_lib/evaluation/cleaning.py were chosen on seed 10.
 """
 
 import argparse
@@ -27,16 +27,25 @@ from pipeline import measure
 from record import machine, write_result
 from sklearn.metrics import average_precision_score
 
-from clip_lib.cleaning import label_outliers, near_duplicates, off_topic_pairs
 from clip_lib.config import Config
-from clip_lib.data import load_dataset
-from clip_lib.images import open_picture
-from clip_lib.index import Index
-from clip_lib.records import read_records
-from clip_lib.retrieval import IMAGE_INDEX_FILE, TEXT_INDEX_FILE, Clip, build_indexes
-from clip_lib.saved import load_clip, split_encoders
-from clip_lib.source import find_folder
-from clip_lib.text import learn_vocabulary
+from clip_lib.data.captions_table import read_records
+from clip_lib.data.dataset import load_dataset
+from clip_lib.data.images import open_picture
+from clip_lib.data.source import find_folder
+from clip_lib.data.vocabulary import learn_vocabulary
+from clip_lib.evaluation.cleaning import (
+    label_outliers,
+    near_duplicates,
+    off_topic_pairs,
+)
+from clip_lib.models.saving import load_clip, split_encoders
+from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.search import (
+    IMAGE_INDEX_FILE,
+    TEXT_INDEX_FILE,
+    Clip,
+    build_indexes,
+)
 
 SWAPPED, FOREIGN, COPIES = 30, 30, 20
 

@@ -21,7 +21,7 @@ from record import machine, write_result
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from clip_lib.results import RESULTS, read_result
+from clip_lib.evaluation.results import RESULTS, read_result
 
 ROOT = Path(__file__).parents[1]
 

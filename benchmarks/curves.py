@@ -13,9 +13,9 @@ import matplotlib.pyplot as plt
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from clip_lib import quiet  # noqa: F401
+from clip_lib import silence_tensorflow as quiet  # noqa: F401
 from clip_lib.atomic import replacing
-from clip_lib.results import read_result
+from clip_lib.evaluation.results import read_result
 
 FIGURES = Path(__file__).parents[1] / "report" / "figures"
 WAYS = {"image_to_text": "image → text", "text_to_image": "text → image"}

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_info
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from clip_lib.index import Index
+from clip_lib.retrieval.index import Index
 
 SIZES = (600, 10_000, 100_000, 1_000_000)
 WIDTH = 128

@@ -25,25 +25,25 @@ from record import each_in_its_process, machine, peak_gigabytes, write_result
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from clip_lib import quiet  # noqa: F401
+from clip_lib import silence_tensorflow as quiet  # noqa: F401
 
 # isort: split
 import keras
 import tensorflow as tf
 
-from clip_lib.batches import image_batches
-from clip_lib.clip import build_clip
 from clip_lib.config import Config
-from clip_lib.data import Dataset, load_dataset
-from clip_lib.encoders import without_head
-from clip_lib.features import StoredFeatures
-from clip_lib.fitting import fit
-from clip_lib.learner import learner, locked_features
-from clip_lib.optimizer import build_optimizer
-from clip_lib.records import TABLE
-from clip_lib.start import start_image_classifier, start_text_classifier
-from clip_lib.text import learn_vocabulary
-from clip_lib.train import clip_batches
+from clip_lib.data.cached_features import StoredFeatures
+from clip_lib.data.captions_table import TABLE
+from clip_lib.data.dataset import Dataset, load_dataset
+from clip_lib.data.pipelines import image_batches
+from clip_lib.data.vocabulary import learn_vocabulary
+from clip_lib.models.clip import build_clip
+from clip_lib.models.encoders import without_head
+from clip_lib.models.initialization import start_image_classifier, start_text_classifier
+from clip_lib.models.learner import learner, locked_features
+from clip_lib.training.fit import clip_batches
+from clip_lib.training.fitting import fit
+from clip_lib.training.optimizer import build_optimizer
 
 PICTURES = (600, 2_000, 7_291, 50_000)
 BATCHES = (128, 256, 1_024)

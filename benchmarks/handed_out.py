@@ -33,7 +33,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from clip_lib import quiet  # noqa: F401
+from clip_lib import silence_tensorflow as quiet  # noqa: F401
 
 # isort: split
 import keras
@@ -43,10 +43,10 @@ from keras import layers, ops
 from record import each_in_its_process, machine, peak_gigabytes, write_result
 
 from clip_lib.config import Config
-from clip_lib.data import Dataset, load_dataset
-from clip_lib.evaluate import evaluate_dataset
-from clip_lib.retrieval import Clip
-from clip_lib.text import encode, learn_vocabulary
+from clip_lib.data.dataset import Dataset, load_dataset
+from clip_lib.data.vocabulary import encode, learn_vocabulary
+from clip_lib.evaluation.evaluate import evaluate_dataset
+from clip_lib.retrieval.search import Clip
 
 FILTERS = (32, 64, 128)
 EMBED_DIM, NUM_HEADS, FF_DIM, NUM_LAYERS, DROPOUT = 128, 4, 256, 2, 0.1
@@ -57,8 +57,8 @@ BATCH_SIZE, LEARNING_RATE, EPOCHS = 32, 1e-3, 10
 class FixedTemperatureLoss(layers.Layer):
     """Pass two batches of embeddings through, and add the course's loss.
 
-    The symmetric cross-entropy of `clip_lib.losses` without label smoothing, at a
-    temperature that is not learned.
+    The symmetric cross-entropy of `clip_lib.models.contrastive_loss` without label
+    smoothing, at a temperature that is not learned.
     """
 
     def call(self, inputs):
@@ -175,8 +175,8 @@ def measure(config: Config, epochs: int = EPOCHS) -> dict:
     Returns:
         Cost (``minutes`` and ``seconds_per_epoch`` of the training, decoding and
         validation included, ``peak_gigabytes`` of this process until now), ``history``,
-        and the report of `clip_lib.evaluate.evaluate_retrieval` twice: ``clip`` when
-        served the pixels of its training, ``clip_as_served`` from 0 to 1.
+        and the report of `evaluate_retrieval` twice: ``clip`` when served the
+        pixels of its training, ``clip_as_served`` from 0 to 1.
     """
     dataset = load_dataset(config)
     started = time.monotonic()

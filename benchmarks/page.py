@@ -21,9 +21,9 @@ import numpy as np
 import psutil
 from record import machine, write_result
 
-from clip_lib.answers import QUERIES
 from clip_lib.config import Config
-from clip_lib.retrieval import IMAGE_INDEX_FILE, MODEL_FILE
+from clip_lib.retrieval.answers import QUERIES
+from clip_lib.retrieval.search import IMAGE_INDEX_FILE, MODEL_FILE
 
 ROOT = Path(__file__).parents[1]
 
@@ -65,7 +65,7 @@ def visit(address, model, photos, deadline, found) -> None:
 
 def measure(model, visitors: int, seconds: float) -> dict:
     """Put the page under load; return latencies, errors and the server's memory."""
-    from clip_lib.index import Index
+    from clip_lib.retrieval.index import Index
 
     index = Index.load(Path(model).parent / IMAGE_INDEX_FILE).part("test")
     photos = [path for path in index.items["paths"] if Path(path).is_file()]

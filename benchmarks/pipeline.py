@@ -23,13 +23,13 @@ from record import each_in_its_process, machine, peak_gigabytes, write_result
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from clip_lib import quiet  # noqa: F401
-from clip_lib.batches import image_batches
+from clip_lib import silence_tensorflow as quiet  # noqa: F401
 from clip_lib.config import PRESETS, Config
-from clip_lib.data import Dataset, load_dataset
-from clip_lib.evaluate import evaluate_dataset
-from clip_lib.recipe import train
-from clip_lib.text import encode
+from clip_lib.data.dataset import Dataset, load_dataset
+from clip_lib.data.pipelines import image_batches
+from clip_lib.data.vocabulary import encode
+from clip_lib.evaluation.evaluate import evaluate_dataset
+from clip_lib.training.pipeline import train
 
 
 def with_captions(dataset: Dataset, file) -> Dataset:

@@ -18,14 +18,14 @@ from record import each_in_its_process, machine, peak_gigabytes, write_result
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from clip_lib import quiet  # noqa: F401
+from clip_lib import silence_tensorflow as quiet  # noqa: F401
 from clip_lib.config import PRETRAINED, Config
-from clip_lib.data import Dataset, load_dataset
-from clip_lib.evaluate import evaluate_dataset
-from clip_lib.recipe import train
-from clip_lib.retrieval import Clip
-from clip_lib.saved import load_clip, save_small
-from clip_lib.text import load_vocabulary, save_vocabulary
+from clip_lib.data.dataset import Dataset, load_dataset
+from clip_lib.data.vocabulary import load_vocabulary, save_vocabulary
+from clip_lib.evaluation.evaluate import evaluate_dataset
+from clip_lib.models.saving import load_clip, save_small
+from clip_lib.retrieval.search import Clip
+from clip_lib.training.pipeline import train
 
 PICTURES = (500, 1_000, 2_000)
 """Sizes of the parts, besides the whole."""

@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from clip_lib.atomic import replacing
-from clip_lib.results import RESULTS
+from clip_lib.evaluation.results import RESULTS
 
 
 def machine() -> str:

@@ -11,7 +11,7 @@ import shutil
 from page import ROOT, start_page
 
 from clip_lib.config import Config
-from clip_lib.retrieval import MODEL_FILE, Search
+from clip_lib.retrieval.search import MODEL_FILE, Search
 
 FIGURES = ROOT / "report" / "figures"
 

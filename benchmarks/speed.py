@@ -25,17 +25,17 @@ import tensorflow as tf
 from keras import layers
 from record import machine, write_result
 
-from clip_lib import train
-from clip_lib.clip import build_clip, with_labels
 from clip_lib.config import Config
-from clip_lib.data import Dataset, load_dataset
-from clip_lib.encoders import (
+from clip_lib.data.dataset import Dataset, load_dataset
+from clip_lib.data.vocabulary import learn_vocabulary, save_vocabulary
+from clip_lib.models.clip import build_clip, with_labels
+from clip_lib.models.encoders import (
     build_image_classifier,
     build_text_classifier,
     without_head,
 )
-from clip_lib.optimizer import build_optimizer
-from clip_lib.retrieval import (
+from clip_lib.models.saving import save_model, split_encoders
+from clip_lib.retrieval.search import (
     IMAGE_INDEX_FILE,
     MODEL_FILE,
     TEXT_INDEX_FILE,
@@ -44,8 +44,8 @@ from clip_lib.retrieval import (
     Search,
     build_indexes,
 )
-from clip_lib.saved import save_model, split_encoders
-from clip_lib.text import learn_vocabulary, save_vocabulary
+from clip_lib.training import fit as train
+from clip_lib.training.optimizer import build_optimizer
 
 ROOT = Path(__file__).parents[1]
 QUERIES = 200
@@ -56,8 +56,8 @@ START = """
 import sys, time
 marks = {"interpreter": time.perf_counter()}
 from clip_lib.cli import commands
-from clip_lib.retrieval import Clip, Search
-from clip_lib.text import check_query
+from clip_lib.retrieval.search import Clip, Search
+from clip_lib.data.vocabulary import check_query
 marks["imports"] = time.perf_counter()
 load_clip = Clip.load
 def load(path):

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from speed import report
 
-from clip_lib.evaluate import DIRECTIONS, LEVELS
-from clip_lib.results import RESULTS, read_result, spread, summary
+from clip_lib.evaluation.evaluate import DIRECTIONS, LEVELS
+from clip_lib.evaluation.results import RESULTS, read_result, spread, summary
 
 ROOT = Path(__file__).parents[1]
 READMES = (

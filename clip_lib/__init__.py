@@ -10,12 +10,12 @@ stands before them::
 the models saved by this project: it registers its own layers and optimiser.
 """
 
-from clip_lib import quiet  # noqa: F401  First: it silences TensorFlow's start-up.
+from clip_lib import silence_tensorflow as quiet  # noqa: F401  First: it silences TensorFlow's start-up.
 from clip_lib.config import Config
-from clip_lib.losses import ContrastiveLoss
-from clip_lib.optimizer import WholeBatchAdamW
-from clip_lib.replicas import WholeBatchNormalization
-from clip_lib.second_order import SecondOrderPooling
+from clip_lib.models.contrastive_loss import ContrastiveLoss
+from clip_lib.models.cross_replica import WholeBatchNormalization
+from clip_lib.models.second_order_pooling import SecondOrderPooling
+from clip_lib.training.optimizer import WholeBatchAdamW
 
 __version__ = "0.1.0"
 __all__ = [

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clip_lib.clip import build_clip
 from clip_lib.config import Config
-from clip_lib.data import load_dataset
-from clip_lib.encoders import build_text_classifier, without_head
-from clip_lib.retrieval import (
+from clip_lib.data.dataset import load_dataset
+from clip_lib.data.vocabulary import learn_vocabulary, save_vocabulary
+from clip_lib.models.clip import build_clip
+from clip_lib.models.encoders import build_text_classifier, without_head
+from clip_lib.models.initialization import start_image_classifier
+from clip_lib.models.saving import save_model
+from clip_lib.retrieval.search import (
     IMAGE_INDEX_FILE,
     MODEL_FILE,
     TEXT_INDEX_FILE,
@@ -19,9 +22,6 @@ from clip_lib.retrieval import (
     Clip,
     build_indexes,
 )
-from clip_lib.saved import save_model
-from clip_lib.start import start_image_classifier
-from clip_lib.text import learn_vocabulary, save_vocabulary
 
 LABELS = ("ball", "bike", "dog", "water")
 COLOURS = {

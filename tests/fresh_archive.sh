@@ -46,7 +46,7 @@ else
     echo "no LaTeX here: a page with the names stands for the report"
     "$root/.venv/bin/python" -c "
 import typst
-from clip_lib.team import read_team
+from clip_lib.handin.team import read_team
 names = read_team()[1].to_string()
 made = typst.compile(b'#sys.inputs.names', format='pdf', sys_inputs={'names': names})
 open('report/rapport.pdf', 'wb').write(made)"

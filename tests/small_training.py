@@ -20,23 +20,28 @@ import keras
 import pytest
 import tensorflow as tf
 
-from clip_lib.batches import batched, shuffled
-from clip_lib.callbacks import KeepBest
-from clip_lib.clip import build_clip, with_labels
 from clip_lib.config import Config
-from clip_lib.data import load_dataset
-from clip_lib.encoders import (
+from clip_lib.data.dataset import load_dataset
+from clip_lib.data.pipelines import batched, shuffled
+from clip_lib.data.vocabulary import learn_vocabulary
+from clip_lib.models.clip import build_clip, with_labels
+from clip_lib.models.encoders import (
     build_image_classifier,
     build_text_classifier,
     without_head,
 )
-from clip_lib.fitting import fit_on_devices
-from clip_lib.optimizer import build_optimizer
-from clip_lib.resume import Resume
-from clip_lib.strategy import on_devices, open_strategy, per_device, trainer
-from clip_lib.text import learn_vocabulary
-from clip_lib.train import clip_batches, fit_clip
-from clip_lib.workers import (
+from clip_lib.training.callbacks import KeepBest
+from clip_lib.training.distribution import (
+    on_devices,
+    open_strategy,
+    per_device,
+    trainer,
+)
+from clip_lib.training.fit import clip_batches, fit_clip
+from clip_lib.training.fitting import fit_on_devices
+from clip_lib.training.optimizer import build_optimizer
+from clip_lib.training.resume import Resume
+from clip_lib.training.workers import (
     FirstWorkersFigures,
     own_folder,
     share_file,
@@ -188,7 +193,7 @@ def compare(strategy) -> dict:
 def without(strategy, monkeypatch) -> dict:
     """Return the same without what makes it so."""
     with monkeypatch.context() as patch:
-        patch.setattr("clip_lib.losses.gather", lambda tensor: tensor)
+        patch.setattr("clip_lib.models.contrastive_loss.gather", lambda tensor: tensor)
         found = loss_and_gradients(strategy)
     return found | {"clipped": clipped_steps(strategy, of_keras)}
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from clip_lib.answers import answer_lines, answer_records
-from clip_lib.index import Index
-from clip_lib.retrieval import MODEL_FILE, VOCABULARY_FILE, Clip
-from clip_lib.saved import load_clip, save_model
-from clip_lib.zero_shot import label_index
+from clip_lib.models.saving import load_clip, save_model
+from clip_lib.retrieval.answers import answer_lines, answer_records
+from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.search import MODEL_FILE, VOCABULARY_FILE, Clip
+from clip_lib.retrieval.zero_shot import label_index
 
 
 @pytest.fixture

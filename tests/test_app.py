@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from clip_lib.__main__ import main
-from clip_lib.retrieval import IMAGE_INDEX_FILE, MODEL_FILE
+from clip_lib.retrieval.search import IMAGE_INDEX_FILE, MODEL_FILE
 from clip_lib.web.page import Page
 from clip_lib.web.words import ENGLISH
 

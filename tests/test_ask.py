@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from clip_lib.__main__ import main
-from clip_lib.images import open_picture
-from clip_lib.index import Index
-from clip_lib.retrieval import IMAGE_INDEX_FILE, MODEL_FILE, Search
-from clip_lib.zero_shot import label_index
+from clip_lib.data.images import open_picture
+from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.search import IMAGE_INDEX_FILE, MODEL_FILE, Search
+from clip_lib.retrieval.zero_shot import label_index
 
 
 @pytest.fixture

@@ -15,11 +15,14 @@ import pytest
 from keras import applications, layers
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
-from clip_lib.augment import augmented_views
-from clip_lib.backbones import BACKBONES, build_backbone_classifier, load_backbone
-from clip_lib.clip import build_clip
 from clip_lib.config import Config
-from clip_lib.encoders import (
+from clip_lib.data.vocabulary import save_vocabulary
+from clip_lib.evaluation.weights_shown import colour_filters
+from clip_lib.handin.architecture import architecture_figure
+from clip_lib.handin.model_summary import architecture_sizes, encoder_titles
+from clip_lib.models.augmentation import augmented_views
+from clip_lib.models.clip import build_clip
+from clip_lib.models.encoders import (
     FEATURES,
     build_text_classifier,
     mirrors_only,
@@ -27,14 +30,11 @@ from clip_lib.encoders import (
     unfreeze,
     without_head,
 )
-from clip_lib.fitting import fit
-from clip_lib.handin.architecture import architecture_figure
-from clip_lib.handin.halves import architecture_sizes, encoder_titles
-from clip_lib.inside import colour_filters
-from clip_lib.retrieval import Clip
-from clip_lib.saved import save_model, split_encoders
-from clip_lib.text import save_vocabulary
-from clip_lib.train import fit_clip, fit_image_classifier
+from clip_lib.models.saving import save_model, split_encoders
+from clip_lib.retrieval.search import Clip
+from clip_lib.towers.images import BACKBONES, build_backbone_classifier, load_backbone
+from clip_lib.training.fit import fit_clip, fit_image_classifier
+from clip_lib.training.fitting import fit
 
 MODULES = {
     "mobilenet_v3": applications.mobilenet_v3,
@@ -386,7 +386,7 @@ def trained(config, tiny_dataset, vectorizer, folder) -> SimpleNamespace:
 
     path = config.model_path("image_classifier.keras")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clip_lib.train.fit", spy)
+        patch.setattr("clip_lib.training.fit.fit", spy)
         kept, history = fit_image_classifier(tiny_dataset, config, path)
     assert len(history.history["val_accuracy"]) == 2
     texts = build_text_classifier(config, vectorizer.vocabulary_size(), 4)
@@ -453,8 +453,8 @@ def refuse(*rest):
 
 socket.socket.connect = socket.getaddrinfo = refuse
 import numpy as np
-from clip_lib.retrieval import Clip
-from clip_lib.saved import save_model
+from clip_lib.retrieval.search import Clip
+from clip_lib.models.saving import save_model
 
 clip = Clip.load(sys.argv[1])
 images = np.load(sys.argv[2])

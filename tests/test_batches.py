@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from clip_lib.batches import image_batches, text_batches
-from clip_lib.images import load_image
-from clip_lib.pairs import pair_batches
+from clip_lib.data.images import load_image
+from clip_lib.data.pairs import pair_batches
+from clip_lib.data.pipelines import image_batches, text_batches
 
 
 @pytest.fixture(scope="module")
@@ -134,10 +134,10 @@ def test_each_epoch_hides_other_words_under_a_global_seed():
 
 
 def test_pictures_that_are_not_kept_are_shuffled_as_names(paths, monkeypatch):
-    monkeypatch.setattr("clip_lib.batches.CACHE_BYTES", 0)
+    monkeypatch.setattr("clip_lib.data.pipelines.CACHE_BYTES", 0)
     decoded = []
     monkeypatch.setattr(
-        "clip_lib.batches.load_image",
+        "clip_lib.data.pipelines.load_image",
         lambda path, size: decoded.append(path) or load_image(path, size),
     )
     batches = image_batches(paths, (64, 64), 4, range(len(paths)), training=True)

@@ -12,10 +12,10 @@ import tensorflow as tf
 from keras import layers
 
 from clip_lib.cli.parser import parse
-from clip_lib.clip import build_clip
-from clip_lib.losses import contrastive_loss
-from clip_lib.retrieval import MODEL_FILE, Clip
-from clip_lib.train import clip_batches
+from clip_lib.models.clip import build_clip
+from clip_lib.models.contrastive_loss import contrastive_loss
+from clip_lib.retrieval.search import MODEL_FILE, Clip
+from clip_lib.training.fit import clip_batches
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 

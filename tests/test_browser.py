@@ -9,8 +9,8 @@ import shutil
 import pytest
 from test_page import hostile_files
 
-from clip_lib.index import Index
-from clip_lib.retrieval import IMAGE_INDEX_FILE, MODEL_FILE, TEXT_INDEX_FILE
+from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.search import IMAGE_INDEX_FILE, MODEL_FILE, TEXT_INDEX_FILE
 from clip_lib.web.page import Page
 from clip_lib.web.words import ENGLISH, FRENCH
 

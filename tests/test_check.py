@@ -8,9 +8,9 @@ import pytest
 from conftest import LABELS, make_folder
 from PIL import Image
 
-from clip_lib.check import check_folder
-from clip_lib.records import COLUMNS, read_records
-from clip_lib.split import split_records
+from clip_lib.data.captions_table import COLUMNS, read_records
+from clip_lib.data.check import check_folder
+from clip_lib.data.split import split_records
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 from conftest import make_folder
 from PIL import Image, ImageOps
 
-from clip_lib.cleaning import (
+from clip_lib.data.captions_table import read_records
+from clip_lib.evaluation.cleaning import (
     COLUMNS,
     find_suspicions,
     label_doubt,
@@ -17,9 +18,8 @@ from clip_lib.cleaning import (
     near_duplicates,
     off_topic_pairs,
 )
-from clip_lib.contact_sheet import contact_sheet, write_clean
-from clip_lib.index import Index
-from clip_lib.records import read_records
+from clip_lib.figures.contact_sheet import contact_sheet, write_clean
+from clip_lib.retrieval.index import Index
 from clip_lib.scenes import LABELS, draw_scenes
 
 DOG, BIKE = 14, 46  # Rows of a sound pair each.

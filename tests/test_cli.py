@@ -12,9 +12,9 @@ from conftest import make_folder
 
 from clip_lib.__main__ import main
 from clip_lib.cli import commands
-from clip_lib.images import open_picture
-from clip_lib.records import read_records
-from clip_lib.retrieval import MODEL_FILE
+from clip_lib.data.captions_table import read_records
+from clip_lib.data.images import open_picture
+from clip_lib.retrieval.search import MODEL_FILE
 
 
 @pytest.fixture

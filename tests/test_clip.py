@@ -7,20 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clip_lib.clip import build_clip, with_labels
-from clip_lib.data import Dataset
-from clip_lib.encoders import (
+from clip_lib.data.dataset import Dataset
+from clip_lib.data.vocabulary import encode
+from clip_lib.evaluation.metrics import first_ranks
+from clip_lib.models.clip import build_clip, with_labels
+from clip_lib.models.contrastive_loss import contrastive_loss
+from clip_lib.models.encoders import (
     DISTORTIONS,
     build_image_classifier,
     build_text_classifier,
     without_head,
 )
-from clip_lib.losses import contrastive_loss
-from clip_lib.ranking import first_ranks
-from clip_lib.reload import reload_difference
-from clip_lib.saved import load_clip, save_model, split_encoders
-from clip_lib.text import encode
-from clip_lib.train import clip_batches, fit_clip
+from clip_lib.models.reload import reload_difference
+from clip_lib.models.saving import load_clip, save_model, split_encoders
+from clip_lib.training.fit import clip_batches, fit_clip
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ from conftest import make_folder, write_folder
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
-from clip_lib.data import load_dataset
-from clip_lib.records import check_pictures, read_records
-from clip_lib.split import split_records
+from clip_lib.data.captions_table import check_pictures, read_records
+from clip_lib.data.dataset import load_dataset
+from clip_lib.data.split import split_records
 
 
 def write_csv(folder, text, encoding="utf-8"):

@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from clip_lib.descriptors import learn_descriptors
+from clip_lib.models.descriptors import learn_descriptors
 
 
 @pytest.fixture(autouse=True)
 def few_samples(monkeypatch):
-    monkeypatch.setattr("clip_lib.descriptors.SAMPLES", 4000)
+    monkeypatch.setattr("clip_lib.models.descriptors.SAMPLES", 4000)
 
 
 @pytest.fixture

@@ -21,22 +21,8 @@ from scipy.special import erf
 from tiny_distilbert import WORDS, write_checkpoint
 from transformers import DistilBertTokenizerFast
 
-from clip_lib.clip import build_clip, with_labels
 from clip_lib.config import Config
-from clip_lib.distilbert import DISTILBERT, build_distilbert_classifier
-from clip_lib.encoders import FEATURES, build_text_classifier, without_head
-from clip_lib.explain import hardest_pairs
-from clip_lib.reliance import word_reliance
-from clip_lib.reload import reload_difference
-from clip_lib.retrieval import (
-    IMAGE_INDEX_FILE,
-    TEXT_INDEX_FILE,
-    Clip,
-    Search,
-    build_indexes,
-)
-from clip_lib.saved import split_encoders
-from clip_lib.text import (
+from clip_lib.data.vocabulary import (
     check_query,
     count_words,
     encode,
@@ -45,7 +31,21 @@ from clip_lib.text import (
     save_vocabulary,
     sort_words,
 )
-from clip_lib.train import clip_batches, fit_clip, fit_text_classifier
+from clip_lib.evaluation.attribution import word_reliance
+from clip_lib.evaluation.embeddings import hardest_pairs
+from clip_lib.models.clip import build_clip, with_labels
+from clip_lib.models.encoders import FEATURES, build_text_classifier, without_head
+from clip_lib.models.reload import reload_difference
+from clip_lib.models.saving import split_encoders
+from clip_lib.retrieval.search import (
+    IMAGE_INDEX_FILE,
+    TEXT_INDEX_FILE,
+    Clip,
+    Search,
+    build_indexes,
+)
+from clip_lib.towers.texts import DISTILBERT, build_distilbert_classifier
+from clip_lib.training.fit import clip_batches, fit_clip, fit_text_classifier
 
 TEXTS = ["A dog of waterland, on the grass.", "dogs!", "", "zeppelin", "ball " * 50]
 
@@ -436,7 +436,7 @@ def refuse(*rest):
 
 socket.socket.connect = socket.getaddrinfo = refuse
 import numpy as np
-from clip_lib.retrieval import Search
+from clip_lib.retrieval.search import Search
 
 search = Search.load(sys.argv[1])
 texts = search.texts.items["captions"].tolist()

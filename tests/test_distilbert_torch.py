@@ -11,8 +11,8 @@ pytest.importorskip("transformers", reason="pip install -r requirements-distilbe
 from tiny_distilbert import write_checkpoint
 
 from clip_lib.config import Config
-from clip_lib.distilbert import load_network
-from clip_lib.text import encode, learn_vocabulary
+from clip_lib.data.vocabulary import encode, learn_vocabulary
+from clip_lib.towers.texts import load_network
 
 ROOT = Path(__file__).parents[1]
 PYTHON = ROOT / ".venv-torch/bin/python"

@@ -142,7 +142,7 @@ def test_the_figures_in_readme_are_the_measured_ones():
 
 def test_the_headline_is_of_this_recipe():
     from clip_lib.config import Config
-    from clip_lib.results import read_result
+    from clip_lib.evaluation.results import read_result
 
     recipe = json.loads(json.dumps(dataclasses.asdict(Config())))
     for name in ("seed", "model_dir", "dataset_dir", "folds", "fold", "strategy"):

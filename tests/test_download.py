@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from clip_lib import download
-from clip_lib.download import DownloadError, download_archive, unpack_archive
+from clip_lib.data import download
+from clip_lib.data.download import DownloadError, download_archive, unpack_archive
 
 DATA_SET = {
     "captions.csv": b"image,caption\n",

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from clip_lib.encoders import (
+from clip_lib.models.encoders import (
     FEATURES,
     build_image_classifier,
     build_text_classifier,

@@ -16,21 +16,21 @@ from conftest import LABELS, make_folder, write_folder
 from PIL import Image
 
 from clip_lib.__main__ import main
-from clip_lib.check import check_folder
 from clip_lib.config import Config
-from clip_lib.data import load_dataset
+from clip_lib.data.captions_table import read_records
+from clip_lib.data.check import check_folder
+from clip_lib.data.dataset import load_dataset
+from clip_lib.data.vocabulary import learn_vocabulary
 from clip_lib.enrich import endpoint
-from clip_lib.enrich.asking import Question, questions_of
 from clip_lib.enrich.cache import Cache
 from clip_lib.enrich.checks import foreign_labels, judge
 from clip_lib.enrich.endpoint import Endpoint, EndpointError, Unanswered, retry_after
 from clip_lib.enrich.folder import REPORT
 from clip_lib.enrich.pace import Pace, Stopped
 from clip_lib.enrich.prompt import PROMPT_FILE, answers_of, instructions, question
+from clip_lib.enrich.runner import Question, questions_of
 from clip_lib.enrich.words import kept_share, lost_words, model_words, stem
-from clip_lib.records import read_records
-from clip_lib.retrieval import MODEL_FILE
-from clip_lib.text import learn_vocabulary
+from clip_lib.retrieval.search import MODEL_FILE
 
 pytest.importorskip("openai", reason="pip install -r requirements-enrich.txt")
 

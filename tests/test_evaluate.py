@@ -6,16 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clip_lib import tables
-from clip_lib.evaluate import (
+from clip_lib.evaluation.evaluate import (
     evaluate_dataset,
     evaluate_indexes,
     evaluate_retrieval,
     report_table,
 )
-from clip_lib.index import Index
-from clip_lib.retrieval import MODEL_FILE, Clip
-from clip_lib.zero_shot import TEMPLATES, knows_label, zero_shot
+from clip_lib.figures import tables
+from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.search import MODEL_FILE, Clip
+from clip_lib.retrieval.zero_shot import TEMPLATES, knows_label, zero_shot
 
 FIGURES = (
     "recall@1",

@@ -8,19 +8,20 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from clip_lib import explain_plots, plots
-from clip_lib.callbacks import ValidationRecall
-from clip_lib.explain import (
+from clip_lib.evaluation.embeddings import (
     block_means,
     hardest_pairs,
     level_means,
     similarity_table,
     tsne_table,
 )
-from clip_lib.index import Index
-from clip_lib.losses import ContrastiveLoss
-from clip_lib.ranking import first_ranks
-from clip_lib.retrieval import MODEL_FILE, Search
+from clip_lib.evaluation.metrics import first_ranks
+from clip_lib.figures import curves as plots
+from clip_lib.figures import embedding_plots as explain_plots
+from clip_lib.models.contrastive_loss import ContrastiveLoss
+from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.search import MODEL_FILE, Search
+from clip_lib.training.callbacks import ValidationRecall
 
 matplotlib.use("Agg")
 

@@ -8,11 +8,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clip_lib import readable
-from clip_lib.folder_index import index_file, list_pictures, open_gallery, update_index
-from clip_lib.index import Index
-from clip_lib.readable import embed_readable
-from clip_lib.retrieval import IMAGE_INDEX_FILE, MODEL_FILE, TEXT_INDEX_FILE, Clip
+from clip_lib.retrieval import embed_files as readable
+from clip_lib.retrieval.embed_files import embed_readable
+from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.photo_folder import (
+    index_file,
+    list_pictures,
+    open_gallery,
+    update_index,
+)
+from clip_lib.retrieval.search import (
+    IMAGE_INDEX_FILE,
+    MODEL_FILE,
+    TEXT_INDEX_FILE,
+    Clip,
+)
 
 
 @pytest.fixture(scope="module")

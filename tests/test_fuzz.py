@@ -19,10 +19,10 @@ import pytest
 from hypothesis import strategies as st
 from PIL import Image
 
-from clip_lib import images
-from clip_lib.images import load_image
-from clip_lib.index import Index
-from clip_lib.records import COLUMNS, TABLE, read_records
+from clip_lib.data import images
+from clip_lib.data.captions_table import COLUMNS, TABLE, read_records
+from clip_lib.data.images import load_image
+from clip_lib.retrieval.index import Index
 
 
 def cases(number):

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 
 from clip_lib.__main__ import main
-from clip_lib.batches import image_batches
-from clip_lib.check import check_folder
-from clip_lib.clip import with_labels
 from clip_lib.config import Config
-from clip_lib.data import load_dataset
-from clip_lib.evaluate import evaluate_retrieval, report_table
-from clip_lib.features import StoredFeatures
-from clip_lib.learner import learner, locked_features
-from clip_lib.pairs import pair_batches
-from clip_lib.records import read_records
-from clip_lib.retrieval import Search
-from clip_lib.split import split_records
-from clip_lib.start import start_text_classifier
-from clip_lib.text import encode
+from clip_lib.data.cached_features import StoredFeatures
+from clip_lib.data.captions_table import read_records
+from clip_lib.data.check import check_folder
+from clip_lib.data.dataset import load_dataset
+from clip_lib.data.pairs import pair_batches
+from clip_lib.data.pipelines import image_batches
+from clip_lib.data.split import split_records
+from clip_lib.data.vocabulary import encode
+from clip_lib.evaluation.evaluate import evaluate_retrieval, report_table
+from clip_lib.models.clip import with_labels
+from clip_lib.models.initialization import start_text_classifier
+from clip_lib.models.learner import learner, locked_features
+from clip_lib.retrieval.search import Search
 
 
 def write_table(folder, text):
@@ -285,8 +285,8 @@ def test_the_start_reads_so_many_captions_at_most(
         seen.append(len(token_ids))
         return np.zeros((len(vocabulary), width), "float32")
 
-    monkeypatch.setattr("clip_lib.start.learn_word_vectors", learn)
+    monkeypatch.setattr("clip_lib.models.initialization.learn_word_vectors", learn)
     start_text_classifier(tiny_dataset, vectorizer, tiny_config)
-    monkeypatch.setattr("clip_lib.start.START_CAPTIONS", 5)
+    monkeypatch.setattr("clip_lib.models.initialization.START_CAPTIONS", 5)
     start_text_classifier(tiny_dataset, vectorizer, tiny_config)
     assert seen == [len(tiny_dataset.train), 5]

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import pytest
 
-from clip_lib.data import load_dataset
-from clip_lib.features import StoredFeatures
-from clip_lib.learner import learner, locked_features
-from clip_lib.optimizer import build_optimizer
-from clip_lib.train import clip_batches
+from clip_lib.data.cached_features import StoredFeatures
+from clip_lib.data.dataset import load_dataset
+from clip_lib.models.learner import learner, locked_features
+from clip_lib.training.fit import clip_batches
+from clip_lib.training.optimizer import build_optimizer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 

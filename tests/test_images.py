@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from clip_lib.images import (
+from clip_lib.data.images import (
     TooManyPixels,
     describe_picture,
     load_image,

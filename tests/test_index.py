@@ -10,8 +10,8 @@ import pytest
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from clip_lib.index import Index
-from clip_lib.npz import map_array
+from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.npz import map_array
 
 TIES = st.integers(-4, 4).map(lambda number: number / 4)
 ODD = TIES | st.sampled_from([np.nan, np.inf, -np.inf])

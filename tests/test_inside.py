@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from clip_lib.encoders import build_image_classifier, build_text_classifier
-from clip_lib.inside import colour_filters, nearest_words
+from clip_lib.evaluation.weights_shown import colour_filters, nearest_words
+from clip_lib.models.encoders import build_image_classifier, build_text_classifier
 
 
 def test_words_stand_beside_those_whose_vectors_point_alike(tiny_config, vectorizer):
@@ -27,8 +27,8 @@ def test_words_of_distilbert_have_neighbours_too(tiny_config, tmp_path):
 
     from tiny_distilbert import write_checkpoint
 
-    from clip_lib.distilbert import build_distilbert_classifier
-    from clip_lib.text import learn_vocabulary
+    from clip_lib.data.vocabulary import learn_vocabulary
+    from clip_lib.towers.texts import build_distilbert_classifier
 
     config = dataclasses.replace(
         tiny_config,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clip_lib.losses import (
+from clip_lib.models.contrastive_loss import (
     MAX_SCALE,
     ContrastiveLoss,
     _targets,

@@ -23,10 +23,10 @@ from test_notebook import as_committed
 
 from clip_lib import team as team_module
 from clip_lib.__main__ import main
+from clip_lib.handin.clean_outputs import printable
+from clip_lib.handin.notebook import NOTEBOOK
 from clip_lib.handin.notebook_pdf import count_pages, write_pdf
-from clip_lib.handin.printable import printable
-from clip_lib.notebook import NOTEBOOK
-from clip_lib.team import read_team
+from clip_lib.handin.team import read_team
 
 ROOT = Path(__file__).parents[1]
 TEAM = """

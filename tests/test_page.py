@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clip_lib.folder_index import index_file, update_index
-from clip_lib.index import Index
-from clip_lib.retrieval import MODEL_FILE
+from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.photo_folder import index_file, update_index
+from clip_lib.retrieval.search import MODEL_FILE
+from clip_lib.retrieval.zero_shot import TEMPLATES, label_index
 from clip_lib.web.cards import label_rows, picture_cards, text_rows
 from clip_lib.web.page import MAX_CHARACTERS, MAX_LABELS, MAX_UPLOAD_PIXELS, Page
 from clip_lib.web.thumbnails import SIDE, Thumbnails
 from clip_lib.web.words import ENGLISH, FRENCH, number, percent, words_for
-from clip_lib.zero_shot import TEMPLATES, label_index
 
 FIELDS = re.compile(r"\{\w*\}")
 

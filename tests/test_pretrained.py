@@ -9,23 +9,23 @@ import numpy as np
 import pytest
 from conftest import LABELS
 
-from clip_lib.batches import image_batches
-from clip_lib.clip import build_clip
 from clip_lib.config import PRETRAINED, Config
-from clip_lib.encoders import without_head
-from clip_lib.learner import locked_features
-from clip_lib.pretrained import load_pretrained
-from clip_lib.recipe import train
-from clip_lib.reload import reload_difference
-from clip_lib.retrieval import MODEL_FILE, Clip
-from clip_lib.saved import load_clip, save_model, save_small, split_encoders
-from clip_lib.start import start_image_classifier, start_text_classifier
-from clip_lib.text import (
+from clip_lib.data.pipelines import image_batches
+from clip_lib.data.vocabulary import (
     learn_vocabulary,
     load_vocabulary,
     save_vocabulary,
     vocabulary_fingerprint,
 )
+from clip_lib.models.clip import build_clip
+from clip_lib.models.encoders import without_head
+from clip_lib.models.initialization import start_image_classifier, start_text_classifier
+from clip_lib.models.learner import locked_features
+from clip_lib.models.reload import reload_difference
+from clip_lib.models.saving import load_clip, save_model, save_small, split_encoders
+from clip_lib.retrieval.search import MODEL_FILE, Clip
+from clip_lib.towers.pretrained_clip import load_pretrained
+from clip_lib.training.pipeline import train
 
 
 @pytest.fixture

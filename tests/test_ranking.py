@@ -5,8 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from clip_lib.bootstrap import bootstrap_draws, bootstrap_interval
-from clip_lib.ranking import (
+from clip_lib.evaluation.bootstrap import bootstrap_draws, bootstrap_interval
+from clip_lib.evaluation.metrics import (
     average_precisions,
     first_ranks,
     precisions_at_k,

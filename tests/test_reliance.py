@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clip_lib import reliance_plots
-from clip_lib.reliance import occlusion_map, word_reliance, word_table
-from clip_lib.retrieval import MODEL_FILE, Search
+from clip_lib.evaluation.attribution import occlusion_map, word_reliance, word_table
+from clip_lib.figures import attribution_plots as reliance_plots
+from clip_lib.retrieval.search import MODEL_FILE, Search
 
 matplotlib.use("Agg")
 

@@ -12,18 +12,18 @@ import pypdf
 import pytest
 from conftest import LABELS
 
-from clip_lib import results
 from clip_lib.__main__ import main
-from clip_lib.encoders import build_text_classifier
+from clip_lib.evaluation import results
 from clip_lib.handin import report, report_tables, typeset
 from clip_lib.handin.architecture import architecture_figure
-from clip_lib.handin.halves import architecture_sizes
+from clip_lib.handin.document_text import read_pdf
 from clip_lib.handin.latex import decimal_commas, escape, number
-from clip_lib.handin.reading import read_pdf
+from clip_lib.handin.model_summary import architecture_sizes
 from clip_lib.handin.report_claims import check_text
 from clip_lib.handin.report_numbers import benchmark_numbers
-from clip_lib.retrieval import Clip
-from clip_lib.team import read_team
+from clip_lib.handin.team import read_team
+from clip_lib.models.encoders import build_text_classifier
+from clip_lib.retrieval.search import Clip
 
 NAMES = (
     ("O'Connor-Lévêque", "Zoé -- Ñusta", "22001234"),

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from clip_lib import tables
-from clip_lib.evaluate import evaluate_retrieval
-from clip_lib.results import read_result, summary
+from clip_lib.evaluation.evaluate import evaluate_retrieval
+from clip_lib.evaluation.results import read_result, summary
+from clip_lib.figures import tables
 
 
 def run(seed: int, **others) -> dict:

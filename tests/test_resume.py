@@ -13,10 +13,10 @@ import pytest
 import small_training
 import tensorflow as tf
 
-from clip_lib.data import Dataset
-from clip_lib.epochs import EpochStream
-from clip_lib.resume import Resume, training_mark
-from clip_lib.strategy import open_strategy
+from clip_lib.data.dataset import Dataset
+from clip_lib.training.distribution import open_strategy
+from clip_lib.training.epochs import EpochStream
+from clip_lib.training.resume import Resume, training_mark
 
 STATE = "clip.training.npz"
 
@@ -73,7 +73,7 @@ def kill_after(monkeypatch):
                 raise Killed
 
         with monkeypatch.context() as patch:
-            patch.setattr("clip_lib.resume.SHARE", np.inf)  # After each epoch.
+            patch.setattr("clip_lib.training.resume.SHARE", np.inf)  # After each epoch.
             patch.setattr(Resume, "on_epoch_end", keep_and_die)
             with pytest.raises(Killed):
                 train(folder)
@@ -152,7 +152,7 @@ class Clock:
 
 def test_checkpoints_cost_two_per_cent_at_most(tmp_path, monkeypatch):
     clock, written = Clock(), []
-    monkeypatch.setattr("clip_lib.resume.time", clock)
+    monkeypatch.setattr("clip_lib.training.resume.time", clock)
 
     def write(self, epoch):
         clock.now += 1

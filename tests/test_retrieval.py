@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clip_lib.index import Index
-from clip_lib.retrieval import MODEL_FILE, TEXT_INDEX_FILE, Clip, Search
-from clip_lib.saved import load_clip, save_model
-from clip_lib.text import save_vocabulary, vocabulary_fingerprint
+from clip_lib.data.vocabulary import save_vocabulary, vocabulary_fingerprint
+from clip_lib.models.saving import load_clip, save_model
+from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.search import MODEL_FILE, TEXT_INDEX_FILE, Clip, Search
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clip_lib.second_order import SecondOrderPooling, square_root
+from clip_lib.models.second_order_pooling import SecondOrderPooling, square_root
 
 
 def by_loops(maps):

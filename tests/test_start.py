@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from clip_lib.batches import image_batches
-from clip_lib.descriptors import learn_descriptors
-from clip_lib.encoders import without_head
-from clip_lib.start import start_image_classifier, start_text_classifier
-from clip_lib.text import encode
-from clip_lib.word_vectors import learn_word_vectors
+from clip_lib.data.pipelines import image_batches
+from clip_lib.data.vocabulary import encode
+from clip_lib.models.descriptors import learn_descriptors
+from clip_lib.models.encoders import without_head
+from clip_lib.models.initialization import start_image_classifier, start_text_classifier
+from clip_lib.models.word_vectors import learn_word_vectors
 
 
 def test_the_cnn_starts_from_the_training_pictures(tiny_dataset, tiny_config):

@@ -17,9 +17,9 @@ import tensorflow as tf
 
 from clip_lib.__main__ import main
 from clip_lib.config import Config
-from clip_lib.saved import load_clip
-from clip_lib.strategy import open_devices, open_strategy, per_device
-from clip_lib.workers import of_first_worker, own_folder, worker
+from clip_lib.models.saving import load_clip
+from clip_lib.training.distribution import open_devices, open_strategy, per_device
+from clip_lib.training.workers import of_first_worker, own_folder, worker
 
 SCRIPT = Path(small_training.__file__)
 
@@ -237,7 +237,9 @@ def test_a_batch_that_cannot_be_shared_is_refused():
 
 def test_so_is_one_of_the_configuration_before_anything_is_trained(monkeypatch):
     three = SimpleNamespace(num_replicas_in_sync=3)
-    monkeypatch.setattr("clip_lib.strategy.open_strategy", lambda name: three)
+    monkeypatch.setattr(
+        "clip_lib.training.distribution.open_strategy", lambda name: three
+    )
     with pytest.raises(ValueError, match="a batch of 64 pairs on 3 devices"):
         open_devices(Config(clip_batch_size=64))
 

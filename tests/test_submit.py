@@ -15,13 +15,12 @@ import pytest
 import typst
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from clip_lib import team
 from clip_lib.__main__ import main
-from clip_lib.handin import archive, archive_rules
+from clip_lib.handin import archive, archive_rules, team
 from clip_lib.handin.archive_rules import check_archive
+from clip_lib.handin.document_text import absent, read_notebook, read_pdf
+from clip_lib.handin.notebook import NOTEBOOK, library_mark
 from clip_lib.handin.notebook_pdf import write_pdf
-from clip_lib.handin.reading import absent, read_notebook, read_pdf
-from clip_lib.notebook import NOTEBOOK, library_mark
 
 TEAM = """groupe = 7
 [[membres]]
@@ -54,7 +53,11 @@ PAPER = """
 ROOT = Path(__file__).parents[1]
 REPORT, PDF = Path("report/rapport.pdf"), Path("models/1_ProjetClip.pdf")
 RUN = Path("models") / NOTEBOOK
-SOURCES = ("clip_lib/plots.py", "clip_lib/scenes/sketches.py", "requirements.txt")
+SOURCES = (
+    "clip_lib/figures/curves.py",
+    "clip_lib/scenes/sketches.py",
+    "requirements.txt",
+)
 SOURCES += ("clip_lib/handin/paper/notebook.typ", "benchmarks/results/page.json")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clip_lib.team import depositors, read_team, unfilled
+from clip_lib.handin.team import depositors, read_team, unfilled
 
 TEAM = """
 groupe = 7

@@ -2,7 +2,12 @@
 
 import pytest
 
-from clip_lib.text import check_query, encode, load_vocabulary, save_vocabulary
+from clip_lib.data.vocabulary import (
+    check_query,
+    encode,
+    load_vocabulary,
+    save_vocabulary,
+)
 
 
 def test_the_vocabulary_holds_training_words_alone(tiny_dataset, vectorizer):

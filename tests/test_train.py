@@ -9,14 +9,14 @@ import keras
 import numpy as np
 import pytest
 
-from clip_lib.batches import image_batches
-from clip_lib.callbacks import KeepBest, ValidationRecall
-from clip_lib.clip import build_clip
-from clip_lib.data import Dataset
-from clip_lib.encoders import without_head
-from clip_lib.losses import ContrastiveLoss
-from clip_lib.text import learn_vocabulary, vocabulary_fingerprint
-from clip_lib.train import (
+from clip_lib.data.dataset import Dataset
+from clip_lib.data.pipelines import image_batches
+from clip_lib.data.vocabulary import learn_vocabulary, vocabulary_fingerprint
+from clip_lib.models.clip import build_clip
+from clip_lib.models.contrastive_loss import ContrastiveLoss
+from clip_lib.models.encoders import without_head
+from clip_lib.training.callbacks import KeepBest, ValidationRecall
+from clip_lib.training.fit import (
     clip_batches,
     fit_clip,
     fit_image_classifier,
@@ -26,7 +26,7 @@ from clip_lib.train import (
 
 @pytest.fixture(autouse=True)
 def few_pieces(monkeypatch):
-    monkeypatch.setattr("clip_lib.descriptors.SAMPLES", 1000)
+    monkeypatch.setattr("clip_lib.models.descriptors.SAMPLES", 1000)
 
 
 def small_model():

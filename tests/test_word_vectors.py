@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from clip_lib.word_vectors import learn_word_vectors
+from clip_lib.models.word_vectors import learn_word_vectors
 
 FUNCTION_WORDS = ("the", "on", "a")
 

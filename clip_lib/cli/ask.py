@@ -8,15 +8,15 @@ import signal
 import threading
 from pathlib import Path
 
-from clip_lib.cli.add import GALLERY, MODEL, add
+from clip_lib.cli.common import GALLERY, MODEL, add
 
 
 def search(arguments, config) -> None:
     """Answer one query: a text, or the path of a picture."""
-    from clip_lib.answers import answer_lines, gallery_words, with_captions
-    from clip_lib.cli.say import print_json, warn_of_words
-    from clip_lib.folder_index import open_gallery
-    from clip_lib.images import SUFFIXES
+    from clip_lib.cli.output import print_json, warn_of_words
+    from clip_lib.data.images import SUFFIXES
+    from clip_lib.retrieval.answers import answer_lines, gallery_words, with_captions
+    from clip_lib.retrieval.photo_folder import open_gallery
 
     query = arguments.query
     model_file = arguments.model or config.clip_file
@@ -41,9 +41,9 @@ def search(arguments, config) -> None:
 
 def score(arguments, config) -> None:
     """Compare a picture with a text, and say where their cosine stands."""
-    from clip_lib.answers import gallery_words
-    from clip_lib.cli.say import print_json, warn_of_words
-    from clip_lib.folder_index import open_gallery
+    from clip_lib.cli.output import print_json, warn_of_words
+    from clip_lib.retrieval.answers import gallery_words
+    from clip_lib.retrieval.photo_folder import open_gallery
 
     model_file = arguments.model or config.clip_file
     engine, split = open_gallery(model_file, arguments.gallery)
@@ -115,7 +115,7 @@ def _draw(answers, query: str, by_picture: bool, engine, split: str, path: str) 
 
     matplotlib.use("Agg")
     from clip_lib.atomic import replacing
-    from clip_lib.gallery import gallery_name, image_answers, text_answers
+    from clip_lib.figures.image_grids import gallery_name, image_answers, text_answers
 
     where = gallery_name(engine.texts if by_picture else engine.images, split)
     if by_picture:

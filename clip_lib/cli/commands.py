@@ -6,21 +6,26 @@ Imports stand inside: they take long.
 import sys
 from pathlib import Path
 
-from clip_lib.cli.add import DATA, STRATEGY, add
+from clip_lib.cli.common import DATA, STRATEGY, add
 
 
 def run(arguments, config) -> None:
     """Execute the notebook, then ask the model that it saved."""
     import contextlib
 
-    from clip_lib.answers import QUERIES, answer_lines, answer_records, gallery_words
-    from clip_lib.cli.say import print_json
-    from clip_lib.data import load_dataset
-    from clip_lib.notebook import NOTEBOOK, execute_notebook
-    from clip_lib.records import TABLE
-    from clip_lib.retrieval import Search
-    from clip_lib.source import DEFAULT_FOLDER
-    from clip_lib.team import read_team
+    from clip_lib.cli.output import print_json
+    from clip_lib.data.captions_table import TABLE
+    from clip_lib.data.dataset import load_dataset
+    from clip_lib.data.source import DEFAULT_FOLDER
+    from clip_lib.handin.notebook import NOTEBOOK, execute_notebook
+    from clip_lib.handin.team import read_team
+    from clip_lib.retrieval.answers import (
+        QUERIES,
+        answer_lines,
+        answer_records,
+        gallery_words,
+    )
+    from clip_lib.retrieval.search import Search
 
     read_team()
     if config.strategy not in ("", "mirrored"):
@@ -55,8 +60,8 @@ def run(arguments, config) -> None:
 
 def check(arguments, config) -> int:
     """Say whether a data folder is sound: status 0 sound, 1 findings, 2 unusable."""
-    from clip_lib.check import check_folder
-    from clip_lib.source import SCENES, find_folder
+    from clip_lib.data.check import check_folder
+    from clip_lib.data.source import SCENES, find_folder
 
     folder = arguments.data
     # A folder that is not there is for the report to tell: status 2, in JSON too.
@@ -69,10 +74,14 @@ def check(arguments, config) -> int:
 
 def evaluate(arguments, config) -> None:
     """Measure a saved model, on the data of its training or on any folder."""
-    from clip_lib.cli.say import print_json
-    from clip_lib.data import load_dataset
-    from clip_lib.evaluate import evaluate_dataset, evaluate_indexes, report_table
-    from clip_lib.retrieval import Clip, Search
+    from clip_lib.cli.output import print_json
+    from clip_lib.data.dataset import load_dataset
+    from clip_lib.evaluation.evaluate import (
+        evaluate_dataset,
+        evaluate_indexes,
+        report_table,
+    )
+    from clip_lib.retrieval.search import Clip, Search
 
     model_file = arguments.model or config.clip_file
     if arguments.data:
@@ -104,11 +113,11 @@ def clean(arguments, config) -> None:
 
     matplotlib.use("Agg")
     from clip_lib.atomic import replacing
-    from clip_lib.cleaning import find_suspicions
-    from clip_lib.cli.say import print_json
-    from clip_lib.contact_sheet import contact_sheet, write_clean
-    from clip_lib.retrieval import Search
-    from clip_lib.source import find_folder
+    from clip_lib.cli.output import print_json
+    from clip_lib.data.source import find_folder
+    from clip_lib.evaluation.cleaning import find_suspicions
+    from clip_lib.figures.contact_sheet import contact_sheet, write_clean
+    from clip_lib.retrieval.search import Search
 
     # With --json, standard output holds the list alone.
     out = sys.stderr if arguments.json else sys.stdout

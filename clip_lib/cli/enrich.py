@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from clip_lib.cli.add import add
+from clip_lib.cli.common import add
 from clip_lib.cli.enrich_options import add_options
 
 SHOWN = 3
@@ -18,13 +18,13 @@ def enrich(arguments, config) -> None:
     Each answer is checked; where two are refused, the original stays. Answers are kept
     in a file as they come: the same command goes on where it was interrupted.
     """
-    from clip_lib.cli.say import print_json
-    from clip_lib.data import load_dataset
-    from clip_lib.enrich.asking import questions_of
+    from clip_lib.cli.output import print_json
+    from clip_lib.data.dataset import load_dataset
+    from clip_lib.data.source import find_folder
     from clip_lib.enrich.endpoint import checked_url
     from clip_lib.enrich.folder import check_places
     from clip_lib.enrich.prompt import instructions
-    from clip_lib.source import find_folder
+    from clip_lib.enrich.runner import questions_of
 
     url = checked_url(arguments.url)
     # Found first and then fixed: to look twice could find two folders.
@@ -76,11 +76,11 @@ def _plan(questions, prompt: str, arguments) -> dict:
 
 def _ask(questions, prompt: str, url: str, output: Path, arguments):
     """Ask every question; return the `Asking`, and how long it took."""
-    from clip_lib.enrich.asking import Asking
     from clip_lib.enrich.cache import Cache
     from clip_lib.enrich.endpoint import Endpoint
     from clip_lib.enrich.key import read_key
     from clip_lib.enrich.pace import Pace
+    from clip_lib.enrich.runner import Asking
 
     # Beside the folder and not in it: it is there before, and outlives it.
     path = Path(arguments.cache or output.with_name(f"{output.name}.jsonl"))
@@ -116,7 +116,7 @@ def _ask(questions, prompt: str, url: str, output: Path, arguments):
 
 def _show_trial(dataset, questions, asking, seconds: float, as_json: bool) -> None:
     """Show what was asked and answered; no folder is written."""
-    from clip_lib.cli.say import print_json
+    from clip_lib.cli.output import print_json
     from clip_lib.enrich.report import outcomes, summary, totals
 
     asked = {one.caption for one in questions}
@@ -139,7 +139,7 @@ def _kept(row: dict) -> str:
 
 def _write(dataset, questions, asking, seconds: float, output, arguments) -> None:
     """Write the new folder and say what is in it."""
-    from clip_lib.cli.say import print_json
+    from clip_lib.cli.output import print_json
     from clip_lib.enrich.folder import REPORT, write_folder
     from clip_lib.enrich.report import KEPT, outcomes, summary, totals
 

@@ -3,7 +3,7 @@
 import argparse
 import math
 
-from clip_lib.cli.add import DATA
+from clip_lib.cli.common import DATA
 
 
 def _number(text: str, least: float, kind=float):

@@ -8,16 +8,16 @@ import os
 import sys
 from pathlib import Path
 
-from clip_lib.cli.add import add
+from clip_lib.cli.common import add
 
 
 def pdf(arguments, config) -> None:
     """Set the executed notebook on A4 pages, to hand it in."""
-    from clip_lib.cli.say import print_json
+    from clip_lib.cli.output import print_json
+    from clip_lib.handin.clean_outputs import same_cells
+    from clip_lib.handin.notebook import NOTEBOOK
     from clip_lib.handin.notebook_pdf import count_pages, write_pdf
-    from clip_lib.handin.printable import same_cells
-    from clip_lib.notebook import NOTEBOOK
-    from clip_lib.team import unfilled
+    from clip_lib.handin.team import unfilled
 
     ran = config.model_path(NOTEBOOK)
     notebook = arguments.notebook or (ran if ran.is_file() else NOTEBOOK)
@@ -44,10 +44,10 @@ def report(arguments, config) -> int:
     import matplotlib
 
     matplotlib.use("Agg")
-    from clip_lib.cli.say import list_faults, print_json
+    from clip_lib.cli.output import list_faults, print_json
+    from clip_lib.handin.compile_latex import typeset
     from clip_lib.handin.report import GENERATED, REPORT, write_generated
     from clip_lib.handin.report_claims import check_text
-    from clip_lib.handin.typeset import typeset
 
     # With --json, standard output holds the answer alone.
     out = sys.stderr if arguments.json else sys.stdout
@@ -76,12 +76,12 @@ def submit(arguments, config) -> int:
     Exit status 0: every rule is kept, <group>.zip is written. 1: not so; it says, rule
     by rule, what to mend.
     """
-    from clip_lib.cli.say import list_faults, print_json
+    from clip_lib.cli.output import list_faults, print_json
     from clip_lib.handin.archive import build_archive
     from clip_lib.handin.file_rules import remarks
+    from clip_lib.handin.notebook import NOTEBOOK
     from clip_lib.handin.rules import HandIn
-    from clip_lib.notebook import NOTEBOOK
-    from clip_lib.team import TEAM_FILE, depositors, read_team
+    from clip_lib.handin.team import TEAM_FILE, depositors, read_team
 
     root = TEAM_FILE.parent
     notebook = _file(arguments.notebook) or config.model_path(NOTEBOOK)

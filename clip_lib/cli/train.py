@@ -4,7 +4,7 @@ import ast
 import dataclasses
 import sys
 
-from clip_lib.cli.add import DATA, STRATEGY, add
+from clip_lib.cli.common import DATA, STRATEGY, add
 from clip_lib.config import PRESETS, Config
 
 
@@ -14,12 +14,16 @@ def train(arguments, config) -> None:
     import json
 
     from clip_lib.atomic import replacing
-    from clip_lib.cli.say import print_json
-    from clip_lib.data import load_dataset
-    from clip_lib.evaluate import evaluate_indexes, report_table
-    from clip_lib.recipe import train as train_clip
-    from clip_lib.retrieval import IMAGE_INDEX_FILE, TEXT_INDEX_FILE, build_indexes
-    from clip_lib.strategy import open_devices
+    from clip_lib.cli.output import print_json
+    from clip_lib.data.dataset import load_dataset
+    from clip_lib.evaluation.evaluate import evaluate_indexes, report_table
+    from clip_lib.retrieval.search import (
+        IMAGE_INDEX_FILE,
+        TEXT_INDEX_FILE,
+        build_indexes,
+    )
+    from clip_lib.training.distribution import open_devices
+    from clip_lib.training.pipeline import train as train_clip
 
     config = open_devices(changed(config, arguments.set))
     # With --json, the standard output holds the figures alone.

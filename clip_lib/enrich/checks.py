@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 from clip_lib.enrich.words import kept_share, lost_words, model_words
-from clip_lib.zero_shot import label_words
+from clip_lib.retrieval.zero_shot import label_words
 
 MIN_SHARE = 0.8
 """Smallest share of the caption's content words that an answer must keep."""

@@ -14,8 +14,15 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 from tqdm import tqdm
 
-from clip_lib.data import Dataset
-from clip_lib.records import COLUMNS, ENRICHED, ORIGIN, SPLIT, TABLE, read_records
+from clip_lib.data.captions_table import (
+    COLUMNS,
+    ENRICHED,
+    ORIGIN,
+    SPLIT,
+    TABLE,
+    read_records,
+)
+from clip_lib.data.dataset import Dataset
 
 REPORT = "enrichment.json"
 

@@ -7,7 +7,7 @@ import math
 import re
 from pathlib import Path
 
-from clip_lib.zero_shot import label_words
+from clip_lib.retrieval.zero_shot import label_words
 
 PROMPT_FILE = Path(__file__).with_name("prompt.txt")
 CHARACTERS = 4

@@ -5,9 +5,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from clip_lib.encoders import networks_in
-from clip_lib.handin.halves import architecture_boxes
-from clip_lib.retrieval import Clip
+from clip_lib.handin.model_summary import architecture_boxes
+from clip_lib.models.encoders import networks_in
+from clip_lib.retrieval.search import Clip
 
 _LEARNED, _LOCKED = "white", "0.86"
 _LEFT, _RIGHT, _WIDTH, _HEIGHT, _STEP = 1.4, 4.9, 2.72, 0.42, 0.585

@@ -2,17 +2,17 @@
 
 import re
 
-from clip_lib.handin.printable import run_mark, same_cells
-from clip_lib.handin.reading import (
+from clip_lib.handin.clean_outputs import run_mark, same_cells
+from clip_lib.handin.compile_latex import MOST
+from clip_lib.handin.document_text import (
     Paper,
     absent,
     notebook_text,
     read_notebook,
     read_pdf,
 )
+from clip_lib.handin.notebook import NOTEBOOK, library_files, library_mark
 from clip_lib.handin.rules import HandIn, Rule
-from clip_lib.handin.typeset import MOST
-from clip_lib.notebook import NOTEBOOK, library_files, library_mark
 
 _CARD = "Numéro d'étudiant"
 REPORT, RUN, PAPER = "report", "notebook", "notebook's PDF"

@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 from clip_lib.atomic import replacing
-from clip_lib.handin.printable import heading, printable, read_executed, run_mark
-from clip_lib.team import read_team
+from clip_lib.handin.clean_outputs import heading, printable, read_executed, run_mark
+from clip_lib.handin.team import read_team
 
 _PAPER = Path(__file__).parent / "paper"
 _WHEELS = ("matplotlib", "nbconvert", "pypandoc", "pypdf", "typst")

@@ -11,14 +11,14 @@ from matplotlib.ticker import FuncFormatter, ScalarFormatter
 
 from clip_lib.atomic import replacing
 from clip_lib.config import Config
-from clip_lib.gallery import RIGHT
+from clip_lib.evaluation.results import read_result, read_runs
+from clip_lib.figures.image_grids import RIGHT
 from clip_lib.handin.latex import escape
 from clip_lib.handin.report_charts import ablation_points, loss_curves, recall_bars
 from clip_lib.handin.report_examples import SavedRun
 from clip_lib.handin.report_numbers import Numbers, add_model, benchmark_numbers
 from clip_lib.handin.report_tables import COLUMNS, TABLES
-from clip_lib.results import read_result, read_runs
-from clip_lib.team import read_team
+from clip_lib.handin.team import read_team
 
 REPORT = Path(__file__).parents[2] / "report"
 GENERATED = "generated"

@@ -9,10 +9,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from clip_lib.evaluate import DIRECTIONS, LEVELS
+from clip_lib.evaluation.evaluate import DIRECTIONS, LEVELS
+from clip_lib.evaluation.metrics import RECALLS
+from clip_lib.evaluation.results import summary
 from clip_lib.handin.report_tables import ABLATION
-from clip_lib.ranking import RECALLS
-from clip_lib.results import summary
 
 TITLES = {"image_to_text": "image → texte", "text_to_image": "texte → image"}
 _BARS = (

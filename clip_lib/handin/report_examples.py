@@ -13,15 +13,20 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 
-from clip_lib import explain, explain_plots, gallery, plots, reliance, reliance_plots
-from clip_lib.batches import image_batches
 from clip_lib.config import Config
-from clip_lib.evaluate import evaluate_indexes
+from clip_lib.data.pipelines import image_batches
+from clip_lib.data.vocabulary import encode, sort_words
+from clip_lib.evaluation import attribution as reliance
+from clip_lib.evaluation import embeddings as explain
+from clip_lib.evaluation.evaluate import evaluate_indexes
+from clip_lib.figures import attribution_plots as reliance_plots
+from clip_lib.figures import curves as plots
+from clip_lib.figures import embedding_plots as explain_plots
+from clip_lib.figures import image_grids as gallery
 from clip_lib.handin.architecture import architecture_figure
-from clip_lib.handin.halves import architecture_sizes, encoder_titles
-from clip_lib.retrieval import Search
-from clip_lib.text import encode, sort_words
-from clip_lib.zero_shot import knows_label, zero_shot
+from clip_lib.handin.model_summary import architecture_sizes, encoder_titles
+from clip_lib.retrieval.search import Search
+from clip_lib.retrieval.zero_shot import knows_label, zero_shot
 
 QUERY = "A big dog in the woods"
 HARDEST = 3

@@ -16,10 +16,12 @@ import math
 
 import numpy as np
 
-from clip_lib import bootstrap, descriptors, encoders, losses
-from clip_lib.evaluate import DIRECTIONS, LEVELS
+from clip_lib.evaluation import bootstrap
+from clip_lib.evaluation.evaluate import DIRECTIONS, LEVELS
+from clip_lib.evaluation.results import read_result, spread, summary
 from clip_lib.handin.latex import escape, number
-from clip_lib.results import read_result, spread, summary
+from clip_lib.models import contrastive_loss as losses
+from clip_lib.models import descriptors, encoders
 
 RUNS = {
     "folds": "pipeline_folds",

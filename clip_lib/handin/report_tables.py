@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from clip_lib.evaluate import DIRECTIONS
+from clip_lib.evaluation.evaluate import DIRECTIONS
+from clip_lib.evaluation.results import read_result, read_runs, spread, summary
+from clip_lib.figures.tables import summary_table
 from clip_lib.handin.latex import decimal_commas, escape, number, tabular
-from clip_lib.results import read_result, read_runs, spread, summary
-from clip_lib.tables import summary_table
 
 COLUMNS = {
     "pipeline_folds": "une légende",

@@ -2,10 +2,10 @@
 
 import gradio as gr
 
-from clip_lib.answers import QUERIES
+from clip_lib.retrieval.answers import QUERIES
+from clip_lib.retrieval.zero_shot import TEMPLATES
 from clip_lib.web.page import MAX_CHARACTERS, Page
 from clip_lib.web.words import ENGLISH, FRENCH, words_for
-from clip_lib.zero_shot import TEMPLATES
 
 WAITING = 64
 """Questions that may wait; beyond, Gradio says that the page is busy."""

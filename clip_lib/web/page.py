@@ -8,15 +8,15 @@ import dataclasses
 import itertools
 from pathlib import Path
 
-from clip_lib.answers import with_captions
-from clip_lib.data import SPLITS
-from clip_lib.folder_index import open_folder
-from clip_lib.images import FORMATS, TooManyPixels
-from clip_lib.retrieval import Clip, Search
-from clip_lib.text import count_words, sort_words
+from clip_lib.data.dataset import SPLITS
+from clip_lib.data.images import FORMATS, TooManyPixels
+from clip_lib.data.vocabulary import count_words, sort_words
+from clip_lib.retrieval.answers import with_captions
+from clip_lib.retrieval.photo_folder import open_folder
+from clip_lib.retrieval.search import Clip, Search
+from clip_lib.retrieval.zero_shot import TEMPLATES, knows_label, label_index
 from clip_lib.web.cards import label_rows, note, picture_cards, problem, text_rows
 from clip_lib.web.thumbnails import Thumbnails
-from clip_lib.zero_shot import TEMPLATES, knows_label, label_index
 
 K = 5
 MAX_CHARACTERS = 500

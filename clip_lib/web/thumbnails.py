@@ -7,8 +7,8 @@ import io
 import os
 from pathlib import Path
 
-from clip_lib.images import open_picture
-from clip_lib.index import Index
+from clip_lib.data.images import open_picture
+from clip_lib.retrieval.index import Index
 
 SIDE = 320
 """Longest side of a copy, pixels."""

@@ -1,0 +1,1 @@
+"""Captioned pictures: find, read, check, split and stream them."""

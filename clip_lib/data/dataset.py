@@ -1,0 +1,113 @@
+"""A data set: its table, split in three, and where its pictures are."""
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+
+from clip_lib.config import Config
+from clip_lib.data.captions_table import (
+    ENRICHED,
+    ORIGIN,
+    check_pictures,
+    read_records,
+)
+from clip_lib.data.source import find_folder
+from clip_lib.data.split import SPLITS, split_records
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A table of captioned pictures.
+
+    Attributes:
+        folder: Where the pictures are; ``image_path`` is relative to it.
+        records: One row per caption: image_path, label, caption, split.
+        class_names: The labels, in alphabetical order; a label's number is its place.
+            Empty for pictures without labels.
+        drawn: Whether these are drawn scenes rather than photographs.
+    """
+
+    folder: Path
+    records: pd.DataFrame
+    class_names: tuple[str, ...]
+    drawn: bool = False
+
+    def part(self, split: str) -> pd.DataFrame:
+        """Return the rows of "train", "validation", "test" or "all"."""
+        if split == "all":
+            return self.records
+        if split not in SPLITS:
+            raise ValueError(f"split {split!r}: expected one of {(*SPLITS, 'all')}.")
+        return self.records[self.records["split"] == split].reset_index(drop=True)
+
+    @property
+    def source(self) -> str:
+        """What the pictures are: "drawn scenes" or "photographs"."""
+        return "drawn scenes" if self.drawn else "photographs"
+
+    @property
+    def train(self) -> pd.DataFrame:
+        """Rows the models learn from."""
+        return self.part("train")
+
+    @property
+    def validation(self) -> pd.DataFrame:
+        """Rows that choose the checkpoint."""
+        return self.part("validation")
+
+    @property
+    def test(self) -> pd.DataFrame:
+        """Rows that judge each finished model, and choose nothing."""
+        return self.part("test")
+
+    def pictures(self, split: str) -> pd.DataFrame:
+        """Return one row a picture of a split, whatever its number of captions."""
+        return self.part(split).drop_duplicates("image_path").reset_index(drop=True)
+
+    def labels(self, records: pd.DataFrame) -> list[int] | None:
+        """Return the number of each row's label, or None if the data has no labels."""
+        if not self.class_names:
+            return None
+        return [self.class_names.index(label) for label in records["label"]]
+
+    def paths(self, records: pd.DataFrame) -> list[str]:
+        """Return the path of each row's picture, ready to open."""
+        return [str(self.folder / path) for path in records["image_path"]]
+
+
+def load_dataset(config: Config, split: bool = True) -> Dataset:
+    """Find, read, check and split the data.
+
+    A caption that ``origin`` calls enriched is for learning alone: outside the training
+    part, its row is left out, so that no test is made of what a language model wrote.
+
+    Args:
+        config: Says where the data is and how it is split.
+        split: Whether to split; a folder that only serves as a gallery may be small.
+
+    Raises:
+        ValueError: See `find_folder`, `read_records`, `check_pictures` and
+            `split_records`; or if a picture has enriched captions alone.
+    """
+    folder, drawn = find_folder(config)
+    records = read_records(folder)
+    check_pictures(folder, records)
+    records = split_records(records, config) if split else records.assign(split="all")
+    records = _enriched_to_learn(folder, records)
+    class_names = tuple(sorted(filter(None, records["label"].unique())))
+    return Dataset(folder, records, class_names, drawn)
+
+
+def _enriched_to_learn(folder: Path, records: pd.DataFrame) -> pd.DataFrame:
+    """Leave enriched captions to the training part."""
+    if ORIGIN not in records:
+        return records
+    enriched = records[ORIGIN] == ENRICHED
+    alone = set(records["image_path"]) - set(records["image_path"][~enriched])
+    if alone:
+        raise ValueError(
+            f"{folder}: {min(alone)} has only a caption whose origin is {ENRICHED}; "
+            "expected the original beside it."
+        )
+    return records[~enriched | (records["split"] == "train")].reset_index(drop=True)

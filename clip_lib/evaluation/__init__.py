@@ -1,0 +1,1 @@
+"""Metrics beside chance, and what the model learned."""

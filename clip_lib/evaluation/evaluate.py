@@ -1,0 +1,192 @@
+"""How well a CLIP finds what belongs together, beside what chance would find.
+
+Two levels stand beside every figure, computed for the very gallery:
+
+* ``chance``: answers in random order;
+* ``label_oracle``: a retriever that knows every item's label and nothing else, and puts
+  those of the query's label first, in random order.
+"""
+
+import numpy as np
+import pandas as pd
+
+from clip_lib.data.dataset import Dataset
+from clip_lib.evaluation.bootstrap import bootstrap_draws, bootstrap_interval
+from clip_lib.evaluation.metrics import (
+    RECALLS,
+    average_precisions,
+    first_ranks,
+    precisions_at_k,
+    random_average_precision,
+    random_first_rank,
+    random_recall_at_k,
+)
+from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.search import Clip, build_indexes
+from clip_lib.retrieval.zero_shot import TEMPLATES, knows_label, zero_shot
+
+DIRECTIONS = ("image_to_text", "text_to_image")
+LEVELS = ("chance", "label_oracle")
+
+
+def _measured(similarity, relevant, same_label, pictures) -> dict:
+    """Figures of one direction and their intervals; see `evaluate_retrieval`.
+
+    Args:
+        similarity, relevant, same_label: (queries, candidates); the last may be None.
+        pictures: (queries,), the picture that each query is or describes.
+    """
+    ranks = first_ranks(similarity, relevant)
+    # Of each figure, what every query adds to it.
+    values = {f"recall@{k}": ranks <= k for k in RECALLS}
+    values |= {"median_rank": ranks, "mean_rank": ranks}
+    if same_label is not None:
+        values["label_precision@5"] = precisions_at_k(similarity, same_label, 5)
+        values["label_map"] = average_precisions(similarity, same_label)
+    draws = bootstrap_draws(pictures)
+    figures, interval = {}, {}
+    for name, value in values.items():
+        median = name == "median_rank"
+        figures[name] = float(np.median(value) if median else np.mean(value))
+        interval[name] = bootstrap_interval(value, draws, median)
+    return figures | {"interval": interval}
+
+
+def _random_order(relevant, candidates) -> dict[str, float]:
+    """Figures of a random order of as many candidates as each query has."""
+    right = relevant.sum(axis=1)
+    figures = {f"recall@{k}": random_recall_at_k(right, candidates, k) for k in RECALLS}
+    ranks = random_first_rank(right, candidates)
+    figures["median_rank"] = float(np.median(ranks))
+    figures["mean_rank"] = float(np.mean(ranks))
+    return figures
+
+
+def _levels(relevant, same_label) -> dict[str, dict[str, float]]:
+    queries, candidates = relevant.shape
+    everything = np.full(queries, candidates)
+    by_chance = _random_order(relevant, everything)
+    if same_label is None:
+        return {"chance": by_chance}
+    same = same_label.sum(axis=1)
+    by_chance |= {
+        "label_precision@5": float(same_label.mean()),
+        "label_map": float(random_average_precision(same, everything).mean()),
+    }
+    # A label of fewer than five items cannot fill the first five places.
+    filled = np.minimum(same, 5) / min(candidates, 5)
+    by_label = {"label_precision@5": float(filled.mean()), "label_map": 1.0}
+    return {
+        "chance": by_chance,
+        "label_oracle": _random_order(relevant, same) | by_label,
+    }
+
+
+def evaluate_retrieval(
+    image_embeddings, text_embeddings, image_of_text, labels=None
+) -> dict:
+    """Measure retrieval in both directions.
+
+    Args:
+        image_embeddings: (images, D) unit vectors.
+        text_embeddings: (texts, D) unit vectors.
+        image_of_text: int array (texts,), the image that each text describes; an image
+            may have several texts, a query by image is then answered by any of them.
+        labels: Label of each image (images,), or None if they have none: then all that
+            is said of labels below is left out.
+
+    Returns:
+        ``pairs`` (number of texts), ``images`` and, under ``image_to_text`` and
+        ``text_to_image``: recall@1, 5, 10, median_rank, mean_rank, label_precision@5
+        and label_map (mean average precision of the items of the query's label), with
+        their 95 % bounds under ``interval``, and ``chance`` and ``label_oracle`` beside
+        them. These two stand beside the directions as well: ``chance`` ->
+        ``image_to_text`` -> recall@1.
+    """
+    image_of_text = np.asarray(image_of_text)
+    similarity = np.asarray(image_embeddings) @ np.asarray(text_embeddings).T
+    images = np.arange(len(similarity))
+    relevant = images[:, None] == image_of_text[None, :]
+    same_label = None
+    if labels is not None:
+        labels = np.asarray(labels)
+        same_label = labels[:, None] == labels[image_of_text][None, :]
+    report = {"pairs": len(image_of_text), "images": len(images)}
+    for name, turn, pictures in (
+        ("image_to_text", np.asarray, images),
+        ("text_to_image", np.transpose, image_of_text),
+    ):
+        same = None if same_label is None else turn(same_label)
+        own = turn(relevant)
+        report[name] = _measured(turn(similarity), own, same, pictures)
+        report[name] |= _levels(own, same)
+    for level in LEVELS:
+        if level in report[name]:
+            report[level] = {name: report[name][level] for name in DIRECTIONS}
+    return report
+
+
+def evaluate_indexes(images: Index, texts: Index, clip: Clip | None = None) -> dict:
+    """Measure retrieval between two indexes; see `evaluate_retrieval`.
+
+    Args:
+        images: Image index, with its column paths and, if there are any, labels.
+        texts: Text index, with its column image_paths: the picture of each text.
+        clip: The CLIP that made them. The report then holds ``zero_shot`` too: accuracy
+            over the images, chance (1 / number of labels) and templates; but not if the
+            model knows no word of some label.
+
+    Raises:
+        ValueError: If an index lacks a column, or a text's picture is not among the
+            images.
+    """
+    for index, column in ((images, "paths"), (texts, "image_paths")):
+        if column not in index.items:
+            raise ValueError(f"an index has no {column}: build it again.")
+    places = {path: place for place, path in enumerate(images.items["paths"])}
+    image_of_text = [places.get(path, -1) for path in texts.items["image_paths"]]
+    if -1 in image_of_text:
+        path = texts.items["image_paths"].iloc[image_of_text.index(-1)]
+        raise ValueError(f"{path}: the picture of a text, but not in the image index.")
+    labels = images.items.get("labels")
+    report = evaluate_retrieval(images.embeds, texts.embeds, image_of_text, labels)
+    if labels is None or clip is None:
+        return report
+    labels = labels.to_numpy(dtype=str)
+    class_names = np.unique(labels)
+    if all(knows_label(clip, name) for name in class_names):
+        predictions = zero_shot(clip, images.embeds, class_names)
+        report["zero_shot"] = {
+            "accuracy": float((predictions == labels).mean()),
+            "chance": 1 / len(class_names),
+            "templates": list(TEMPLATES),
+        }
+    return report
+
+
+def evaluate_dataset(clip: Clip, dataset: Dataset, split: str = "test") -> dict:
+    """Measure a trained CLIP on a split of a data set; see `evaluate_indexes`."""
+    report = evaluate_indexes(*build_indexes(clip, dataset, split), clip)
+    return {"split": split, "source": dataset.source} | report
+
+
+def report_table(report: dict) -> pd.DataFrame:
+    """Lay a report out for reading: a row a direction, its levels below.
+
+    Returns:
+        Table of numbers, a column a figure. Rows (direction, level), the levels being
+        measured, 95 % low, 95 % high, chance and, with labels, label_oracle.
+    """
+    rows = {}
+    for direction in DIRECTIONS:
+        figures = dict(report[direction])
+        interval = figures.pop("interval")
+        levels = {level: figures.pop(level) for level in LEVELS if level in figures}
+        rows[direction, "measured"] = figures
+        for place, bound in enumerate(("low", "high")):
+            rows[direction, f"95 % {bound}"] = {
+                name: bounds[place] for name, bounds in interval.items()
+            }
+        for level, values in levels.items():
+            rows[direction, level] = values
+    return pd.DataFrame(rows).T.round(3)

@@ -1,0 +1,133 @@
+"""Execute the notebook top to bottom, showing progress cell by cell."""
+
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import nbclient
+import nbformat
+from jupyter_client.kernelspec import NoSuchKernel
+
+from clip_lib.evaluation.results import RESULTS
+
+NOTEBOOK = "1_ProjetClip.ipynb"
+ON_TOP = ("__main__.py", "cli", "enrich", "handin", "web")
+"""Parts of the library that no result of the notebook depends on."""
+
+
+def library_files() -> list[Path]:
+    """Return the files that the notebook's results depend on.
+
+    The library, without what hands in or serves them, and the measure it shows.
+    """
+    folder = Path(__file__).parents[1]
+    code = [
+        path
+        for path in folder.rglob("*.py")
+        if path.relative_to(folder).parts[0] not in ON_TOP
+    ]
+    return [*sorted(code), RESULTS / "pipeline_folds.json"]
+
+
+def library_mark() -> str:
+    """Name the library as it is now: a run keeps the mark of what it ran with."""
+    texts = {
+        # Windows may have changed the line ends, which this reads as one.
+        f"{path.parent.name}/{path.name}": path.read_text(encoding="utf-8")
+        for path in library_files()
+    }
+    return hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class _LiveClient(nbclient.NotebookClient):
+    """A client that repeats on the terminal what the cells print as they run."""
+
+    def process_message(self, msg, cell, cell_index):
+        if msg["msg_type"] == "stream":
+            sys.stdout.write(msg["content"]["text"])
+            sys.stdout.flush()
+        return super().process_message(msg, cell, cell_index)
+
+
+def _clear(notebook) -> dict[int, tuple[int, str]]:
+    """Empty the code cells; return index -> (number from 1, heading above)."""
+    titles, heading = {}, ""
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            titles[index] = len(titles) + 1, heading
+            continue
+        for line in cell.source.splitlines():
+            if line.startswith("#"):
+                heading = line.lstrip("# ")
+    return titles
+
+
+def _place(notebook, titles) -> str:
+    """Name the last cell that ran."""
+    ran = [i for i in titles if notebook.cells[i].execution_count is not None]
+    number, heading = titles[ran[-1]] if ran else (1, "")
+    return f"cell {number} ({heading})"
+
+
+def execute_notebook(source=NOTEBOOK, output=None) -> Path:
+    """Execute a notebook and save it with its outputs.
+
+    Args:
+        source: The notebook; it runs in its own folder.
+        output: Where to save; by default in place. Written when every cell has run.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ValueError: If there is no such notebook, or a cell fails (place and error
+            named). What had run is kept beside the output, as ``.partial.ipynb``.
+    """
+    source, output = Path(source), Path(output or source)
+    if not source.is_file():
+        raise ValueError(f"{source}: no such notebook.")
+    notebook = nbformat.read(source, as_version=4)
+    titles = _clear(notebook)
+    notebook.metadata["clip_lib"] = library_mark()
+    started = time.monotonic()
+
+    def before(cell, cell_index):
+        nonlocal started
+        started = time.monotonic()
+        number, heading = titles[cell_index]
+        print(f"\n[cell {number}/{len(titles)}] {heading}", flush=True)
+
+    def after(cell, cell_index, execute_reply):
+        print(f"    {time.monotonic() - started:.1f} s", flush=True)
+
+    client = _LiveClient(
+        notebook,
+        timeout=None,
+        kernel_name="python3",  # This very environment, whatever an editor noted.
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(source.parent.resolve())}},
+        on_cell_execute=before,
+        on_cell_executed=after,
+    )
+    partial = output.with_suffix(".partial.ipynb")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        client.execute()
+    except nbclient.exceptions.CellExecutionError as error:
+        raise ValueError(
+            f"{source}, {_place(notebook, titles)}: {error.ename}: {error.evalue}\n"
+            f"What had run is in {partial}."
+        ) from error
+    except (nbclient.exceptions.DeadKernelError, NoSuchKernel) as error:
+        raise ValueError(
+            f"{source}: its Python process could not start or was ended by the system, "
+            f"for want of memory perhaps ({error})."
+        ) from error
+    finally:
+        nbformat.write(notebook, partial)
+    os.replace(partial, output)
+    return output

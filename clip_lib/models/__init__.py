@@ -1,0 +1,1 @@
+"""Both encoders, CLIP, its loss and their files."""

@@ -1,0 +1,1 @@
+"""Query a trained CLIP."""

@@ -1,0 +1,216 @@
+"""Ask a trained CLIP: a text for its pictures, a picture for its texts."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from clip_lib.config import VOCABULARY_FILES, Config
+from clip_lib.data.dataset import Dataset
+from clip_lib.data.images import MAX_PIXELS, load_image
+from clip_lib.data.pipelines import image_batches
+from clip_lib.data.vocabulary import (
+    Vectorizer,
+    check_query,
+    check_vocabulary,
+    encode,
+    load_vocabulary,
+)
+from clip_lib.models.saving import load_clip, split_encoders
+from clip_lib.retrieval.index import Index
+
+MODEL_FILE = Config().clip_file.name
+VOCABULARY_FILE = Config().vocabulary_file.name
+IMAGE_INDEX_FILE = "image_index.npz"
+TEXT_INDEX_FILE = "text_index.npz"
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """A trained CLIP with its vocabulary: pictures and texts to unit vectors.
+
+    Attributes:
+        image_encoder, text_encoder: Models that return unit vectors (B, D).
+        vectorizer: Texts to token ids.
+        temperature: What cosines are divided by before a softmax; 1 if it is not known,
+            and then probabilities are nearly even.
+    """
+
+    image_encoder: keras.Model
+    text_encoder: keras.Model
+    vectorizer: Vectorizer
+    temperature: float = 1.0
+
+    @classmethod
+    def load(cls, model_file, vocabulary_file=None) -> "Clip":
+        """Load a model and the vocabulary that lies beside it.
+
+        Args:
+            model_file: The ``.keras`` file.
+            vocabulary_file: ``vocab.txt``, or DistilBERT's ``tokenizer.json``; by
+                default the one in the same folder.
+
+        Raises:
+            ValueError: If a file is missing, is not ours, or the two do not match.
+        """
+        model = load_clip(model_file)
+        image_encoder, text_encoder = split_encoders(model)
+        reader = next(
+            layer for layer in text_encoder.layers if hasattr(layer, "token_embedding")
+        )
+        # The layer of a pretrained network bears its name.
+        name = VOCABULARY_FILES.get(reader.name, VOCABULARY_FILE)
+        path = vocabulary_file or Path(model_file).parent / name
+        vectorizer = load_vocabulary(path, text_encoder.input.shape[1])
+        loss = model.get_layer("contrastive_loss")
+        known = reader.token_embedding.input_dim
+        check_vocabulary(vectorizer, path, model_file, known, loss.vocabulary)
+        return cls(image_encoder, text_encoder, vectorizer, loss.temperature)
+
+    @property
+    def fingerprint(self) -> str:
+        """A name for these very weights: an index made by others does not fit."""
+        digest = hashlib.sha256()
+        for encoder in (self.image_encoder, self.text_encoder):
+            for weights in encoder.get_weights():
+                digest.update(weights.tobytes())
+        return digest.hexdigest()[:16]
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width that the image encoder expects."""
+        return tuple(self.image_encoder.input.shape[1:3])
+
+    def embed_images(self, paths) -> np.ndarray:
+        """Return unit vectors (N, D) of picture files, of any size and mode."""
+        batches = image_batches(list(paths), self.image_size, cached=False)
+        return self.image_encoder.predict(batches, verbose=0)
+
+    def embed_image(self, source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+        """Return the unit vector (D,) of one picture; see `open_picture`."""
+        image = load_image(source, self.image_size, max_pixels)
+        # Compiled: calling the model layer by layer costs ten times more.
+        return self.image_encoder.predict_on_batch(image[None])[0]
+
+    def embed_texts(self, texts) -> np.ndarray:
+        """Return unit vectors (N, D) of texts."""
+        token_ids = encode(self.vectorizer, texts)
+        if len(token_ids) <= 32:
+            # One batch: for predict, building its input takes most of the time.
+            return self.text_encoder.predict_on_batch(token_ids)
+        return self.text_encoder.predict(token_ids, verbose=0)
+
+    def embed_text(self, text: str) -> np.ndarray:
+        """Return the unit vector (D,) of one query.
+
+        Raises:
+            ValueError: If the query is empty or holds no known word.
+        """
+        check_query(self.vectorizer, text)
+        return self.embed_texts([text])[0]
+
+
+def build_indexes(
+    clip: Clip, dataset: Dataset, split: str = "all"
+) -> tuple[Index, Index]:
+    """Embed every picture and every caption of a split of a data set.
+
+    Returns:
+        The image index (columns paths, labels, splits), a row per picture, and the text
+        index (columns captions, image_paths, labels, splits), a row per caption. No
+        labels if the data has none.
+    """
+    rows = dataset.part(split)
+    rows = rows.assign(path=dataset.paths(rows))
+    texts = pd.DataFrame(
+        {
+            "captions": rows["caption"],
+            "image_paths": rows["path"],
+            "labels": rows["label"],
+            "splits": rows["split"],
+        }
+    )
+    pictures = rows.drop_duplicates("path").reset_index(drop=True)
+    images = pd.DataFrame(
+        {
+            "paths": pictures["path"],
+            "labels": pictures["label"],
+            "splits": pictures["split"],
+        }
+    )
+    if not dataset.class_names:
+        images, texts = (table.drop(columns="labels") for table in (images, texts))
+    about = (clip.fingerprint, dataset.source)
+    return (
+        Index(clip.embed_images(images["paths"]), images, *about),
+        Index(clip.embed_texts(texts["captions"]), texts, *about),
+    )
+
+
+def open_index(
+    clip: Clip, path, remedy="run the notebook to its end", mapped: bool = False
+) -> Index:
+    """Load an index, ``mapped`` or not, and make sure that this very CLIP made it.
+
+    Raises:
+        ValueError: If there is no such index, or another model made it; the message
+            then ends with the ``remedy``.
+    """
+    index = Index.load(path, mapped)
+    # A training that was interrupted leaves a new model beside an old index.
+    width = clip.text_encoder.output.shape[1]
+    if index.model not in ("", clip.fingerprint) or index.width != width:
+        raise ValueError(f"{path}: made by another model than this one; {remedy}.")
+    return index
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """A trained CLIP and its indexes: what a demonstration needs.
+
+    Attributes:
+        clip: The model.
+        images, texts: What it searches; pictures without captions have no ``texts``.
+    """
+
+    clip: Clip
+    images: Index
+    texts: Index | None = None
+
+    @classmethod
+    def load(cls, model_file) -> "Search":
+        """Load a model and what the notebook leaves beside it.
+
+        Args:
+            model_file: The ``.keras`` file; vocabulary and indexes lie in its folder.
+
+        Raises:
+            ValueError: If a file is missing, or an index is not of this model.
+        """
+        clip, folder = Clip.load(model_file), Path(model_file).parent
+        names = (IMAGE_INDEX_FILE, TEXT_INDEX_FILE)
+        return cls(clip, *(open_index(clip, folder / name) for name in names))
+
+    def images_for(self, text: str, k: int = 5, gallery: str = "test") -> pd.DataFrame:
+        """Return the k pictures nearest to a text; see `Index.search`."""
+        embedding = self.clip.embed_text(text)
+        return self.images.part(gallery).search(embedding, k, self.clip.temperature)
+
+    def texts_for(
+        self, picture, k: int = 5, gallery: str = "test", max_pixels: int = MAX_PIXELS
+    ) -> pd.DataFrame:
+        """Return the k captions nearest to a picture; see `Index.search`.
+
+        Raises:
+            ValueError: If the pictures searched have no captions.
+        """
+        if self.texts is None:
+            raise ValueError(
+                f"{self.images.source}: pictures without captions, which a picture "
+                "cannot ask for; expected a text as query."
+            )
+        embedding = self.clip.embed_image(picture, max_pixels)
+        return self.texts.part(gallery).search(embedding, k, self.clip.temperature)

@@ -1,0 +1,1 @@
+"""Optional encoders that others trained."""
