@@ -8,6 +8,8 @@ import dataclasses
 import os
 from pathlib import Path
 
+from clip_lib.errors import ClipError
+
 TEXT_ENCODERS = ("smallbert", "distilbert")
 VOCABULARY_FILES = {"smallbert": "vocab.txt", "distilbert": "tokenizer.json"}
 """What lies beside a model, by its text encoder."""
@@ -102,10 +104,10 @@ class Config:
         ):
             if (value := getattr(self, name)) not in known:
                 expected = ", ".join(known)
-                raise ValueError(f"{name} = {value!r}: expected one of {expected}.")
+                raise ClipError(f"{name} = {value!r}: expected one of {expected}.")
         sides = (*self.image_size, self.clip_batch_size)
         if len(sides) != 3 or any(type(n) is not int or n < 1 for n in sides):
-            raise ValueError(
+            raise ClipError(
                 f"image_size = {self.image_size!r}, clip_batch_size = "
                 f"{self.clip_batch_size!r}: expected (height, width) and a number, "
                 "from 1."
@@ -154,13 +156,13 @@ class Config:
         choose the encoders.
 
         Raises:
-            ValueError: If there is no such preset or encoder.
+            ClipError: If there is no such preset or encoder.
         """
         quick = os.environ.get("CLIP_QUICK", "0") not in ("", "0")
         preset = "quick" if quick else os.environ.get("CLIP_PRESET") or "course"
         if preset not in PRESETS:
             expected = ", ".join(PRESETS)
-            raise ValueError(f"preset {preset!r}: expected one of {expected}.")
+            raise ClipError(f"preset {preset!r}: expected one of {expected}.")
         make = PRESETS[preset]
         for name, variable in (
             ("dataset_dir", "CLIP_DATA_DIR"),

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 from clip_lib.cli.common import GALLERY, MODEL, add
+from clip_lib.errors import ClipError
 
 
 def search(arguments, config) -> None:
@@ -80,7 +81,7 @@ def app(arguments, config) -> None:
     except ModuleNotFoundError as error:
         if error.name != "gradio":
             raise
-        raise ValueError(
+        raise ClipError(
             "the search page needs Gradio: pip install -r requirements-app.txt"
         ) from error
     # Its uploads are removed at the end, whoever ends it: even where a shell has told

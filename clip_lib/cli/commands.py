@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from clip_lib.cli.common import DATA, STRATEGY, add
+from clip_lib.errors import ClipError
 
 
 def run(arguments, config) -> None:
@@ -29,7 +30,7 @@ def run(arguments, config) -> None:
 
     read_team()
     if config.strategy not in ("", "mirrored"):
-        raise ValueError(
+        raise ClipError(
             f"strategy {config.strategy!r}: the notebook trains its classifiers first, "
             "then it is too late for another one than mirrored."
         )
@@ -37,7 +38,7 @@ def run(arguments, config) -> None:
         # Refuse here what the first cells would refuse half a minute later.
         dataset = load_dataset(config)
         if not dataset.class_names:
-            raise ValueError(
+            raise ClipError(
                 f"{dataset.folder}: no labels, which the notebook's classifiers need; "
                 "train CLIP alone with `python -m clip_lib train`."
             )

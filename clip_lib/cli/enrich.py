@@ -7,6 +7,7 @@ from pathlib import Path
 
 from clip_lib.cli.common import add
 from clip_lib.cli.enrich_options import add_options
+from clip_lib.errors import ClipError
 
 SHOWN = 3
 """Captions that --dry-run shows."""
@@ -93,7 +94,7 @@ def _ask(questions, prompt: str, url: str, output: Path, arguments):
     except ModuleNotFoundError as error:
         if error.name != "openai":
             raise
-        raise ValueError(
+        raise ClipError(
             "enrich needs openai: pip install -r requirements-enrich.txt"
         ) from error
     price = arguments.price_in, arguments.price_out

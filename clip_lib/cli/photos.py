@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from clip_lib.cli.common import add
+from clip_lib.errors import ClipError
 
 
 def classify(arguments, config) -> int:
@@ -48,7 +49,7 @@ def rerank(arguments, config) -> int:
 
     files = arguments.files or _lines_of_input()
     if not files:
-        raise ValueError(
+        raise ClipError(
             "no picture to rank: expected files after the text, or one a line on the "
             "standard input."
         )
@@ -98,7 +99,7 @@ def _lines_of_input() -> list[str]:
     try:
         lines = [line.rstrip("\r\n").removeprefix("\ufeff") for line in sys.stdin]
     except UnicodeDecodeError as error:
-        raise ValueError(f"standard input: not text in UTF-8 ({error}).") from error
+        raise ClipError(f"standard input: not text in UTF-8 ({error}).") from error
     return [line for line in lines if line.strip()]
 
 
@@ -110,12 +111,12 @@ def _labels(words: str | None, clip, model_file) -> list[str]:
         path = Path(model_file).parent / IMAGE_INDEX_FILE
         items = open_index(clip, path).items
         if "labels" not in items:
-            raise ValueError(f"{path}: without labels; name some with --labels.")
+            raise ClipError(f"{path}: without labels; name some with --labels.")
         return sorted(items["labels"].unique())
     labels = [" ".join(word.split()) for word in words.split(",")]
     labels = list(dict.fromkeys(filter(None, labels)))
     if len(labels) < 2:
-        raise ValueError(
+        raise ClipError(
             f"labels {words!r}: expected at least two, with commas between them."
         )
     return labels
@@ -128,7 +129,7 @@ def _warn_of_labels(clip, labels, templates) -> None:
 
     strange = [label for label in labels if not knows_label(clip, label)]
     if len(strange) == len(labels):
-        raise ValueError(
+        raise ClipError(
             f"labels {', '.join(labels)}: the model knows no word of any of them, the "
             "answers would mean nothing."
         )

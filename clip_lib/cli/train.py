@@ -6,6 +6,7 @@ import sys
 
 from clip_lib.cli.common import DATA, STRATEGY, add
 from clip_lib.config import PRESETS, Config
+from clip_lib.errors import ClipError
 
 
 def train(arguments, config) -> None:
@@ -54,14 +55,14 @@ def changed(config: Config, settings: list[str]) -> Config:
     """Return a configuration with settings such as ``clip_epochs=5``.
 
     Raises:
-        ValueError: If one is not NAME=VALUE, or its name or its kind is another.
+        ClipError: If one is not NAME=VALUE, or its name or its kind is another.
     """
     changes = {}
     kinds = {field.name: field for field in dataclasses.fields(config)}
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals or name not in kinds:
-            raise ValueError(
+            raise ClipError(
                 f"--set {setting}: expected NAME=VALUE, NAME being one of "
                 f"{', '.join(kinds)}."
             )
@@ -77,7 +78,7 @@ def changed(config: Config, settings: list[str]) -> Config:
         else:
             sound = type(value) is type(default)
         if not sound:
-            raise ValueError(f"--set {setting}: expected a value such as {default!r}.")
+            raise ClipError(f"--set {setting}: expected a value such as {default!r}.")
         changes[name] = value
     return dataclasses.replace(config, **changes)
 

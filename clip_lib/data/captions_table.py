@@ -20,6 +20,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from clip_lib.data.images import SUFFIXES, open_picture
+from clip_lib.errors import ClipError
 
 TABLE = "captions.csv"
 COLUMNS = ("image_path", "label", "caption")
@@ -39,7 +40,7 @@ def read_records(folder) -> pd.DataFrame:
         split, if there); one row per caption.
 
     Raises:
-        ValueError: If there is neither captions.csv nor captions/*.txt. If captions.csv
+        ClipError: If there is neither captions.csv nor captions/*.txt. If captions.csv
             is empty, not CSV in UTF-8, lacks a column (all named), or has a row with
             too few or too many fields, an empty field, or a picture outside the folder
             (the first one is named). If a text file is not UTF-8, holds no caption, or
@@ -51,7 +52,7 @@ def read_records(folder) -> pd.DataFrame:
     elif caption_files(folder):
         columns, rows = COLUMNS, _rows_of_texts(folder)
     else:
-        raise ValueError(
+        raise ClipError(
             f"{folder / TABLE}: no such file; a data folder needs it, or else "
             "captions/<name>.txt for each images/<label>/<name>.jpg."
         )
@@ -90,7 +91,7 @@ def read_captions(path) -> list[str]:
     """Read the text file of a picture: a caption a line, blank lines left out.
 
     Raises:
-        ValueError: If the file is not text in UTF-8.
+        ClipError: If the file is not text in UTF-8.
     """
     lines = (" ".join(line.split()) for line in _read_text(Path(path)).splitlines())
     return [line for line in lines if line]
@@ -100,9 +101,9 @@ def _read_text(path: Path) -> str:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not text in UTF-8 ({error}).") from error
+        raise ClipError(f"{path}: not text in UTF-8 ({error}).") from error
     if "\0" in text:
-        raise ValueError(f"{path}: not text in UTF-8 (it holds a zero byte).")
+        raise ClipError(f"{path}: not text in UTF-8 (it holds a zero byte).")
     return text
 
 
@@ -113,22 +114,22 @@ def _rows_of_table(path: Path):
         # Blank lines are no rows.
         rows = [(f"{path}, line {reader.line_num}", row) for row in reader if row]
     except csv.Error as error:
-        raise ValueError(f"{path}: not a CSV file ({error}).") from error
+        raise ClipError(f"{path}: not a CSV file ({error}).") from error
     if not rows:
-        raise ValueError(f"{path}: empty, expected {','.join(COLUMNS)}.")
+        raise ClipError(f"{path}: empty, expected {','.join(COLUMNS)}.")
     (_, heading), *rows = rows
     faulty = [name for name in NEEDED if heading.count(name) != 1]
     faulty += [name for name in ("label", ORIGIN, SPLIT) if heading.count(name) > 1]
     if faulty:
-        raise ValueError(
+        raise ClipError(
             f"{path}: not one column {', '.join(faulty)}; expected "
             f"{','.join(COLUMNS)}, found {','.join(heading)[:200]!r}."
         )
     if not rows:
-        raise ValueError(f"{path}: no row under the heading.")
+        raise ClipError(f"{path}: no row under the heading.")
     for place, row in rows:
         if len(row) != len(heading):
-            raise ValueError(
+            raise ClipError(
                 f"{place}: {len(row)} fields, expected {len(heading)}; a caption that "
                 "holds a comma stands between quotes."
             )
@@ -146,7 +147,7 @@ def _rows_of_texts(folder: Path) -> list[tuple[str, list[str]]]:
     for text in caption_files(folder):
         found = pictures.get(text.stem, [])
         if len(found) != 1:
-            raise ValueError(
+            raise ClipError(
                 f"{text}: {len(found)} pictures, expected one: "
                 f"images/<label>/{text.stem}.jpg (or .png, .webp, .gif...)."
             )
@@ -162,12 +163,12 @@ def _checked(place: str, row: dict[str, str]) -> dict[str, str]:
     row = {name: " ".join(value.split()) for name, value in row.items()}
     for name, value in row.items():
         if not value and name != ORIGIN:
-            raise ValueError(f"{place}: no {name}.")
+            raise ClipError(f"{place}: no {name}.")
     # ./a.jpg and a.jpg must not fall into two parts of the split.
     normal = posixpath.normpath(picture.replace("\\", "/"))
     leaves = normal.startswith(("/", "../")) or normal in (".", "..") or ":" in normal
     if leaves or any(character < " " for character in normal):
-        raise ValueError(
+        raise ClipError(
             f"{place}: image_path {picture[:200]!r} is not inside the data folder; "
             "expected a relative path such as images/dog/dog_001.jpg."
         )
@@ -178,7 +179,7 @@ def check_pictures(folder, records: pd.DataFrame) -> None:
     """Open every picture of the table, with a progress bar.
 
     Raises:
-        ValueError: If a picture is missing or does not decode: all of them are named.
+        ClipError: If a picture is missing or does not decode: all of them are named.
     """
     faults = []
     for name in tqdm(
@@ -190,4 +191,4 @@ def check_pictures(folder, records: pd.DataFrame) -> None:
             faults.append(str(error))
     if faults:
         listing = "\n  ".join(faults)
-        raise ValueError(f"{len(faults)} unusable pictures:\n  {listing}")
+        raise ClipError(f"{len(faults)} unusable pictures:\n  {listing}")

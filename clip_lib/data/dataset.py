@@ -14,6 +14,7 @@ from clip_lib.data.captions_table import (
 )
 from clip_lib.data.source import find_folder
 from clip_lib.data.split import SPLITS, split_records
+from clip_lib.errors import ClipError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Dataset:
         if split == "all":
             return self.records
         if split not in SPLITS:
-            raise ValueError(f"split {split!r}: expected one of {(*SPLITS, 'all')}.")
+            raise ClipError(f"split {split!r}: expected one of {(*SPLITS, 'all')}.")
         return self.records[self.records["split"] == split].reset_index(drop=True)
 
     @property
@@ -87,7 +88,7 @@ def load_dataset(config: Config, split: bool = True) -> Dataset:
         split: Whether to split; a folder that only serves as a gallery may be small.
 
     Raises:
-        ValueError: See `find_folder`, `read_records`, `check_pictures` and
+        ClipError: See `find_folder`, `read_records`, `check_pictures` and
             `split_records`; or if a picture has enriched captions alone.
     """
     folder, drawn = find_folder(config)
@@ -106,7 +107,7 @@ def _enriched_to_learn(folder: Path, records: pd.DataFrame) -> pd.DataFrame:
     enriched = records[ORIGIN] == ENRICHED
     alone = set(records["image_path"]) - set(records["image_path"][~enriched])
     if alone:
-        raise ValueError(
+        raise ClipError(
             f"{folder}: {min(alone)} has only a caption whose origin is {ENRICHED}; "
             "expected the original beside it."
         )

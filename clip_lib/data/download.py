@@ -17,6 +17,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from clip_lib.errors import ClipError
+
 ARCHIVE_URL = "https://www.lirmm.fr/~poncelet/Ressources/flickr_subset2.zip"
 MARK = "captions.csv"
 # Far above the course's archive: these limits only stop a zip bomb.
@@ -98,7 +100,7 @@ def _fetch(url: str, target: Path, timeout: float) -> None:
     with urllib.request.urlopen(url, timeout=timeout) as response:
         # Checked here, and not on url, to see through redirections too.
         if not response.url.lower().startswith(("http://", "https://")):
-            raise ValueError(f"{response.url} is not an http or https url")
+            raise ClipError(f"{response.url} is not an http or https url")
         size = response.length  # None when the server does not announce it
         bar = tqdm(total=size, unit="B", unit_scale=True, desc="Downloading")
         with target.open("wb") as file, bar:
@@ -107,7 +109,7 @@ def _fetch(url: str, target: Path, timeout: float) -> None:
     # read() takes a connection closed too early for a normal end of file.
     received = target.stat().st_size
     if size is not None and received != size:
-        raise ValueError(f"received {received} bytes instead of {size}")
+        raise ClipError(f"received {received} bytes instead of {size}")
 
 
 def _unpack(zip_path: Path, unpacked: Path, folder: Path) -> None:
@@ -125,7 +127,7 @@ def _unpack(zip_path: Path, unpacked: Path, folder: Path) -> None:
     # The archive may have one leading folder, such as flickr_subset2/.
     marks = [*unpacked.glob(MARK)] or [*unpacked.glob(f"*/{MARK}")]
     if len(marks) != 1 or not marks[0].is_file():
-        raise ValueError(f"found {len(marks)} {MARK} instead of one file")
+        raise ClipError(f"found {len(marks)} {MARK} instead of one file")
     for path in sorted(marks[0].parent.rglob("*")):
         target = folder / path.relative_to(marks[0].parent)
         # The user's own files beside captions.csv, such as README.md, are kept.
@@ -141,14 +143,14 @@ def _check_entries(entries: list[zipfile.ZipInfo]) -> None:
     # The announced sizes can be trusted: zipfile never writes more than that.
     size = sum(entry.file_size for entry in entries)
     if len(entries) > MAX_ENTRIES or size > MAX_BYTES:
-        raise ValueError(f"{len(entries)} entries, {size} bytes unpacked: too large")
+        raise ClipError(f"{len(entries)} entries, {size} bytes unpacked: too large")
     for entry in entries:
         name = entry.orig_filename  # before zipfile adapts it to this system
         goes_up = name.startswith("/") or ".." in name.split("/")
         # Harmless on Linux, backslash and colon make folders and drives on Windows.
         if goes_up or any(character in name for character in "\\:\0"):
-            raise ValueError(f"entry {name!r} would leave the target folder")
+            raise ClipError(f"entry {name!r} would leave the target folder")
         if stat.S_ISLNK(entry.external_attr >> 16):
-            raise ValueError(f"entry {name!r} is a symbolic link")
+            raise ClipError(f"entry {name!r} is a symbolic link")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"entry {name!r} is neither stored nor deflated")
+            raise ClipError(f"entry {name!r} is neither stored nor deflated")

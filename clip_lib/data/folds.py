@@ -4,6 +4,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from clip_lib.config import Config
+from clip_lib.errors import ClipError
 
 
 def hold_out(
@@ -22,7 +23,7 @@ def hold_out(
         The rest and the test pictures.
 
     Raises:
-        ValueError: If there is no such fold, or a label has too few pictures for one in
+        ClipError: If there is no such fold, or a label has too few pictures for one in
             each fold.
     """
     labels = pictures["label"]
@@ -34,18 +35,18 @@ def hold_out(
             random_state=config.seed,
         )
     if config.folds < 2:
-        raise ValueError(
+        raise ClipError(
             f"folds = {config.folds}, fold = {config.fold}: expected at least 2 folds, "
             "or 0 and 0 for a single split."
         )
     if config.fold not in range(config.folds):
-        raise ValueError(
+        raise ClipError(
             f"fold = {config.fold}: expected 0 to {config.folds - 1}, for "
             f"{config.folds} folds."
         )
     counts = labels.value_counts()
     if counts.min() < config.folds:
-        raise ValueError(
+        raise ClipError(
             f"label {counts.idxmin()!r}: {counts.min()} pictures, expected at least "
             f"{config.folds}, one in each fold."
         )

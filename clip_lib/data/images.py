@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
+from clip_lib.errors import ClipError
+
 MAX_PIXELS = 100_000_000
 """A picture of more pixels is refused before it is decoded, unless told otherwise."""
 
@@ -54,7 +56,7 @@ def open_picture(source, max_pixels: int = MAX_PIXELS) -> Image.Image:
         first frame of an animation.
 
     Raises:
-        ValueError: If there is no such file, or it is not a whole picture, or
+        ClipError: If there is no such file, or it is not a whole picture, or
             (`TooManyPixels`) it is too large. The message names the file.
     """
     is_path = isinstance(source, str | Path)
@@ -75,7 +77,7 @@ def open_picture(source, max_pixels: int = MAX_PIXELS) -> Image.Image:
         kind = TooManyPixels if bomb else ValueError
         raise kind(f"{name}: not a readable picture ({cause}).") from error
     if not exists:
-        raise ValueError(f"{name}: no such picture.")
+        raise ClipError(f"{name}: no such picture.")
     raise TooManyPixels(
         f"{name}: {width} x {height} pixels, expected at least one and at most "
         f"{max_pixels // 1_000_000} million."
@@ -90,7 +92,7 @@ def _check_scans(picture: Image.Image) -> None:
         scans = picture.fp.read().count(b"\xff\xda")
         picture.fp.seek(place)
         if scans > MAX_SCANS:
-            raise ValueError(f"{scans} scans, expected at most {MAX_SCANS}")
+            raise ClipError(f"{scans} scans, expected at most {MAX_SCANS}")
 
 
 def _upright_rgb(picture: Image.Image) -> Image.Image:
@@ -140,7 +142,7 @@ def load_image(
         uint8 array (height, width, 3), values 0 to 255.
 
     Raises:
-        ValueError: See `open_picture`.
+        ClipError: See `open_picture`.
     """
     height, width = image_size
     picture = open_picture(source, max_pixels)
@@ -160,7 +162,7 @@ def describe_picture(source) -> dict[str, str]:
         a hash that two pictures share if `open_picture` finds the same pixels in them.
 
     Raises:
-        ValueError: See `open_picture`.
+        ClipError: See `open_picture`.
     """
     picture = open_picture(source)
     size = f"{picture.width} x {picture.height}"

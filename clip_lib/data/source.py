@@ -10,6 +10,7 @@ from clip_lib.data.download import (
     download_archive,
     unpack_archive,
 )
+from clip_lib.errors import ClipError
 from clip_lib.scenes import draw_scenes
 
 DEFAULT_FOLDER = Path("data/flickr")
@@ -25,7 +26,7 @@ def find_folder(config: Config) -> tuple[Path, bool]:
         The folder that holds ``captions.csv``, and whether it holds drawn scenes.
 
     Raises:
-        ValueError: If ``config.dataset_dir`` names a folder that does not exist, or a
+        ClipError: If ``config.dataset_dir`` names a folder that does not exist, or a
             zip archive in data/flickr is unusable.
     """
     if config.dataset_dir == SCENES:
@@ -33,7 +34,7 @@ def find_folder(config: Config) -> tuple[Path, bool]:
     if config.dataset_dir:
         folder = Path(config.dataset_dir)
         if not folder.is_dir():
-            raise ValueError(f"{folder}: no such data folder.")
+            raise ClipError(f"{folder}: no such data folder.")
         return _unwrapped(folder), False
     for archive in DEFAULT_FOLDER.glob("*.zip"):
         unpack_archive(archive, DEFAULT_FOLDER)

@@ -14,6 +14,7 @@ import numpy as np
 
 from clip_lib.atomic import replacing
 from clip_lib.config import Config
+from clip_lib.errors import ClipError
 from clip_lib.towers.word_pieces import WordPieces, checkpoint_folder
 
 Vectorizer = keras.layers.TextVectorization | WordPieces
@@ -33,7 +34,7 @@ def learn_vocabulary(captions, config: Config) -> Vectorizer:
         What turns strings (B,) into token ids (B, sequence_length), 0 = padding.
 
     Raises:
-        ValueError: If DistilBERT's cannot be had, see `checkpoint_folder`, or ours, see
+        ClipError: If DistilBERT's cannot be had, see `checkpoint_folder`, or ours, see
             `load_vocabulary`.
     """
     if config.text_encoder == "distilbert":
@@ -61,21 +62,21 @@ def load_vocabulary(path, sequence_length: int) -> Vectorizer:
     """Read vocab.txt back, or a tokenizer that ends in .json.
 
     Raises:
-        ValueError: If there is no such file, or it is not a vocabulary.
+        ClipError: If there is no such file, or it is not a vocabulary.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"{path}: no such vocabulary; it is saved beside the model.")
+        raise ClipError(f"{path}: no such vocabulary; it is saved beside the model.")
     if path.suffix == ".json":
         return WordPieces.load(path, sequence_length)
     try:
         words = path.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not text in UTF-8 ({error}).") from error
+        raise ClipError(f"{path}: not text in UTF-8 ({error}).") from error
     # An editor may have added a newline at the end; elsewhere each line is one word.
     words = words[:-1] if words[-1] == "" else words
     if words[:2] != ["", "[UNK]"] or len(words) < 3 or len(set(words)) < len(words):
-        raise ValueError(
+        raise ClipError(
             f"{path}: not a vocabulary; expected an empty line, [UNK], then one word a "
             "line, each once."
         )
@@ -102,11 +103,11 @@ def check_vocabulary(
         fingerprint: Of the model's vocabulary, or "" if it is not known.
 
     Raises:
-        ValueError: If it is another, or in another order.
+        ClipError: If it is another, or in another order.
     """
     size = vectorizer.vocabulary_size()
     if size != known or fingerprint not in ("", vocabulary_fingerprint(vectorizer)):
-        raise ValueError(
+        raise ClipError(
             f"{path}: {size} words, but {model_file} was trained with {known} "
             "others, or in another order; they are not of the same training."
         )
@@ -169,14 +170,14 @@ def check_query(vectorizer: Vectorizer, text: str) -> list[str]:
     """Return the words of a query that the model never saw; see `sort_words`.
 
     Raises:
-        ValueError: If the query is empty, or holds no known word: every answer would
+        ClipError: If the query is empty, or holds no known word: every answer would
             be arbitrary.
     """
     if not text.strip():
-        raise ValueError("Empty query: expected a few English words.")
+        raise ClipError("Empty query: expected a few English words.")
     known, unknown = sort_words(vectorizer, text)
     if not known:
-        raise ValueError(
+        raise ClipError(
             f"{text!r}: not one word is among the {count_words(vectorizer)} that "
             "the model learned, the ranking would mean nothing."
         )

@@ -9,6 +9,8 @@ import json
 import threading
 from pathlib import Path
 
+from clip_lib.errors import ClipError
+
 
 class Cache:
     """The answers of one model to one prompt, in a file that others may share.
@@ -23,7 +25,7 @@ class Cache:
         """Read what is there.
 
         Raises:
-            ValueError: If the file holds something else.
+            ClipError: If the file holds something else.
         """
         self.path = Path(path)
         self.sent = self.received = self.damaged = 0
@@ -34,7 +36,7 @@ class Cache:
         try:
             content = self.path.read_bytes() if self.path.exists() else b""
         except OSError as error:
-            raise ValueError(
+            raise ClipError(
                 f"{path}: expected a file of answers ({error.strerror})."
             ) from error
         self._whole = not content or content.endswith(b"\n")
@@ -42,7 +44,7 @@ class Cache:
         for line in lines:
             self._read(line)
         if lines and self.damaged == len(lines) and self._whole:
-            raise ValueError(
+            raise ClipError(
                 f"{path}: not a file of answers; expected one that `enrich` began."
             )
 

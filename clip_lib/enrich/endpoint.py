@@ -13,6 +13,7 @@ import urllib.parse
 from collections import Counter
 
 from clip_lib.enrich.pace import Pace
+from clip_lib.errors import ClipError
 
 TRIES = 4
 """How often one question is asked before it counts as unanswered."""
@@ -61,7 +62,7 @@ class Endpoint:
             timeout: Longest silence of the server, in seconds.
 
         Raises:
-            ValueError: If ``url`` is no web address, or names a user.
+            ClipError: If ``url`` is no web address, or names a user.
             ModuleNotFoundError: If openai is not installed.
         """
         import openai
@@ -148,7 +149,7 @@ def checked_url(url: str) -> str:
     """Return a base address, if it is one.
 
     Raises:
-        ValueError: If it is no http(s) address, or holds a user or password.
+        ClipError: If it is no http(s) address, or holds a user or password.
     """
     try:
         parts = urllib.parse.urlsplit(url)
@@ -157,11 +158,11 @@ def checked_url(url: str) -> str:
     except ValueError:
         sound = False
     if not sound:
-        raise ValueError(
+        raise ClipError(
             f"--url {url!r}: expected an address such as http://localhost:11434/v1."
         )
     if parts.username or parts.password:
-        raise ValueError(
+        raise ClipError(
             "--url holds a user or a password; expected a key in OPENAI_API_KEY or "
             "--api-key-file."
         )
@@ -191,7 +192,7 @@ def _reply(completion) -> Reply:
         text = choice.message.content
         cut = choice.finish_reason == "length"
     except (AttributeError, TypeError, IndexError, KeyError) as error:
-        raise ValueError(f"no choice in it: {str(completion)[:100]}") from error
+        raise ClipError(f"no choice in it: {str(completion)[:100]}") from error
     if not isinstance(text, str):
         # A refusal has a field of its own, and no content.
         text = getattr(choice.message, "refusal", None) or ""

@@ -23,6 +23,7 @@ from clip_lib.data.captions_table import (
     read_records,
 )
 from clip_lib.data.dataset import Dataset
+from clip_lib.errors import ClipError
 
 REPORT = "enrichment.json"
 
@@ -31,21 +32,21 @@ def check_places(source, output) -> None:
     """Make sure that a folder can be enriched into another one.
 
     Raises:
-        ValueError: If ``source`` is enriched already, or ``output`` is there already or
+        ClipError: If ``source`` is enriched already, or ``output`` is there already or
             lies within ``source``.
     """
     source, output = Path(source), Path(output)
     if (source / REPORT).exists():
-        raise ValueError(
+        raise ClipError(
             f"{source}: enriched already ({REPORT}); expected the folder it came from."
         )
     if output.resolve().is_relative_to(source.resolve()):
-        raise ValueError(
+        raise ClipError(
             f"--output {output}: inside {source}, which stays as it is; expected a "
             "folder elsewhere."
         )
     if output.is_file() or (output.is_dir() and any(output.iterdir())):
-        raise ValueError(
+        raise ClipError(
             f"--output {output}: not empty; name another folder or remove it yourself."
         )
 

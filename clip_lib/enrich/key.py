@@ -3,12 +3,14 @@
 import os
 from pathlib import Path
 
+from clip_lib.errors import ClipError
+
 
 def read_key(path: str | None) -> str:
     """Read the API key of a file, or else of OPENAI_API_KEY; it may be empty.
 
     Raises:
-        ValueError: If the file cannot be read or is empty, or the key is not one word.
+        ClipError: If the file cannot be read or is empty, or the key is not one word.
     """
     if path is None:
         key, place = os.environ.get("OPENAI_API_KEY", "").strip(), "OPENAI_API_KEY"
@@ -18,9 +20,9 @@ def read_key(path: str | None) -> str:
             key = Path(path).read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             # Not the error itself: it could quote the file.
-            raise ValueError(f"{place}: not a text file that can be read.") from error
+            raise ClipError(f"{place}: not a text file that can be read.") from error
         if not key:
-            raise ValueError(f"{place}: empty, expected a key.")
+            raise ClipError(f"{place}: empty, expected a key.")
     if not all("!" <= character <= "~" for character in key):
-        raise ValueError(f"{place}: expected a key alone, on one line.")
+        raise ClipError(f"{place}: expected a key alone, on one line.")
     return key

@@ -12,6 +12,7 @@ import pandas as pd
 
 from clip_lib.data.images import load_image
 from clip_lib.data.vocabulary import word_tokens
+from clip_lib.errors import ClipError
 from clip_lib.retrieval.search import Clip
 
 
@@ -31,11 +32,11 @@ def word_reliance(clip: Clip, text: str, image_embedding) -> pd.DataFrame:
         without it) and drop (cosine of the whole text minus ``without``).
 
     Raises:
-        ValueError: If the text holds no word.
+        ClipError: If the text holds no word.
     """
     table = _leave_one_out(clip, [text], [image_embedding])
     if table.empty:
-        raise ValueError(f"{text!r}: expected at least one word.")
+        raise ClipError(f"{text!r}: expected at least one word.")
     return table
 
 
@@ -53,11 +54,11 @@ def word_table(clip: Clip, texts, image_embeddings, least: int = 3) -> pd.DataFr
         words are one token, "[UNK]".
 
     Raises:
-        ValueError: If there are not as many texts as embeddings.
+        ClipError: If there are not as many texts as embeddings.
     """
     texts = list(texts)
     if len(texts) != len(image_embeddings):
-        raise ValueError(
+        raise ClipError(
             f"{len(texts)} texts and {len(image_embeddings)} embeddings: expected as "
             "many of both."
         )
@@ -110,11 +111,11 @@ def occlusion_map(
         pixel, the mean drop of the cosine over the patches that hide it.
 
     Raises:
-        ValueError: If not 0 < stride <= patch <= 1, the picture cannot be read, or the
+        ClipError: If not 0 < stride <= patch <= 1, the picture cannot be read, or the
             text holds no known word.
     """
     if not 0 < stride <= patch <= 1:
-        raise ValueError(
+        raise ClipError(
             f"patch = {patch}, stride = {stride}: expected 0 < stride <= patch <= 1, "
             "shares of the picture."
         )

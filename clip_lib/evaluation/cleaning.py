@@ -20,6 +20,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 
 from clip_lib.data.images import open_picture
+from clip_lib.errors import ClipError
 from clip_lib.retrieval.index import Index
 
 COLUMNS = ["kind", "image_path", "other", "score", "rank", "reason"]
@@ -88,13 +89,13 @@ def label_doubt(texts: Index) -> tuple[np.ndarray, np.ndarray]:
         the most likely one of the other labels (T,).
 
     Raises:
-        ValueError: If there are not two labels with two pictures each.
+        ClipError: If there are not two labels with two pictures each.
     """
     labels, paths = texts.items["labels"], texts.items["image_paths"]
     pictures = paths.groupby(labels).nunique()
     if len(pictures) < 2 or pictures.min() < 2:
         found = pictures.to_dict()
-        raise ValueError(f"{found}: expected two labels or more, of two pictures each.")
+        raise ClipError(f"{found}: expected two labels or more, of two pictures each.")
     model = make_pipeline(TfidfVectorizer(), LogisticRegression())
     # By picture: its other captions would tell the label.
     folds = StratifiedGroupKFold(min(5, pictures.min()), shuffle=True, random_state=0)
@@ -118,7 +119,7 @@ def off_topic_pairs(images: Index, texts: Index) -> pd.DataFrame:
         score is their weighted mean, both in standard deviations.
 
     Raises:
-        ValueError: See `label_doubt`; or if a text's picture is not among the images.
+        ClipError: See `label_doubt`; or if a text's picture is not among the images.
     """
     similarity = images.embeds[_places(images, texts)] @ texts.embeds.T
     labels = texts.items["labels"].to_numpy()
@@ -145,7 +146,7 @@ def label_outliers(images: Index, texts: Index, k: int = 10) -> pd.DataFrame:
         image_neighbours times label_doubt: a swapped caption would move the other one.
 
     Raises:
-        ValueError: See `off_topic_pairs`.
+        ClipError: See `off_topic_pairs`.
     """
     place = _places(images, texts)
     doubt, likely = label_doubt(texts)
@@ -182,12 +183,12 @@ def _table(kind, image_path, other, score, reason: str, measures) -> pd.DataFram
 def _places(images: Index, texts: Index) -> np.ndarray:
     """Return where the picture of each text stands in the image index (T,)."""
     if "labels" not in images.items or "labels" not in texts.items:
-        raise ValueError("an index has no labels: expected pictures with labels.")
+        raise ClipError("an index has no labels: expected pictures with labels.")
     paths = texts.items["image_paths"]
     place = pd.Index(images.items["paths"]).get_indexer(paths)
     if (place < 0).any():
         path = paths[place < 0].iloc[0]
-        raise ValueError(f"{path}: not in the image index; expected one training's.")
+        raise ClipError(f"{path}: not in the image index; expected one training's.")
     return place
 
 

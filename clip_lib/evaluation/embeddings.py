@@ -12,6 +12,7 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from clip_lib.data.vocabulary import known_tokens
+from clip_lib.errors import ClipError
 from clip_lib.evaluation.metrics import first_ranks
 from clip_lib.retrieval.index import Index
 
@@ -84,12 +85,12 @@ def tsne_table(
         ("image" or "text"), x and y.
 
     Raises:
-        ValueError: If there are fewer than four points.
+        ClipError: If there are fewer than four points.
     """
     embeds = np.vstack([images.embeds, texts.embeds])
     count = len(embeds)
     if count < 4:
-        raise ValueError(f"{count} points: expected at least 4 to lay out.")
+        raise ClipError(f"{count} points: expected at least 4 to lay out.")
     perplexity = min(perplexity, (count - 1) / 3)
     # Its thousand short steps wait for one another: where other programs run, several
     # threads take up to sixty times as long as one.
@@ -132,13 +133,13 @@ def hardest_pairs(images: Index, texts: Index, vectorizer, k: int = 5) -> pd.Dat
         the caption holds the label or its plural in s; label_share, of rule 3; reason.
 
     Raises:
-        ValueError: If ``k`` is below 1, a caption's picture is not in the image index,
+        ClipError: If ``k`` is below 1, a caption's picture is not in the image index,
             or there is only one picture.
     """
     if k < 1:
-        raise ValueError(f"k = {k}: expected at least 1.")
+        raise ClipError(f"k = {k}: expected at least 1.")
     if len(images.items) < 2:
-        raise ValueError("1 picture: expected at least 2 to choose among.")
+        raise ClipError("1 picture: expected at least 2 to choose among.")
     paths, captions, labels = (
         texts.items[name].to_numpy() for name in ("image_paths", "captions", "labels")
     )
@@ -148,7 +149,7 @@ def hardest_pairs(images: Index, texts: Index, vectorizer, k: int = 5) -> pd.Dat
     place = pd.Index(image_paths).get_indexer(paths)
     if (place < 0).any():
         path = paths[place < 0][0]
-        raise ValueError(f"{path}: the picture of a text, but not in the image index.")
+        raise ClipError(f"{path}: the picture of a text, but not in the image index.")
     # Row j of both: what text j, and what the picture of text j, think of the others.
     by_text = texts.embeds @ images.embeds.T
     by_image = images.embeds[place] @ texts.embeds.T

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clip_lib.data.dataset import Dataset
+from clip_lib.errors import ClipError
 from clip_lib.evaluation.bootstrap import bootstrap_draws, bootstrap_interval
 from clip_lib.evaluation.metrics import (
     RECALLS,
@@ -137,17 +138,17 @@ def evaluate_indexes(images: Index, texts: Index, clip: Clip | None = None) -> d
             model knows no word of some label.
 
     Raises:
-        ValueError: If an index lacks a column, or a text's picture is not among the
+        ClipError: If an index lacks a column, or a text's picture is not among the
             images.
     """
     for index, column in ((images, "paths"), (texts, "image_paths")):
         if column not in index.items:
-            raise ValueError(f"an index has no {column}: build it again.")
+            raise ClipError(f"an index has no {column}: build it again.")
     places = {path: place for place, path in enumerate(images.items["paths"])}
     image_of_text = [places.get(path, -1) for path in texts.items["image_paths"]]
     if -1 in image_of_text:
         path = texts.items["image_paths"].iloc[image_of_text.index(-1)]
-        raise ValueError(f"{path}: the picture of a text, but not in the image index.")
+        raise ClipError(f"{path}: the picture of a text, but not in the image index.")
     labels = images.items.get("labels")
     report = evaluate_retrieval(images.embeds, texts.embeds, image_of_text, labels)
     if labels is None or clip is None:

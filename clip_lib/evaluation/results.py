@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from clip_lib.errors import ClipError
 from clip_lib.evaluation.evaluate import DIRECTIONS, LEVELS
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
@@ -27,11 +28,11 @@ def read_result(name: str) -> dict:
     """Return what a benchmark wrote to ``<name>.json``.
 
     Raises:
-        ValueError: If there is no such file.
+        ClipError: If there is no such file.
     """
     path = RESULTS / f"{name}.json"
     if not path.is_file():
-        raise ValueError(f"{path}: no such result; benchmarks/README.md says how.")
+        raise ClipError(f"{path}: no such result; benchmarks/README.md says how.")
     return json.loads(path.read_text(encoding="utf-8"))
 
 

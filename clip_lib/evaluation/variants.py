@@ -8,10 +8,11 @@ from pathlib import Path
 
 from clip_lib.config import Config
 from clip_lib.data.dataset import Dataset, load_dataset
+from clip_lib.errors import first_line
 from clip_lib.evaluation.evaluate import evaluate_dataset
 from clip_lib.towers.images import BACKBONES
 from clip_lib.towers.pretrained_clip import MODEL
-from clip_lib.towers.word_pieces import checkpoint_folder, first_line
+from clip_lib.towers.word_pieces import checkpoint_folder
 from clip_lib.training.pipeline import train
 
 KEPT = ("seed", "model_dir", "dataset_dir", "validation_share", "test_share", "folds")

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from clip_lib.atomic import replacing
 from clip_lib.data.captions_table import read_records
 from clip_lib.data.images import load_image
+from clip_lib.errors import ClipError
 from clip_lib.retrieval.index import Index
 
 SIDE = 224
@@ -30,12 +31,12 @@ def contact_sheet(suspicions: pd.DataFrame, images: Index, per_kind: int = 5) ->
         per_kind: Pairs a row.
 
     Raises:
-        ValueError: If a suspicion is not of this index.
+        ClipError: If a suspicion is not of this index.
     """
     label = dict(zip(images.items["paths"], images.items["labels"], strict=True))
     foreign = set(suspicions["image_path"]) - set(label)
     if foreign:
-        raise ValueError(f"{min(foreign)}: a suspicion, but not in the image index.")
+        raise ClipError(f"{min(foreign)}: a suspicion, but not in the image index.")
     figure, grid = plt.subplots(
         3, per_kind, figsize=(2.1 * per_kind, 8.5), layout="constrained", squeeze=False
     )
@@ -78,22 +79,22 @@ def write_clean(folder, suspicions: pd.DataFrame, path) -> int:
         Number of rows left out.
 
     Raises:
-        ValueError: If ``path`` is the original, a column is missing, or a suspicion is
+        ClipError: If ``path`` is the original, a column is missing, or a suspicion is
             not of this folder.
     """
     original = Path(folder) / "captions.csv"
     if Path(path).resolve() == original.resolve():
-        raise ValueError(f"{path}: the original, expected another file.")
+        raise ClipError(f"{path}: the original, expected another file.")
     missing = {"kind", "image_path", "other"} - set(suspicions.columns)
     if missing:
         names = ", ".join(sorted(missing))
-        raise ValueError(f"suspicions without {names}: expected a list by `clean`.")
+        raise ClipError(f"suspicions without {names}: expected a list by `clean`.")
     records = read_records(folder)
     paths = [str((Path(folder) / name).resolve()) for name in records["image_path"]]
     keys = suspicions["image_path"].map(lambda name: str(Path(name).resolve()))
     foreign = suspicions["image_path"][~keys.isin(paths)]
     if len(foreign):
-        raise ValueError(f"{foreign.iloc[0]}: a suspicion, but not in {original}.")
+        raise ClipError(f"{foreign.iloc[0]}: a suspicion, but not in {original}.")
     pair = suspicions["kind"] == "off-topic pair"
     pairs = set(zip(keys[pair], suspicions["other"][pair], strict=True))
     kept = [

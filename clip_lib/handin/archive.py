@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from clip_lib.atomic import replacing
+from clip_lib.errors import ClipError
 from clip_lib.handin.archive_rules import check_archive
 from clip_lib.handin.file_rules import check_files
 from clip_lib.handin.rules import HandIn, Rule
@@ -50,7 +51,7 @@ def build_archive(
         as it was until the new one is whole.
 
     Raises:
-        ValueError: If a file is missing or the group has no number and ``force`` is
+        ClipError: If a file is missing or the group has no number and ``force`` is
             set: there is nothing to put in, or no name to give.
     """
     rules = check_files(hand_in)
@@ -58,7 +59,7 @@ def build_archive(
     if missing or not hand_in.has_number:
         if force:
             lack = ", ".join(missing) or "a group number in equipe.toml"
-            raise ValueError(f"no archive can be made without {lack}.")
+            raise ClipError(f"no archive can be made without {lack}.")
         return None, rules
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch, f"{hand_in.group}.zip")

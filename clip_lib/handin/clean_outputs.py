@@ -6,6 +6,7 @@ import re
 
 import nbformat
 
+from clip_lib.errors import ClipError
 from clip_lib.handin.document_text import read_notebook
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -40,7 +41,7 @@ def read_executed(path, anyway=False) -> nbformat.NotebookNode:
         The notebook, in format 4.
 
     Raises:
-        ValueError: If it is missing or no notebook, or, unless ``anyway``, a cell has
+        ClipError: If it is missing or no notebook, or, unless ``anyway``, a cell has
             not run or failed (the first one is named).
     """
     notebook = read_notebook(path)
@@ -49,12 +50,12 @@ def read_executed(path, anyway=False) -> nbformat.NotebookNode:
         if anyway or not cell.source.strip():
             continue
         if cell.execution_count is None:
-            raise ValueError(
+            raise ClipError(
                 f"{path}: cell {number} of {len(cells)} has not run; run them all."
             )
         for output in cell.outputs:
             if output.output_type == "error":
-                raise ValueError(
+                raise ClipError(
                     f"{path}: cell {number} failed: {output.ename}: {output.evalue}"
                 )
     return notebook

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from clip_lib.atomic import replacing
+from clip_lib.errors import ClipError
 
 MAIN = "rapport.tex"
 MOST = {"body": 8, "appendix": 2}
@@ -47,11 +48,11 @@ def typeset(folder, output) -> Typeset:
         output: The PDF to write; written even if it has too many pages.
 
     Raises:
-        ValueError: If LaTeX is missing, or finds an error: file, line and reason.
+        ClipError: If LaTeX is missing, or finds an error: file, line and reason.
     """
     missing = [name for name in ("latexmk", "lualatex") if not shutil.which(name)]
     if missing:
-        raise ValueError(
+        raise ClipError(
             f"{' and '.join(missing)} not found: install LaTeX ({INSTALL}), or upload "
             f"{folder} to an online LaTeX, where LuaLaTeX must be chosen; `submit "
             "--report FILE` takes the PDF that it makes."
@@ -76,7 +77,7 @@ def typeset(folder, output) -> Typeset:
         )
         said = log.read_text("utf-8", "replace") if log.is_file() else process.stdout
         if process.returncode or not pdf.is_file():
-            raise ValueError(_first_error(said, folder))
+            raise ClipError(_first_error(said, folder))
         with replacing(output) as temporary:
             shutil.copyfile(pdf, temporary)
         body, appendix = _pages(said, aux.read_text("utf-8", "replace"))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import nbformat
 
+from clip_lib.errors import ClipError
+
 LONG = 6
 """Letters from which a name cannot stand in a text by chance."""
 _ACCENTS = ("Mn", "Lm", "Sk")
@@ -33,12 +35,12 @@ def read_pdf(path) -> Paper:
     """Read a PDF as a browser does.
 
     Raises:
-        ValueError: If there is no such file, it is no PDF, damaged or locked.
+        ClipError: If there is no such file, it is no PDF, damaged or locked.
     """
     from pypdfium2 import PdfDocument, PdfiumError
 
     if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file.")
+        raise ClipError(f"{path}: no such file.")
     try:
         with contextlib.closing(PdfDocument(path)) as document:
             # PDFium alone reads a letter that the font made of two.
@@ -47,10 +49,10 @@ def read_pdf(path) -> Paper:
             keywords = document.get_metadata_value("Keywords")
     except PdfiumError as error:
         if "password" in str(error).lower():
-            raise ValueError(f"{path}: locked; save it without a password.") from error
-        raise ValueError(f"{path}: not a readable PDF ({error}).") from error
+            raise ClipError(f"{path}: locked; save it without a password.") from error
+        raise ClipError(f"{path}: not a readable PDF ({error}).") from error
     if not texts:
-        raise ValueError(f"{path}: a PDF without a page.")
+        raise ClipError(f"{path}: a PDF without a page.")
     return Paper("\n".join(texts), body, len(texts) - body, keywords)
 
 
@@ -67,10 +69,10 @@ def read_notebook(path) -> nbformat.NotebookNode:
     """Read a notebook, in format 4, whose code cells have outputs and a number.
 
     Raises:
-        ValueError: If there is no such file, or it is no notebook.
+        ClipError: If there is no such file, or it is no notebook.
     """
     if not Path(path).is_file():
-        raise ValueError(f"{path}: no such notebook.")
+        raise ClipError(f"{path}: no such notebook.")
     try:
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
@@ -82,7 +84,7 @@ def read_notebook(path) -> nbformat.NotebookNode:
         *(ValueError, LookupError, AttributeError, TypeError),
         nbformat.ValidationError,
     ) as error:
-        raise ValueError(f"{path}: not a notebook.") from error
+        raise ClipError(f"{path}: not a notebook.") from error
     return notebook
 
 

@@ -11,6 +11,7 @@ import nbclient
 import nbformat
 from jupyter_client.kernelspec import NoSuchKernel
 
+from clip_lib.errors import ClipError
 from clip_lib.evaluation.results import RESULTS
 
 NOTEBOOK = "1_ProjetClip.ipynb"
@@ -84,12 +85,12 @@ def execute_notebook(source=NOTEBOOK, output=None) -> Path:
         The path written.
 
     Raises:
-        ValueError: If there is no such notebook, or a cell fails (place and error
+        ClipError: If there is no such notebook, or a cell fails (place and error
             named). What had run is kept beside the output, as ``.partial.ipynb``.
     """
     source, output = Path(source), Path(output or source)
     if not source.is_file():
-        raise ValueError(f"{source}: no such notebook.")
+        raise ClipError(f"{source}: no such notebook.")
     notebook = nbformat.read(source, as_version=4)
     titles = _clear(notebook)
     notebook.metadata["clip_lib"] = library_mark()
@@ -118,12 +119,12 @@ def execute_notebook(source=NOTEBOOK, output=None) -> Path:
     try:
         client.execute()
     except nbclient.exceptions.CellExecutionError as error:
-        raise ValueError(
+        raise ClipError(
             f"{source}, {_place(notebook, titles)}: {error.ename}: {error.evalue}\n"
             f"What had run is in {partial}."
         ) from error
     except (nbclient.exceptions.DeadKernelError, NoSuchKernel) as error:
-        raise ValueError(
+        raise ClipError(
             f"{source}: its Python process could not start or was ended by the system, "
             f"for want of memory perhaps ({error})."
         ) from error

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from clip_lib.atomic import replacing
+from clip_lib.errors import ClipError
 from clip_lib.handin.clean_outputs import heading, printable, read_executed, run_mark
 from clip_lib.handin.team import read_team
 
@@ -36,7 +37,7 @@ def write_pdf(notebook, pdf=None, *, team=None, contents=False, anyway=False) ->
         The path written.
 
     Raises:
-        ValueError: If the notebook is missing, has not run or failed; if a formula or
+        ClipError: If the notebook is missing, has not run or failed; if a formula or
             a picture cannot be set (named); if a wheel is missing.
     """
     notebook, pdf = Path(notebook), Path(pdf or Path(notebook).with_suffix(".pdf"))
@@ -62,7 +63,7 @@ def write_pdf(notebook, pdf=None, *, team=None, contents=False, anyway=False) ->
                     typst.compile(str(main), font_paths=[_fonts(folder)], format="pdf")
                 )
             except typst.TypstError as error:
-                raise ValueError(f"{notebook}: Typst: {error.message}.") from error
+                raise ClipError(f"{notebook}: Typst: {error.message}.") from error
     return pdf
 
 
@@ -77,13 +78,13 @@ def _find_pandoc() -> str:
     """Return the path of pandoc, once every wheel is known to be there."""
     for wheel in _WHEELS:
         if importlib.util.find_spec(wheel) is None:
-            raise ValueError(f"{wheel} is missing: pip install -r requirements.txt")
+            raise ClipError(f"{wheel} is missing: pip install -r requirements.txt")
     import pypandoc
 
     # Not one of the system, of any version: the one that the wheel brings.
     pandoc = shutil.which("pandoc", path=Path(pypandoc.__file__).parent / "files")
     if pandoc is None:
-        raise ValueError("pypandoc_binary is missing: pip install -r requirements.txt")
+        raise ClipError("pypandoc_binary is missing: pip install -r requirements.txt")
     return pandoc
 
 
@@ -133,11 +134,11 @@ def _translate(pandoc: str, text: str, notebook: Path, folder: Path) -> str:
     if formula := _MATH.search(said):
         reason = formula[2].strip().splitlines()
         reason = next((line.strip() for line in reason if "unexpected" in line), "")
-        raise ValueError(
+        raise ClipError(
             f"{notebook}: the formula {formula[1]} cannot be set ({reason})."
         )
     if done.returncode:
-        raise ValueError(f"{notebook}: {said}.")
+        raise ClipError(f"{notebook}: {said}.")
     if said:
         print(f"warning: {said}", file=sys.stderr)
     return done.stdout.decode()

@@ -50,7 +50,7 @@ def write_generated(
         The numbers, for `check_text` of `report_claims`.
 
     Raises:
-        ValueError: If the team, a result or a model is missing; the message names it.
+        ClipError: If the team, a result or a model is missing; the message names it.
     """
     group, members = read_team(team_file)
     numbers = benchmark_numbers()

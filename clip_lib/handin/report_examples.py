@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter
 from clip_lib.config import Config
 from clip_lib.data.pipelines import image_batches
 from clip_lib.data.vocabulary import encode, sort_words
+from clip_lib.errors import ClipError
 from clip_lib.evaluation import attribution as reliance
 from clip_lib.evaluation import embeddings as explain
 from clip_lib.evaluation.evaluate import evaluate_indexes
@@ -40,7 +41,7 @@ FRENCH = {"drawn scenes": "scènes dessinées", "photographs": "photographies"}
 def _load_classifier(config: Config, name: str) -> keras.Model:
     path = config.model_path(name)
     if not path.is_file():
-        raise ValueError(f"{path}: no such model; `make run` trains one.")
+        raise ClipError(f"{path}: no such model; `make run` trains one.")
     return keras.saving.load_model(path, compile=False)
 
 
@@ -62,7 +63,7 @@ class SavedRun:
         """Load them from ``config.model_dir``.
 
         Raises:
-            ValueError: If a file is missing or does not fit; the message says which.
+            ClipError: If a file is missing or does not fit; the message says which.
         """
         search = Search.load(config.clip_file)
         names = ("image_classifier.keras", "text_classifier.keras")

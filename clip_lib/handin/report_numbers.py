@@ -82,7 +82,7 @@ def benchmark_numbers() -> Numbers:
     """Collect what benchmarks/results and the settings say.
 
     Raises:
-        ValueError: If a result is missing; see `read_result`.
+        ClipError: If a result is missing; see `read_result`.
     """
     numbers = Numbers()
     for name, file in RUNS.items():

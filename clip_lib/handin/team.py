@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from clip_lib.errors import ClipError
+
 TEAM_FILE = Path(__file__).parents[2] / "equipe.toml"
 """Beside clip_lib: the notebook may run elsewhere, as it does from the archive."""
 _COLUMNS = {"nom": "Nom", "prenom": "Prénom", "carte": "Numéro d'étudiant"}
@@ -23,15 +25,15 @@ def read_team(path=None) -> tuple[str, pd.DataFrame]:
         The group's number, and a table of the members with French headings.
 
     Raises:
-        ValueError: If the file is missing, is not TOML, or lacks a field (named).
+        ClipError: If the file is missing, is not TOML, or lacks a field (named).
     """
     path, team = _load(path)
     if "groupe" not in team or not team.get("membres"):
-        raise ValueError(f"{path}: expected groupe = ... and [[membres]].")
+        raise ClipError(f"{path}: expected groupe = ... and [[membres]].")
     for number, member in enumerate(team["membres"], 1):
         missing = [name for name in _COLUMNS if name not in member]
         if missing:
-            raise ValueError(f"{path}: member {number} has no {', '.join(missing)}.")
+            raise ClipError(f"{path}: member {number} has no {', '.join(missing)}.")
     table = pd.DataFrame(team["membres"])[list(_COLUMNS)].map(_on_one_line)
     table.index = pd.RangeIndex(1, len(table) + 1)
     return _on_one_line(team["groupe"]), table.rename(columns=_COLUMNS)
@@ -48,7 +50,7 @@ def depositors(path=None) -> list[str]:
     """Name the members who put the archive on Moodle: those with ``depose = true``.
 
     Raises:
-        ValueError: As for `read_team`.
+        ClipError: As for `read_team`.
     """
     _, members = read_team(path)
     depose = [one.get("depose") is True for one in _load(path)[1]["membres"]]
@@ -58,11 +60,11 @@ def depositors(path=None) -> list[str]:
 def _load(path) -> tuple[Path, dict]:
     path = Path(path or TEAM_FILE)
     if not path.is_file():
-        raise ValueError(f"{path}: no such file; it names the team.")
+        raise ClipError(f"{path}: no such file; it names the team.")
     try:
         return path, tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a TOML file in UTF-8 ({error}).") from error
+        raise ClipError(f"{path}: not a TOML file in UTF-8 ({error}).") from error
 
 
 def _on_one_line(value) -> str:

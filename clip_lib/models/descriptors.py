@@ -7,6 +7,8 @@ the tens of thousands of pieces of the same pictures can, without labels.
 import numpy as np
 from sklearn.decomposition import PCA
 
+from clip_lib.errors import ClipError
+
 SAMPLES = 60_000
 """Pieces drawn from the pictures."""
 
@@ -25,20 +27,20 @@ def learn_descriptors(maps, number: int, size: int, seed: int = 0):
         Kernel (size, size, C, number) and bias (number,) of a ``Conv2D``, float32.
 
     Raises:
-        ValueError: If a map is smaller than a piece, or a piece has fewer numbers than
+        ClipError: If a map is smaller than a piece, or a piece has fewer numbers than
             ``number``.
     """
     random = np.random.default_rng(seed)
     channels = maps[0].shape[-1]
     if number > size * size * channels:
-        raise ValueError(
+        raise ClipError(
             f"{number} descriptors: expected at most {size * size * channels}, the "
             f"numbers in a piece of {size} x {size} places and {channels} channels."
         )
     windows = []
     for each in maps:
         if min(each.shape[1:3]) < size:
-            raise ValueError(
+            raise ClipError(
                 f"a map of {each.shape[1]} x {each.shape[2]} places: smaller than a "
                 f"piece of {size} x {size}; expected larger pictures."
             )

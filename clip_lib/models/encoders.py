@@ -10,6 +10,7 @@ import numpy as np
 from keras import layers, ops
 
 from clip_lib.config import Config
+from clip_lib.errors import ClipError
 from clip_lib.models.augmentation import DISTORTIONS, augment
 from clip_lib.models.second_order_pooling import SecondOrderPooling
 
@@ -64,11 +65,11 @@ def build_image_classifier(config: Config, num_classes: int) -> keras.Model:
         (B, num_classes).
 
     Raises:
-        ValueError: If the pictures have no room for 4 x 4 of the largest cells.
+        ClipError: If the pictures have no room for 4 x 4 of the largest cells.
     """
     least = 2 * (PIECE * max(config.cells) + 2)
     if min(config.image_size) < least:
-        raise ValueError(
+        raise ClipError(
             f"image_size = {config.image_size}: expected sides of at least {least} "
             f"pixels, for cells = {config.cells}."
         )
@@ -172,7 +173,7 @@ def without_head(classifier: keras.Model) -> keras.Model:
         copy, with the same weights: training it leaves the classifier as it is.
 
     Raises:
-        ValueError: If no layer is called ``features``.
+        ClipError: If no layer is called ``features``.
     """
     body = keras.Model(classifier.input, classifier.get_layer(FEATURES).output)
     copy = keras.models.clone_model(body)

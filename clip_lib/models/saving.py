@@ -7,11 +7,11 @@ from pathlib import Path
 import keras
 
 from clip_lib.atomic import replacing
+from clip_lib.errors import ClipError, first_line
 
 # Loading needs the layers of our own to be known.
 from clip_lib.models import contrastive_loss as losses  # noqa: F401
 from clip_lib.models import second_order_pooling as second_order  # noqa: F401
-from clip_lib.towers.word_pieces import first_line
 
 IMAGE_ENCODER = "image_encoder"
 TEXT_ENCODER = "text_encoder"
@@ -56,17 +56,17 @@ def load_clip(path) -> keras.Model:
     """Load a CLIP saved by this project.
 
     Raises:
-        ValueError: If there is no such file, or it is not a CLIP of ours.
+        ClipError: If there is no such file, or it is not a CLIP of ours.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"{path}: no such model; `make run` trains one.")
+        raise ClipError(f"{path}: no such model; `make run` trains one.")
     try:
         clip = keras.saving.load_model(path, compile=False)
         split_encoders(clip)
         clip.get_layer("contrastive_loss")
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(
+        raise ClipError(
             f"{path}: not a CLIP saved by this project ({first_line(error)})."
         ) from error
     return clip

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from clip_lib.errors import ClipError
 from clip_lib.retrieval.npz import map_array, write_arrays
 
 ROUNDING = 1e-5
@@ -61,10 +62,10 @@ class Index:
             3.1.2) and those of ``items``.
 
         Raises:
-            ValueError: If k is less than 1.
+            ClipError: If k is less than 1.
         """
         if k < 1:
-            raise ValueError(f"k = {k}: expected at least 1.")
+            raise ClipError(f"k = {k}: expected at least 1.")
         scores = self.embeds @ np.asarray(embedding)
         # One more than asked for: the last margin reaches to it.
         order = _best(scores, k + 1)
@@ -115,7 +116,7 @@ class Index:
         keep = (splits == split).to_numpy()
         if not keep.any():
             known = ", ".join(["all", *splits.unique()])
-            raise ValueError(f"gallery {split!r} is empty: expected one of {known}.")
+            raise ClipError(f"gallery {split!r} is empty: expected one of {known}.")
         items = self.items[keep].reset_index(drop=True)
         return dataclasses.replace(self, embeds=self.embeds[keep], items=items)
 
@@ -141,10 +142,10 @@ class Index:
                 use.
 
         Raises:
-            ValueError: If there is no such file or it is not an index.
+            ClipError: If there is no such file or it is not an index.
         """
         if not Path(path).is_file():
-            raise ValueError(f"{path}: no such index; `make run` builds it.")
+            raise ClipError(f"{path}: no such index; `make run` builds it.")
         try:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 embeds = map_array(file, arrays, "embeds") if mapped else None
@@ -154,7 +155,7 @@ class Index:
                 columns = {name: arrays[name] for name in names}
             about = {name: str(columns.pop(name, "")) for name in ("model", "source")}
             if embeds.ndim != 2:
-                raise ValueError(f"embeds of shape {embeds.shape}")
+                raise ClipError(f"embeds of shape {embeds.shape}")
             # Raises if the columns are not of one length, or not of the embeddings'.
             items = pd.DataFrame(columns, index=range(len(embeds)))
             return cls(embeds, items, **about)
@@ -162,7 +163,7 @@ class Index:
             # On a damaged file zipfile, zlib and NumPy raise nearly anything.
             cause = " ".join(str(error).split()) or repr(error)
             message = f"{path}: not an index of embeddings ({cause})."
-            raise ValueError(message) from error
+            raise ClipError(message) from error
 
 
 def _best(scores: np.ndarray, count: int) -> np.ndarray:

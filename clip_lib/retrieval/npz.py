@@ -11,6 +11,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 import numpy as np
 
 from clip_lib.atomic import replacing
+from clip_lib.errors import ClipError
 
 
 def write_arrays(path, arrays: dict[str, np.ndarray]) -> Path:
@@ -40,7 +41,7 @@ def map_array(file, arrays, name: str) -> np.ndarray | None:
 
     Raises:
         KeyError: If there is no such array.
-        ValueError: If the file is damaged.
+        ClipError: If the file is damaged.
     """
     member = arrays.zip.getinfo(f"{name}.npy")
     if member.compress_type != ZIP_STORED:
@@ -56,7 +57,7 @@ def map_array(file, arrays, name: str) -> np.ndarray | None:
     shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(file)
     offset = file.tell()
     if offset - start + math.prod(shape) * dtype.itemsize != member.file_size:
-        raise ValueError(f"{name} of shape {shape} in {member.file_size} bytes")
+        raise ClipError(f"{name} of shape {shape} in {member.file_size} bytes")
     if is_fortran or dtype.hasobject or offset % dtype.alignment:
         return None
     # Refuses to map beyond the end of the file: to read there would end the process.

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from clip_lib.data.captions_table import picture_files
 from clip_lib.data.dataset import SPLITS
 from clip_lib.data.images import SUFFIXES
+from clip_lib.errors import ClipError
 from clip_lib.retrieval.embed_files import embed_readable
 from clip_lib.retrieval.index import Index
 from clip_lib.retrieval.search import Clip, Search, open_index
@@ -67,11 +68,11 @@ def list_pictures(folder) -> pd.DataFrame:
         (time of the last change, nanoseconds since 1970).
 
     Raises:
-        ValueError: If there is no such folder.
+        ClipError: If there is no such folder.
     """
     folder = Path(folder).resolve()
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder of photos.")
+        raise ClipError(f"{folder}: no such folder of photos.")
     rows = []
     for name in tqdm(picture_files(folder), "Listing", delay=2, leave=False):
         path = folder / name
@@ -95,14 +96,14 @@ def update_index(clip: Clip, folder, path) -> Changes:
         path: The index, a ``.npz`` file.
 
     Raises:
-        ValueError: If there is no such folder or no readable picture in it, or ``path``
+        ClipError: If there is no such folder or no readable picture in it, or ``path``
             is not a ``.npz`` file or holds something else than this folder's index.
     """
     files = list_pictures(folder)
     folder = str(Path(folder).resolve())
     if files.empty:
         listing = ", ".join(sorted(SUFFIXES))
-        raise ValueError(f"{folder}: no picture in it; expected files named {listing}.")
+        raise ClipError(f"{folder}: no picture in it; expected files named {listing}.")
     before = _before(path, folder)
     noted, found = (t[COLUMNS[1:]].to_numpy() for t in (before.items, files))
     place = pd.Index(before.items["paths"]).get_indexer(files["paths"])
@@ -116,7 +117,7 @@ def update_index(clip: Clip, folder, path) -> Changes:
     now = ~same & files["paths"].isin(read).to_numpy()
     items = pd.concat([files[same], files[now]], ignore_index=True)
     if items.empty:
-        raise ValueError(
+        raise ClipError(
             f"{folder}: not one of its {len(files)} pictures is readable ({faults[0]})"
         )
     items = items.sort_values("paths")
@@ -136,13 +137,13 @@ def _before(path, folder: str) -> Index:
     """Read the index that an update replaces; an empty one if there is none."""
     path = Path(path)
     if path.suffix != ".npz":
-        raise ValueError(f"{path}: expected the name of an index to end in .npz.")
+        raise ClipError(f"{path}: expected the name of an index to end in .npz.")
     if not path.exists():
         nothing = pd.DataFrame({name: [] for name in COLUMNS})
         return Index(np.empty((0, 0), "float32"), nothing)
     index = Index.load(path)
     if index.source != folder or not set(COLUMNS) <= set(index.items):
-        raise ValueError(
+        raise ClipError(
             f"{path}: an index of {index.source or 'something else'}, expected one of "
             f"{folder}; name another file."
         )
@@ -161,12 +162,12 @@ def open_gallery(model_file, gallery: str) -> tuple[Search, str]:
         The search, and the part of its indexes to search.
 
     Raises:
-        ValueError: If a file is missing or of another model, or the folder was not
+        ClipError: If a file is missing or of another model, or the folder was not
             indexed yet.
     """
     if not _is_folder(gallery) and Path(gallery).suffix != ".npz":
         if Path(gallery).name != gallery:
-            raise ValueError(f"{gallery}: no such folder, and no index (.npz).")
+            raise ClipError(f"{gallery}: no such folder, and no index (.npz).")
         return Search.load(model_file), gallery
     clip = Clip.load(model_file)
     return Search(clip, open_folder(clip, model_file, gallery)), "all"
@@ -176,15 +177,15 @@ def open_folder(clip: Clip, model_file, gallery) -> Index:
     """Load the index of a folder, named by the folder or by the index file.
 
     Raises:
-        ValueError: If the folder was not indexed for this model.
+        ClipError: If the folder was not indexed for this model.
     """
     path = Path(gallery)
     if not path.is_dir() and path.suffix != ".npz":
-        raise ValueError(f"{gallery}: no such folder, and no index (.npz).")
+        raise ClipError(f"{gallery}: no such folder, and no index (.npz).")
     if path.is_dir():
         path = index_file(model_file, gallery)
         if not path.is_file():
-            raise ValueError(
+            raise ClipError(
                 f"{gallery}: not indexed for this model; "
                 f"`python -m clip_lib index {shlex.quote(str(gallery))} "
                 f"--model {shlex.quote(str(model_file))}` does it."
@@ -193,7 +194,7 @@ def open_folder(clip: Clip, model_file, gallery) -> Index:
     # replace the file.
     images = open_index(clip, path, "make the index again", mapped=True)
     if "paths" not in images.items or images.items.empty:
-        raise ValueError(f"{path}: an index without pictures.")
+        raise ClipError(f"{path}: an index without pictures.")
     return images
 
 

@@ -19,6 +19,7 @@ from clip_lib.data.vocabulary import (
     encode,
     load_vocabulary,
 )
+from clip_lib.errors import ClipError
 from clip_lib.models.saving import load_clip, split_encoders
 from clip_lib.retrieval.index import Index
 
@@ -54,7 +55,7 @@ class Clip:
                 default the one in the same folder.
 
         Raises:
-            ValueError: If a file is missing, is not ours, or the two do not match.
+            ClipError: If a file is missing, is not ours, or the two do not match.
         """
         model = load_clip(model_file)
         image_encoder, text_encoder = split_encoders(model)
@@ -107,7 +108,7 @@ class Clip:
         """Return the unit vector (D,) of one query.
 
         Raises:
-            ValueError: If the query is empty or holds no known word.
+            ClipError: If the query is empty or holds no known word.
         """
         check_query(self.vectorizer, text)
         return self.embed_texts([text])[0]
@@ -156,14 +157,14 @@ def open_index(
     """Load an index, ``mapped`` or not, and make sure that this very CLIP made it.
 
     Raises:
-        ValueError: If there is no such index, or another model made it; the message
+        ClipError: If there is no such index, or another model made it; the message
             then ends with the ``remedy``.
     """
     index = Index.load(path, mapped)
     # A training that was interrupted leaves a new model beside an old index.
     width = clip.text_encoder.output.shape[1]
     if index.model not in ("", clip.fingerprint) or index.width != width:
-        raise ValueError(f"{path}: made by another model than this one; {remedy}.")
+        raise ClipError(f"{path}: made by another model than this one; {remedy}.")
     return index
 
 
@@ -188,7 +189,7 @@ class Search:
             model_file: The ``.keras`` file; vocabulary and indexes lie in its folder.
 
         Raises:
-            ValueError: If a file is missing, or an index is not of this model.
+            ClipError: If a file is missing, or an index is not of this model.
         """
         clip, folder = Clip.load(model_file), Path(model_file).parent
         names = (IMAGE_INDEX_FILE, TEXT_INDEX_FILE)
@@ -205,10 +206,10 @@ class Search:
         """Return the k captions nearest to a picture; see `Index.search`.
 
         Raises:
-            ValueError: If the pictures searched have no captions.
+            ClipError: If the pictures searched have no captions.
         """
         if self.texts is None:
-            raise ValueError(
+            raise ClipError(
                 f"{self.images.source}: pictures without captions, which a picture "
                 "cannot ask for; expected a text as query."
             )

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from clip_lib.data.vocabulary import sort_words
+from clip_lib.errors import ClipError
 from clip_lib.retrieval.index import Index
 from clip_lib.retrieval.search import Clip
 
@@ -30,12 +31,12 @@ def label_index(clip: Clip, class_names, templates=TEMPLATES) -> Index:
         gives each label's cosine and, over these labels, its probability.
 
     Raises:
-        ValueError: If there is no template, or one has no place for the label.
+        ClipError: If there is no template, or one has no place for the label.
     """
     if isinstance(templates, str):
         templates = (templates,)
     if not templates or not all("{}" in template for template in templates):
-        raise ValueError(
+        raise ClipError(
             f"templates {templates!r}: expected sentences such as 'a {{}}', in which "
             "{} stands for the label."
         )

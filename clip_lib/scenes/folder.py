@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from clip_lib.errors import ClipError
 from clip_lib.scenes.describe import describe_scene
 from clip_lib.scenes.drawing import draw_scene
 
@@ -38,7 +39,7 @@ def draw_scenes(
         Path of the folder.
 
     Raises:
-        ValueError: The folder holds anything but this same drawing.
+        ClipError: The folder holds anything but this same drawing.
     """
     folder = Path(folder)
     recipe = {"version": VERSION, "seed": seed, "per_label": per_label}
@@ -47,7 +48,7 @@ def draw_scenes(
         marker = folder / MARKER
         if marker.is_file() and json.loads(marker.read_text("utf-8")) == recipe:
             return folder
-        raise ValueError(
+        raise ClipError(
             f"{folder} is not empty and does not hold these drawn scenes ({recipe}); "
             "name another folder or remove it yourself."
         )

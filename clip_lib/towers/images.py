@@ -11,9 +11,9 @@ import numpy as np
 from keras import applications, layers, ops
 
 from clip_lib.config import Config
+from clip_lib.errors import ClipError, first_line
 from clip_lib.models.augmentation import augment
 from clip_lib.models.encoders import FEATURES
-from clip_lib.towers.word_pieces import first_line
 
 LEAST_SIDE = 32
 _STORE = "https://storage.googleapis.com/tensorflow/keras-applications"
@@ -77,7 +77,7 @@ def build_backbone_classifier(config: Config, num_classes: int) -> keras.Model:
         (B, num_classes). Its ``features`` are the means of the last maps.
 
     Raises:
-        ValueError: If the pictures are too small, or the weights cannot be had or read.
+        ClipError: If the pictures are too small, or the weights cannot be had or read.
     """
     network = load_backbone(config)
     network.trainable = False
@@ -113,10 +113,10 @@ def load_backbone(config: Config) -> keras.Model:
         that too is gone once it is locked.
 
     Raises:
-        ValueError: If the pictures are too small, or the weights cannot be had or read.
+        ClipError: If the pictures are too small, or the weights cannot be had or read.
     """
     if min(config.image_size) < LEAST_SIDE:
-        raise ValueError(
+        raise ClipError(
             f"image_size = {config.image_size}: expected sides of at least "
             f"{LEAST_SIDE} pixels, for {config.image_encoder}."
         )
@@ -139,7 +139,7 @@ def _with_weights(config: Config) -> keras.Model:
         return network
     path = Path(config.image_weights)
     if not path.is_file():
-        raise ValueError(
+        raise ClipError(
             f"{path}: no such file; expected image_weights to be 'imagenet', a file of "
             "weights, or nothing for weights drawn at random."
         )
@@ -151,9 +151,9 @@ def _with_weights(config: Config) -> keras.Model:
         # Some of those that do not fit, Keras leaves out and says no more.
         for name, kernel in _kernels(network).items():
             if (kernel == drawn[name]).all():
-                raise ValueError(f"it holds nothing for {name}")
+                raise ClipError(f"it holds nothing for {name}")
     except Exception as error:  # Of Keras, h5py or zipfile, each its own.
-        raise ValueError(
+        raise ClipError(
             f"{path}: not the weights of {backbone.build.__name__} "
             f"({first_line(error)}); expected a file that ends in .weights.h5 or "
             f".keras, saved from it by Keras 3, or {Path(backbone.url).name}."
@@ -178,7 +178,7 @@ def _of_imagenet(backbone: Backbone, options: dict) -> keras.Model:
             return backbone.build(weights="imagenet", **options)
     except Exception as error:  # Of the network or of the disk, Keras has no one kind.
         home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-        raise ValueError(
+        raise ClipError(
             f"{backbone.url} could not be downloaded ({first_line(error)}); get it "
             f"where there is a network and put it into {home / 'models'}, or name the "
             "file in image_weights."

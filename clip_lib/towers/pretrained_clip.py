@@ -11,6 +11,7 @@ from keras import layers
 
 from clip_lib.config import VOCABULARY_FILES, Config
 from clip_lib.data.vocabulary import Vectorizer, check_vocabulary
+from clip_lib.errors import ClipError
 from clip_lib.models.encoders import (
     FEATURES,
     STATISTICS,
@@ -29,7 +30,7 @@ def load_pretrained(config: Config) -> keras.Model:
         config: Gives ``pretrained_dir`` and the sizes that it must have.
 
     Raises:
-        ValueError: If it is not there, or its pictures, texts or embeddings are of
+        ClipError: If it is not there, or its pictures, texts or embeddings are of
             other sizes than ``config`` says.
     """
     path = config.pretrained_path / MODEL
@@ -41,7 +42,7 @@ def load_pretrained(config: Config) -> keras.Model:
         ("embed_dim", config.embed_dim, text_encoder.output.shape[1]),
     ):
         if expected != found:
-            raise ValueError(
+            raise ClipError(
                 f"{path}: trained with {name} = {found}, not {expected}; expected the "
                 "sizes of the preset fine-tuning."
             )
@@ -57,7 +58,7 @@ def copy_weights(source: keras.Model, target: keras.Model, config: Config) -> No
         config: Says where ``source`` comes from.
 
     Raises:
-        ValueError: If a layer is in one of them alone, or has other sizes.
+        ClipError: If a layer is in one of them alone, or has other sizes.
     """
     layers_of = [
         {layer.name for layer in model.layers if layer.weights}
@@ -65,7 +66,7 @@ def copy_weights(source: keras.Model, target: keras.Model, config: Config) -> No
         for model in (source, target)
     ]
     if other := (layers_of[0] ^ layers_of[1]) - {PROJECTION, SCALE, "label"}:
-        raise ValueError(
+        raise ClipError(
             f"{config.pretrained_path}: {', '.join(sorted(other))} in one of the model "
             "and the configuration alone; expected the sizes of the preset fine-tuning."
         )
@@ -76,7 +77,7 @@ def copy_weights(source: keras.Model, target: keras.Model, config: Config) -> No
         here = target.get_layer(layer.name)
         shapes = [tuple(each.shape) for each in here.weights]
         if shapes != [each.shape for each in weights]:
-            raise ValueError(
+            raise ClipError(
                 f"{config.pretrained_path}: its layer {layer.name} has weights of "
                 f"shapes {[each.shape for each in weights]}, not {shapes}; expected "
                 "the sizes of the preset fine-tuning."
@@ -98,7 +99,7 @@ def pretrained_image_classifier(config: Config, num_classes: int) -> keras.Model
         Model from images (B, height, width, 3) to probabilities (B, num_classes).
 
     Raises:
-        ValueError: See `load_pretrained`.
+        ClipError: See `load_pretrained`.
     """
     encoder, _ = split_encoders(load_pretrained(config))
     body = build_image_classifier(config, num_classes)
@@ -133,7 +134,7 @@ def pretrained_text_classifier(
         num_classes: Number of labels.
 
     Raises:
-        ValueError: See `load_pretrained`; or if the vocabulary is another.
+        ClipError: See `load_pretrained`; or if the vocabulary is another.
     """
     clip = load_pretrained(config)
     _, encoder = split_encoders(clip)

@@ -7,8 +7,9 @@ import keras_nlp
 from keras import layers, ops
 
 from clip_lib.config import Config
+from clip_lib.errors import ClipError, first_line
 from clip_lib.models.encoders import FEATURES
-from clip_lib.towers.word_pieces import WordPieces, checkpoint_folder, first_line
+from clip_lib.towers.word_pieces import WordPieces, checkpoint_folder
 
 DISTILBERT = "distilbert"
 
@@ -31,7 +32,7 @@ def build_distilbert_classifier(
         the real tokens, [CLS] and [SEP] included.
 
     Raises:
-        ValueError: If the checkpoint cannot be had or read, or does not fit.
+        ClipError: If the checkpoint cannot be had or read, or does not fit.
     """
     network = load_network(config, vectorizer)
     network.trainable = False
@@ -59,7 +60,7 @@ def load_network(config: Config, vectorizer: WordPieces) -> keras.Model:
         (B, length, width).
 
     Raises:
-        ValueError: If the checkpoint cannot be had or read, or does not fit.
+        ClipError: If the checkpoint cannot be had or read, or does not fit.
     """
     folder = checkpoint_folder(config.text_weights)
     path = folder / "config.json"
@@ -72,22 +73,22 @@ def load_network(config: Config, vectorizer: WordPieces) -> keras.Model:
             ("vocab_size", vectorizer.vocabulary_size(), "as many as the tokenizer's"),
         ):
             if about.get(name, value) != value:
-                raise ValueError(
+                raise ClipError(
                     f"{name} is {about[name]!r}; expected {value!r}, {reason}"
                 )
         if config.sequence_length > about["max_position_embeddings"]:
-            raise ValueError(
+            raise ClipError(
                 f"it reads {about['max_position_embeddings']} tokens at most; expected "
                 f"at least sequence_length = {config.sequence_length}"
             )
     except (ValueError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path}: {error}.") from error
+        raise ClipError(f"{path}: {error}.") from error
     try:
         return keras_nlp.models.DistilBertBackbone.from_preset(
             str(folder), name=DISTILBERT
         )
     except Exception as error:  # Of KerasHub, safetensors or Keras, each its own.
-        raise ValueError(
+        raise ClipError(
             f"{folder / 'model.safetensors'}: not the weights of the DistilBERT that "
             f"config.json beside it describes ({first_line(error)})."
         ) from error

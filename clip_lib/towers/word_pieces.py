@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from clip_lib.atomic import replacing
+from clip_lib.errors import ClipError, first_line
 
 NEEDED = (("config.json",), ("model.safetensors",), ("vocab.txt", "tokenizer.json"))
 """Files of a checkpoint in the format of Hugging Face, one of each group at least."""
@@ -23,15 +24,10 @@ def _transformers():
         import huggingface_hub
         from transformers import DistilBertTokenizerFast
     except ImportError as error:
-        raise ValueError(
+        raise ClipError(
             "DistilBERT needs transformers: pip install -r requirements-distilbert.txt"
         ) from error
     return huggingface_hub, DistilBertTokenizerFast
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of what a library says at length."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def checkpoint_folder(text_weights: str, download: bool = True) -> Path:
@@ -46,7 +42,7 @@ def checkpoint_folder(text_weights: str, download: bool = True) -> Path:
         A folder on this machine.
 
     Raises:
-        ValueError: If there is none, or files are missing in it.
+        ClipError: If there is none, or files are missing in it.
     """
     folder = Path(text_weights)
     if not folder.is_dir():
@@ -57,7 +53,7 @@ def checkpoint_folder(text_weights: str, download: bool = True) -> Path:
             options = {"allow_patterns": READ, "local_files_only": not download}
             folder = Path(hub.snapshot_download(text_weights, **options))
         except Exception as error:  # Of the network, the hub, the disk, the name.
-            raise ValueError(
+            raise ClipError(
                 f"{text_weights}: no folder of this name, and the Hugging Face hub did "
                 f"not give it ({first_line(error)}); name a local folder in "
                 "text_weights, with config.json, model.safetensors and vocab.txt or "
@@ -65,7 +61,7 @@ def checkpoint_folder(text_weights: str, download: bool = True) -> Path:
             ) from error
     for names in NEEDED:
         if not any((folder / name).is_file() for name in names):
-            raise ValueError(f"{folder}: expected {' or '.join(names)} in it.")
+            raise ClipError(f"{folder}: expected {' or '.join(names)} in it.")
     return folder
 
 
@@ -84,7 +80,7 @@ class WordPieces:
         silent_ids: Ids of padding, marks and lone punctuation: they are no words.
 
     Raises:
-        ValueError: If its ids are not 0 to n - 1, or 0 is not padding.
+        ClipError: If its ids are not 0 to n - 1, or 0 is not padding.
     """
 
     def __init__(self, tokenizer, sequence_length: int, source):
@@ -92,11 +88,11 @@ class WordPieces:
         ids = tokenizer.get_vocab()
         self._words = sorted(ids, key=ids.get)
         if sorted(ids.values()) != list(range(len(ids))):
-            raise ValueError(
+            raise ClipError(
                 f"{source}: {len(ids)} tokens whose ids are not 0 to {len(ids) - 1}."
             )
         if tokenizer.pad_token_id != 0:
-            raise ValueError(
+            raise ClipError(
                 f"{source}: padding has id {tokenizer.pad_token_id}; expected 0, "
                 "which the model takes for padding."
             )
@@ -139,7 +135,7 @@ class WordPieces:
         """Read back what `save` wrote.
 
         Raises:
-            ValueError: If it is no such file, or transformers is not installed.
+            ClipError: If it is no such file, or transformers is not installed.
         """
         _, tokenizer_class = _transformers()
         try:
@@ -147,7 +143,7 @@ class WordPieces:
             tokenizer = tokenizer_class(tokenizer_file=str(path))
         except Exception as error:  # The tokenizers library raises nothing narrower.
             reason = first_line(error)
-            raise ValueError(f"{path}: not a tokenizer ({reason}).") from error
+            raise ClipError(f"{path}: not a tokenizer ({reason}).") from error
         return cls(tokenizer, sequence_length, path)
 
     @classmethod
@@ -155,7 +151,7 @@ class WordPieces:
         """Read the tokenizer of a checkpoint.
 
         Raises:
-            ValueError: If it cannot be read, its files disagree, or transformers is not
+            ClipError: If it cannot be read, its files disagree, or transformers is not
                 installed.
         """
         _, tokenizer_class = _transformers()
@@ -165,14 +161,14 @@ class WordPieces:
             )
         except Exception as error:  # The tokenizers library raises nothing narrower.
             reason = first_line(error)
-            raise ValueError(f"{folder}: no tokenizer in it ({reason}).") from error
+            raise ClipError(f"{folder}: no tokenizer in it ({reason}).") from error
         pieces = cls(tokenizer, sequence_length, folder)
         words, whole = folder / "vocab.txt", folder / "tokenizer.json"
         if words.is_file():
             lines = words.read_text(encoding="utf-8", errors="replace").split("\n")
             lines = lines[:-1] if lines[-1] == "" else lines
             if lines != pieces.get_vocabulary():
-                raise ValueError(
+                raise ClipError(
                     f"{words}: its lines are not the {pieces.vocabulary_size()} tokens "
                     "of the tokenizer, in their order: it lacks a mark such as [MASK], "
                     "or tokenizer.json beside it says otherwise."
@@ -180,7 +176,7 @@ class WordPieces:
         if whole.is_file():
             spelling = json.loads(whole.read_text(encoding="utf-8")).get("normalizer")
             if spelling != pieces.spelling:
-                raise ValueError(
+                raise ClipError(
                     f"{whole}: treats capitals and accents otherwise ({spelling}) than "
                     f"tokenizer_config.json beside it ({pieces.spelling})."
                 )

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from clip_lib.config import Config
+from clip_lib.errors import ClipError
 from clip_lib.training.workers import WorkersModel, of_first_worker, own_folder, worker
 
 KNOWN = (
@@ -32,7 +33,7 @@ def open_strategy(name: str) -> tf.distribute.Strategy:
             processor as N devices, to try things out) or "multiworker".
 
     Raises:
-        ValueError: If the name or TF_CONFIG cannot be understood, or it is too late.
+        ClipError: If the name or TF_CONFIG cannot be understood, or it is too late.
     """
     one = tf.distribute.get_strategy()
     if not name:
@@ -51,9 +52,9 @@ def open_strategy(name: str) -> tf.distribute.Strategy:
             devices = [f"CPU:{number}" for number in range(count)]
             strategy = tf.distribute.MirroredStrategy(devices)
         else:
-            raise ValueError(f"strategy {name!r}: expected {KNOWN}.")
+            raise ClipError(f"strategy {name!r}: expected {KNOWN}.")
     except RuntimeError as error:
-        raise ValueError(
+        raise ClipError(
             f"strategy {name!r}: too late, TensorFlow has already computed something; "
             "open it first."
         ) from error
@@ -68,7 +69,7 @@ def open_devices(config: Config) -> Config:
         ``model_dir``: all train the same, and one writes.
 
     Raises:
-        ValueError: As `open_strategy`, or if ``clip_batch_size`` cannot be divided.
+        ClipError: As `open_strategy`, or if ``clip_batch_size`` cannot be divided.
     """
     strategy = open_strategy(config.strategy)
     _share(config.clip_batch_size, strategy.num_replicas_in_sync)
@@ -96,21 +97,21 @@ def _check_cluster(text: str) -> None:
     except (ValueError, TypeError, KeyError):
         sound = False
     if not sound:
-        raise ValueError(f"strategy multiworker: TF_CONFIG is {text!r}, {expected}.")
+        raise ClipError(f"strategy multiworker: TF_CONFIG is {text!r}, {expected}.")
 
 
 def batch_size(stream: tf.data.Dataset) -> int:
     """Return the size of the batches of a stream of full batches."""
     sizes = {spec.shape[0] for spec in tf.nest.flatten(stream.element_spec)} - {None}
     if len(sizes) != 1:
-        raise ValueError(f"batches {stream.element_spec}: expected one size for all.")
+        raise ClipError(f"batches {stream.element_spec}: expected one size for all.")
     return sizes.pop()
 
 
 def _share(size: int, count: int) -> int:
     """Return the size of the share of each device."""
     if size % count:
-        raise ValueError(
+        raise ClipError(
             f"a batch of {size} pairs on {count} devices: expected a clip_batch_size "
             f"that can be divided by {count}."
         )
@@ -124,7 +125,7 @@ def per_device(stream: tf.data.Dataset, strategy: tf.distribute.Strategy):
     shares.
 
     Raises:
-        ValueError: If the size of a batch cannot be divided.
+        ClipError: If the size of a batch cannot be divided.
     """
     count = strategy.num_replicas_in_sync
     if count == 1:

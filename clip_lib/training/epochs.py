@@ -21,7 +21,7 @@ class EpochStream(tf.data.Dataset, tf.distribute.DistributedDataset):
         strategy: What `open_strategy` returned.
 
     Raises:
-        ValueError: If a batch cannot be shared equally.
+        ClipError: If a batch cannot be shared equally.
     """
 
     def __init__(self, stream: tf.data.Dataset, strategy: tf.distribute.Strategy):

@@ -72,7 +72,7 @@ def fit_on_devices(
 
     Raises:
         ConnectionError: If another worker is lost.
-        ValueError: If a batch cannot be shared equally among the devices.
+        ClipError: If a batch cannot be shared equally among the devices.
     """
     stream = EpochStream(batches, resume.strategy)
     resume.take_up(model, callbacks)

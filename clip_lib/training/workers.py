@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from clip_lib.atomic import replacing
-from clip_lib.towers.word_pieces import first_line
+from clip_lib.errors import first_line
 
 
 def worker(strategy: tf.distribute.Strategy) -> tuple[int, int]:

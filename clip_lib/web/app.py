@@ -12,6 +12,7 @@ os.environ.pop("GRADIO_ALLOWED_PATHS", None)
 
 import gradio as gr
 
+from clip_lib.errors import ClipError
 from clip_lib.web.cards import STYLE
 from clip_lib.web.guard import guards
 from clip_lib.web.layout import WORDS, build_app
@@ -65,7 +66,7 @@ def launch(page: Page, port: int | None = None, open_browser: bool = False, **op
         Gradio's server, its address, and None.
 
     Raises:
-        ValueError: If the port is taken.
+        ClipError: If the port is taken.
     """
     uploads = tempfile.TemporaryDirectory(prefix="clip_uploads_")
     os.environ["GRADIO_TEMP_DIR"] = uploads.name
@@ -95,4 +96,4 @@ def launch(page: Page, port: int | None = None, open_browser: bool = False, **op
     except OSError as error:
         if port is None:
             raise
-        raise ValueError(f"port {port}: taken; name another with --port.") from error
+        raise ClipError(f"port {port}: taken; name another with --port.") from error

@@ -45,7 +45,7 @@ class Page:
             folders: Folders of photos that were indexed for each model, or index files.
 
         Raises:
-            ValueError: If a model, an index or a folder is missing or does not fit.
+            ClipError: If a model, an index or a folder is missing or does not fit.
         """
         return cls({str(path): _galleries(path, folders) for path in model_files})
 

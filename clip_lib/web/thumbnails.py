@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from clip_lib.data.images import open_picture
+from clip_lib.errors import ClipError
 from clip_lib.retrieval.index import Index
 
 SIDE = 320
@@ -35,13 +36,13 @@ class Thumbnails:
             index: Of pictures: column paths.
 
         Raises:
-            ValueError: If the user's own folder lies in that folder: it would let the
+            ClipError: If the user's own folder lies in that folder: it would let the
                 index name any file.
         """
         places = {os.path.dirname(path) for path in index.items["paths"]}
         folder = Path(os.path.commonpath({Path(place).resolve() for place in places}))
         if Path.home().resolve().is_relative_to(folder):
-            raise ValueError(
+            raise ClipError(
                 f"an index of pictures from all over {folder}: expected one folder, "
                 "within the user's or outside it."
             )
