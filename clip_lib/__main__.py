@@ -13,14 +13,11 @@ def _set_environment(arguments) -> None:
     models = getattr(arguments, "models", None)
     if quick and not models and not os.environ.get("CLIP_MODEL_DIR"):
         models = "models/quick"  # A trial must not overwrite a trained model.
-    if getattr(arguments, "preset", None):
-        os.environ["CLIP_QUICK"] = ""  # What is asked for last counts.
     for variable, value in (
         ("CLIP_DATA_DIR", getattr(arguments, "data", None)),
         ("CLIP_MODEL_DIR", models),
-        ("CLIP_QUICK", "1" if quick else None),
         ("CLIP_STRATEGY", getattr(arguments, "strategy", None)),
-        ("CLIP_PRESET", getattr(arguments, "preset", None)),
+        ("CLIP_PRESET", "quick" if quick else getattr(arguments, "preset", None)),
     ):
         if value:
             os.environ[variable] = value

@@ -5,14 +5,18 @@ The names fixed by the course (``model_dir``, ``image_size``, ``sequence_length`
 """
 
 import dataclasses
+import json
 import os
 from pathlib import Path
 
-from clip_lib.errors import ClipError
+from clip_lib.atomic import replacing
+from clip_lib.errors import ClipError, first_line
 
 TEXT_ENCODERS = ("smallbert", "distilbert")
 VOCABULARY_FILES = {"smallbert": "vocab.txt", "distilbert": "tokenizer.json"}
 """What lies beside a model, by its text encoder."""
+CONFIG_FILE = "config.json"
+"""The settings of a training, saved beside its model."""
 IMAGE_ENCODERS = ("cnn", "mobilenet_v3", "efficientnet_v2", "resnet50")
 PRETRAINED = Path(__file__).parents[1] / "models" / "pretrained"
 """Where the weights of our own lie, see its README."""
@@ -150,16 +154,14 @@ class Config:
     def from_environment(cls, **changes) -> "Config":
         """Return the configuration that the environment asks for.
 
-        ``CLIP_PRESET`` names one of `PRESETS` (``CLIP_QUICK=1`` is the quick one),
-        ``CLIP_DATA_DIR`` the data folder, ``CLIP_MODEL_DIR`` the folder of the trained
-        models and ``CLIP_STRATEGY`` the devices that train CLIP; `ENCODER_VARIABLES`
-        choose the encoders.
+        ``CLIP_PRESET`` names one of `PRESETS`, ``CLIP_DATA_DIR`` the data folder,
+        ``CLIP_MODEL_DIR`` the folder of the trained models and ``CLIP_STRATEGY`` the
+        devices that train CLIP; `ENCODER_VARIABLES` choose the encoders.
 
         Raises:
             ClipError: If there is no such preset or encoder.
         """
-        quick = os.environ.get("CLIP_QUICK", "0") not in ("", "0")
-        preset = "quick" if quick else os.environ.get("CLIP_PRESET") or "course"
+        preset = os.environ.get("CLIP_PRESET") or "course"
         if preset not in PRESETS:
             expected = ", ".join(PRESETS)
             raise ClipError(f"preset {preset!r}: expected one of {expected}.")
@@ -197,6 +199,40 @@ class Config:
     def pretrained_path(self) -> Path:
         """The folder of the pretrained CLIP and of its vocabulary."""
         return Path(self.pretrained_dir or PRETRAINED)
+
+    @property
+    def config_file(self) -> Path:
+        """The file of these settings, beside the models."""
+        return self.model_path(CONFIG_FILE)
+
+    def save(self, path) -> Path:
+        """Write the settings as JSON, whole or not at all; return the path."""
+        with replacing(path) as temporary:
+            text = json.dumps(dataclasses.asdict(self), indent=2)
+            temporary.write_text(text + "\n", encoding="utf-8")
+        return Path(path)
+
+    @classmethod
+    def load(cls, path) -> "Config":
+        """Read settings that `save` wrote.
+
+        Raises:
+            ClipError: If there is no such file, it is not JSON, or names a setting that
+                does not exist.
+        """
+        path = Path(path)
+        try:
+            settings = json.loads(path.read_text(encoding="utf-8"))
+            unknown = set(settings) - {field.name for field in dataclasses.fields(cls)}
+            if unknown:
+                raise ClipError(f"{min(unknown)} is not a setting")
+            for name, value in settings.items():
+                settings[name] = tuple(value) if isinstance(value, list) else value
+            return cls(**settings)
+        except (OSError, ValueError, TypeError) as error:
+            raise ClipError(
+                f"{path}: expected the settings of a training ({first_line(error)})."
+            ) from error
 
     def model_path(self, name: str) -> Path:
         """Return the path of a file of the run, such as ``vocab.txt``."""

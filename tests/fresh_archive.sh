@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 root=$PWD
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-unset PYTHONPATH CLIP_MODEL_DIR CLIP_DATA_DIR CLIP_QUICK
+unset PYTHONPATH CLIP_MODEL_DIR CLIP_DATA_DIR CLIP_PRESET
 lib=("$root/.venv/bin/python" -m clip_lib)
 step() { echo "[$SECONDS s] $*"; }
 quiet() { "$@" > "$scratch/log" 2>&1 || { tail -n 30 "$scratch/log"; exit 1; }; }
@@ -60,7 +60,7 @@ cd "$scratch/empty folder"
 quiet "${PYTHON:-python3}" -m pip --disable-pip-version-check \
     --python "$scratch/venv/bin/python" install -r 7_code/requirements.txt
 step "the notebook runs there"
-CLIP_QUICK=1 CLIP_DATA_DIR=scenes quiet "$scratch/venv/bin/python" \
+CLIP_PRESET=quick CLIP_DATA_DIR=scenes quiet "$scratch/venv/bin/python" \
     -m jupyter nbconvert --execute --inplace --to=notebook 7_ProjetClip.ipynb
 
 step "what ran there could be handed in"

@@ -26,7 +26,7 @@ def models(run_config, tmp_path):
 @pytest.fixture
 def ask(models, monkeypatch, capsys):
     """Run a command; return its status, standard output and standard error."""
-    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_QUICK"):
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET"):
         monkeypatch.setenv(name, "")
 
     def call(*words):

@@ -20,7 +20,7 @@ from clip_lib.retrieval.search import MODEL_FILE
 @pytest.fixture
 def options(run_config, monkeypatch):
     """Options that lead to the saved model; main() sets variables, undone here."""
-    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_QUICK"):
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET"):
         monkeypatch.setenv(name, "")
     return ["--model", str(run_config.model_path(MODEL_FILE))]
 
@@ -346,7 +346,7 @@ def test_clean_refuses_a_list_that_is_not_one(
 def test_a_trial_overwrites_only_what_it_is_told_to(
     monkeypatch, variable, option, expected
 ):
-    for name in ("CLIP_DATA_DIR", "CLIP_QUICK"):
+    for name in ("CLIP_DATA_DIR", "CLIP_PRESET"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("CLIP_MODEL_DIR", variable)
     seen = []

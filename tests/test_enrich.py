@@ -50,7 +50,7 @@ FAULTS = {
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_QUICK", "OPENAI_API_KEY"):
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET", "OPENAI_API_KEY"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(endpoint, "BACK_OFF", 0.01)

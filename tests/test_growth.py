@@ -197,7 +197,7 @@ def test_captions_of_one_picture_are_never_together(plain_config):
 def test_train_needs_no_label_and_no_notebook(
     plain_folder, tmp_path, capsys, monkeypatch
 ):
-    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET", "CLIP_QUICK"):
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET", "CLIP_PRESET"):
         monkeypatch.setenv(name, "")
     command = ["train", "--data", str(plain_folder), "--models", str(tmp_path)]
     command += ["--preset", "quick", "--set", "clip_batch_size=8", "--json"]
@@ -224,7 +224,7 @@ def test_train_needs_no_label_and_no_notebook(
     ],
 )
 def test_a_setting_that_is_none_is_refused(setting, message, capsys, monkeypatch):
-    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET", "CLIP_QUICK"):
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET", "CLIP_PRESET"):
         monkeypatch.setenv(name, "")
     assert main(["train", "--data", "scenes", "--set", setting]) == 1
     assert message in capsys.readouterr().err
@@ -233,7 +233,7 @@ def test_a_setting_that_is_none_is_refused(setting, message, capsys, monkeypatch
 def test_the_notebook_refuses_pictures_without_labels(
     plain_folder, capsys, monkeypatch
 ):
-    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET", "CLIP_QUICK"):
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET", "CLIP_PRESET"):
         monkeypatch.setenv(name, "")
     assert main(["run", "--data", str(plain_folder)]) == 1
     error = capsys.readouterr().err
@@ -249,21 +249,21 @@ def test_the_notebook_refuses_pictures_without_labels(
     ],
 )
 def test_a_value_that_is_none_is_refused(setting, message, capsys, monkeypatch):
-    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET", "CLIP_QUICK"):
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET", "CLIP_PRESET"):
         monkeypatch.setenv(name, "")
     assert main(["train", "--data", "scenes", "--set", setting]) == 1
     assert message in capsys.readouterr().err
 
 
 def test_what_is_asked_for_last_counts(plain_folder, monkeypatch):
-    """An exported CLIP_QUICK does not shrink a preset that is named."""
+    """An exported CLIP_PRESET does not shrink a preset that is named."""
     seen = []
     monkeypatch.setattr(
         "clip_lib.cli.train.train", lambda arguments, config: seen.append(config)
     )
     for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET"):
         monkeypatch.setenv(name, "")
-    monkeypatch.setenv("CLIP_QUICK", "1")
+    monkeypatch.setenv("CLIP_PRESET", "1")
     main(["train", "--data", str(plain_folder), "--preset", "pretraining"])
     assert seen[0].descriptors == Config.pretraining().descriptors
 

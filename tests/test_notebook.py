@@ -128,7 +128,7 @@ def test_the_notebook_runs_where_the_archive_is_unpacked(project, tmp_path):
         archive.extractall(unpacked)
     notebook = unpacked / "7_ProjetClip.ipynb"
     command = ["-m", "jupyter", "nbconvert", "--execute", "--inplace", "--to=notebook"]
-    variables = {"CLIP_QUICK": "1", "CLIP_DATA_DIR": "scenes"}
+    variables = {"CLIP_PRESET": "quick", "CLIP_DATA_DIR": "scenes"}
     ran(unpacked, *command, notebook.name, **variables)
     cells = code_cells(notebook)
     check_run(cells)
@@ -153,7 +153,7 @@ def test_the_notebook_runs_where_the_archive_is_unpacked(project, tmp_path):
 
 def test_run_executes_then_asks(run_config, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_QUICK"):
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET"):
         monkeypatch.setenv(name, "")
     small_notebook(tmp_path / NOTEBOOK, "print('one')")
     before = (tmp_path / NOTEBOOK).read_bytes()

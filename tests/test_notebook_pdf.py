@@ -420,7 +420,7 @@ def project(tmp_path, team, monkeypatch):
     """A folder as the commands see it, whose models/ holds what `run` left."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(team_module, "TEAM_FILE", team)
-    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_QUICK"):
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET"):
         monkeypatch.setenv(name, "")
     (tmp_path / "models").mkdir()
     write(tmp_path / NOTEBOOK, "# T", ("1", printed("1")))

@@ -313,7 +313,7 @@ def test_the_command_without_pdf(written, copy, monkeypatch, capsys):
 
     monkeypatch.setattr(report, "REPORT", copy)
     monkeypatch.setattr(report, "write_generated", write)
-    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_QUICK"):
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET"):
         monkeypatch.setenv(name, "")
     assert main(["report", "--no-pdf", "--json", "--models", "elsewhere"]) == 0
     said = capsys.readouterr()

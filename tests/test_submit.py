@@ -111,7 +111,7 @@ def project(made, tmp_path, monkeypatch):
     root = Path(shutil.copytree(made, tmp_path / "project"))
     monkeypatch.chdir(root)
     monkeypatch.setattr(team, "TEAM_FILE", root / "equipe.toml")
-    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_QUICK"):
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET"):
         monkeypatch.setenv(name, "")
     return root
 

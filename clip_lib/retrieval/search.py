@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from clip_lib.config import VOCABULARY_FILES, Config
+from clip_lib.config import CONFIG_FILE, VOCABULARY_FILES, Config
 from clip_lib.data.dataset import Dataset
 from clip_lib.data.images import MAX_PIXELS, load_image
 from clip_lib.data.pipelines import image_batches
@@ -38,12 +38,15 @@ class Clip:
         vectorizer: Texts to token ids.
         temperature: What cosines are divided by before a softmax; 1 if it is not known,
             and then probabilities are nearly even.
+        config: The settings of its training, from the config.json beside it; None if
+            there is none.
     """
 
     image_encoder: keras.Model
     text_encoder: keras.Model
     vectorizer: Vectorizer
     temperature: float = 1.0
+    config: Config | None = None
 
     @classmethod
     def load(cls, model_file, vocabulary_file=None) -> "Clip":
@@ -69,7 +72,9 @@ class Clip:
         loss = model.get_layer("contrastive_loss")
         known = reader.token_embedding.input_dim
         check_vocabulary(vectorizer, path, model_file, known, loss.vocabulary)
-        return cls(image_encoder, text_encoder, vectorizer, loss.temperature)
+        settings = Path(model_file).with_name(CONFIG_FILE)
+        config = Config.load(settings) if settings.is_file() else None
+        return cls(image_encoder, text_encoder, vectorizer, loss.temperature, config)
 
     @property
     def fingerprint(self) -> str:

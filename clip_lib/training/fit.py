@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from clip_lib.config import Config
+from clip_lib.config import CONFIG_FILE, Config
 from clip_lib.data.cached_features import StoredFeatures
 from clip_lib.data.dataset import Dataset
 from clip_lib.data.pairs import pair_batches
@@ -197,5 +197,6 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
         ),
     ]
     history = fit_on_devices(trained, batches, config.clip_epochs, callbacks, resume)
+    config.save(path.with_name(CONFIG_FILE))  # Before the model is ever served.
     # A worker that was started anew has missed the best epoch.
     return keras.saving.load_model(share_file(strategy, path)), history
