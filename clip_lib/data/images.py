@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from clip_lib.errors import ClipError, first_line
 
 MAX_PIXELS = 100_000_000
-"""A larger picture is refused before it is decoded, unless the caller says otherwise."""
+"""A larger picture is refused before it is decoded, unless told otherwise."""
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 """The formats read. Pillow knows more, some of which start other programs (EPS)."""
