@@ -44,9 +44,6 @@ class Config:
     vocab_size: int = 10_000  # At most: the training captions hold about 800.
     validation_share: float = 0.15
     test_share: float = 0.15
-    # Cross-validation: fold 0 to folds - 1 is the test part. 0 folds: a single split.
-    folds: int = 0
-    fold: int = 0
 
     # The encoders: ours, or pretrained ones. These take their weights from
     # text_weights, a Hugging Face name or a folder in its format, and image_weights:

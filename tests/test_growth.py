@@ -1,6 +1,5 @@
 """More pictures: no labels, a split of their own, features kept in a file."""
 
-import dataclasses
 import json
 
 import keras
@@ -66,20 +65,19 @@ def test_without_labels_there_are_none(plain_config):
 
 
 @pytest.mark.parametrize(
-    ("rows", "folds", "message"),
+    ("rows", "fold", "message"),
     [
-        ("a.jpg,train,x\nb.jpg,learn,x\n", 0, "split 'learn' of b.jpg"),
-        ("a.jpg,train,x\na.jpg,test,y\nb.jpg,val,z\n", 0, "a.jpg: in 2 parts"),
-        ("a.jpg,train,x\nb.jpg,dev,x\n", 0, "whose split is test"),
-        ("a.jpg,train,x\nb.jpg,,x\n", 0, "line 3: no split"),
-        ("a.jpg,train,x\nb.jpg,dev,x\nc.jpg,test,x\n", 5, "a split of its own"),
+        ("a.jpg,train,x\nb.jpg,learn,x\n", None, "split 'learn' of b.jpg"),
+        ("a.jpg,train,x\na.jpg,test,y\nb.jpg,val,z\n", None, "a.jpg: in 2 parts"),
+        ("a.jpg,train,x\nb.jpg,dev,x\n", None, "whose split is test"),
+        ("a.jpg,train,x\nb.jpg,,x\n", None, "line 3: no split"),
+        ("a.jpg,train,x\nb.jpg,dev,x\nc.jpg,test,x\n", (0, 5), "a split of its own"),
     ],
 )
-def test_a_split_that_is_none_is_refused(tmp_path, tiny_config, rows, folds, message):
+def test_a_split_that_is_none_is_refused(tmp_path, tiny_config, rows, fold, message):
     folder = write_table(tmp_path, "image_path,split,caption\n" + rows)
-    config = dataclasses.replace(tiny_config, dataset_dir=str(folder), folds=folds)
     with pytest.raises(ValueError, match=message):
-        split_records(read_records(folder), config)
+        split_records(read_records(folder), tiny_config, fold)
 
 
 def test_check_reads_a_folder_without_labels(plain_folder, plain_config):
