@@ -8,12 +8,10 @@ import pytest
 
 from clip_lib.__main__ import main
 from clip_lib.config import Config
-from clip_lib.data.cached_features import StoredFeatures
 from clip_lib.data.captions_table import read_records
 from clip_lib.data.check import check_folder
 from clip_lib.data.dataset import load_dataset
-from clip_lib.data.pairs import pair_batches
-from clip_lib.data.pipelines import image_batches
+from clip_lib.data.pipelines import CachedFeatures, image_batches, pair_batches
 from clip_lib.data.split import split_records
 from clip_lib.data.vocabulary import encode
 from clip_lib.evaluation.evaluate import evaluate_retrieval, report_table
@@ -109,7 +107,7 @@ def test_without_labels_no_figure_is_of_labels():
 def test_features_are_those_of_the_encoder(tmp_path, tiny_clip, tiny_dataset):
     paths = tiny_dataset.paths(tiny_dataset.validation)
     model = locked_features(tiny_clip)
-    kept = StoredFeatures(model, [*paths, *paths], (64, 64), tmp_path)
+    kept = CachedFeatures(model, [*paths, *paths], (64, 64), tmp_path)
     images = np.concatenate(list(image_batches(paths, (64, 64))))
     order = [3, 0, 5, 0]
     rows = kept.rows([paths[place] for place in order])
@@ -128,7 +126,7 @@ def test_the_learner_is_the_rest_of_the_clip(
 ):
     rows = tiny_dataset.validation
     paths, token_ids = tiny_dataset.paths(rows), encode(vectorizer, rows["caption"])
-    kept = StoredFeatures(locked_features(tiny_clip), paths, (64, 64), tmp_path)
+    kept = CachedFeatures(locked_features(tiny_clip), paths, (64, 64), tmp_path)
     whole = next(iter(pair_batches(paths, token_ids, (64, 64))))
     batch = next(iter(pair_batches(paths, token_ids, (64, 64), features=kept)))
     assert set(batch) == {"feature_input", "text_input"}

@@ -2,7 +2,7 @@
 
 import keras
 
-from clip_lib.data.cached_features import INPUT
+from clip_lib.data.pipelines import INPUT
 from clip_lib.models.saving import HIDDEN, split_encoders
 
 

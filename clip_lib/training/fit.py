@@ -5,10 +5,13 @@ from pathlib import Path
 import keras
 
 from clip_lib.config import CONFIG_FILE, Config
-from clip_lib.data.cached_features import StoredFeatures
 from clip_lib.data.dataset import Dataset
-from clip_lib.data.pairs import pair_batches
-from clip_lib.data.pipelines import image_batches, text_batches
+from clip_lib.data.pipelines import (
+    CachedFeatures,
+    image_batches,
+    pair_batches,
+    text_batches,
+)
 from clip_lib.data.vocabulary import encode, vocabulary_fingerprint
 from clip_lib.models.clip import with_labels
 from clip_lib.models.encoders import unfreeze
@@ -172,7 +175,7 @@ def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
     trained = trainer(trained, strategy)
 
     def stream(split):
-        features = made and StoredFeatures(
+        features = made and CachedFeatures(
             made,
             dataset.paths(dataset.part(split)),
             config.image_size,
