@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from clip_lib.data.images import load_image
-from clip_lib.data.pairs import pair_batches
-from clip_lib.data.pipelines import image_batches, text_batches
+from clip_lib.data.pipelines import image_batches, pair_batches, text_batches
 
 
 @pytest.fixture(scope="module")

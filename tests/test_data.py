@@ -11,6 +11,7 @@ from sklearn.model_selection import train_test_split
 from clip_lib.data.captions_table import check_pictures, read_records
 from clip_lib.data.dataset import load_dataset
 from clip_lib.data.split import split_records
+from clip_lib.errors import ClipError
 
 
 def write_csv(folder, text, encoding="utf-8"):
@@ -94,14 +95,9 @@ def test_the_split_follows_the_seed(tiny_folder, tiny_config):
     assert not one["split"].equals(other["split"])
 
 
-def five_folds(config, records, **changes):
+def five_folds(config, records):
     """Split by each fold in turn."""
-    return [
-        split_records(
-            records, dataclasses.replace(config, folds=5, fold=fold, **changes)
-        )
-        for fold in range(5)
-    ]
+    return [split_records(records, config, (fold, 5)) for fold in range(5)]
 
 
 @pytest.fixture
@@ -136,7 +132,8 @@ def test_each_picture_is_tested_in_one_fold(many_records, tiny_config):
 def test_folds_follow_the_seed(many_records, tiny_config):
     one = five_folds(tiny_config, many_records)[3]
     assert one.equals(five_folds(tiny_config, many_records)[3])
-    other = five_folds(tiny_config, many_records, seed=99)[3]
+    seeded = dataclasses.replace(tiny_config, seed=99)
+    other = five_folds(seeded, many_records)[3]
     for part in ("test", "validation"):
         assert not (one["split"] == part).equals(other["split"] == part)
 
@@ -157,20 +154,17 @@ def test_without_folds_the_split_is_that_of_before_folds(many_records, tiny_conf
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("fold", "message"),
     [
-        ({"folds": 1}, "folds = 1, fold = 0: expected at least 2"),
-        ({"folds": -5}, "folds = -5"),
-        ({"fold": 2}, "folds = 0, fold = 2"),
-        ({"folds": 5, "fold": 5}, "fold = 5: expected 0 to 4"),
-        ({"folds": 5, "fold": -1}, "fold = -1"),
-        ({"folds": 13}, "label 'ball': 12 pictures, expected at least 13"),
+        ((0, 1), "fold 0 of 1: expected at least 2 folds"),
+        ((5, 5), "fold 5 of 5"),
+        ((-1, 5), "fold -1 of 5"),
+        ((0, 13), "label 'ball': 12 pictures, expected at least 13"),
     ],
 )
-def test_folds_that_cannot_be_are_refused(tiny_folder, tiny_config, changes, message):
-    config = dataclasses.replace(tiny_config, **changes)
-    with pytest.raises(ValueError, match=message):
-        split_records(read_records(tiny_folder), config)
+def test_folds_that_cannot_be_are_refused(tiny_folder, tiny_config, fold, message):
+    with pytest.raises(ClipError, match=message):
+        split_records(read_records(tiny_folder), tiny_config, fold)
 
 
 def test_captions_of_a_picture_stay_together(tiny_folder, tiny_config):

@@ -1,6 +1,5 @@
 """More pictures: no labels, a split of their own, features kept in a file."""
 
-import dataclasses
 import json
 
 import keras
@@ -9,12 +8,10 @@ import pytest
 
 from clip_lib.__main__ import main
 from clip_lib.config import Config
-from clip_lib.data.cached_features import StoredFeatures
 from clip_lib.data.captions_table import read_records
 from clip_lib.data.check import check_folder
 from clip_lib.data.dataset import load_dataset
-from clip_lib.data.pairs import pair_batches
-from clip_lib.data.pipelines import image_batches
+from clip_lib.data.pipelines import CachedFeatures, image_batches, pair_batches
 from clip_lib.data.split import split_records
 from clip_lib.data.vocabulary import encode
 from clip_lib.evaluation.evaluate import evaluate_retrieval, report_table
@@ -66,20 +63,19 @@ def test_without_labels_there_are_none(plain_config):
 
 
 @pytest.mark.parametrize(
-    ("rows", "folds", "message"),
+    ("rows", "fold", "message"),
     [
-        ("a.jpg,train,x\nb.jpg,learn,x\n", 0, "split 'learn' of b.jpg"),
-        ("a.jpg,train,x\na.jpg,test,y\nb.jpg,val,z\n", 0, "a.jpg: in 2 parts"),
-        ("a.jpg,train,x\nb.jpg,dev,x\n", 0, "whose split is test"),
-        ("a.jpg,train,x\nb.jpg,,x\n", 0, "line 3: no split"),
-        ("a.jpg,train,x\nb.jpg,dev,x\nc.jpg,test,x\n", 5, "a split of its own"),
+        ("a.jpg,train,x\nb.jpg,learn,x\n", None, "split 'learn' of b.jpg"),
+        ("a.jpg,train,x\na.jpg,test,y\nb.jpg,val,z\n", None, "a.jpg: in 2 parts"),
+        ("a.jpg,train,x\nb.jpg,dev,x\n", None, "whose split is test"),
+        ("a.jpg,train,x\nb.jpg,,x\n", None, "line 3: no split"),
+        ("a.jpg,train,x\nb.jpg,dev,x\nc.jpg,test,x\n", (0, 5), "a split of its own"),
     ],
 )
-def test_a_split_that_is_none_is_refused(tmp_path, tiny_config, rows, folds, message):
+def test_a_split_that_is_none_is_refused(tmp_path, tiny_config, rows, fold, message):
     folder = write_table(tmp_path, "image_path,split,caption\n" + rows)
-    config = dataclasses.replace(tiny_config, dataset_dir=str(folder), folds=folds)
     with pytest.raises(ValueError, match=message):
-        split_records(read_records(folder), config)
+        split_records(read_records(folder), tiny_config, fold)
 
 
 def test_check_reads_a_folder_without_labels(plain_folder, plain_config):
@@ -111,7 +107,7 @@ def test_without_labels_no_figure_is_of_labels():
 def test_features_are_those_of_the_encoder(tmp_path, tiny_clip, tiny_dataset):
     paths = tiny_dataset.paths(tiny_dataset.validation)
     model = locked_features(tiny_clip)
-    kept = StoredFeatures(model, [*paths, *paths], (64, 64), tmp_path)
+    kept = CachedFeatures(model, [*paths, *paths], (64, 64), tmp_path)
     images = np.concatenate(list(image_batches(paths, (64, 64))))
     order = [3, 0, 5, 0]
     rows = kept.rows([paths[place] for place in order])
@@ -130,7 +126,7 @@ def test_the_learner_is_the_rest_of_the_clip(
 ):
     rows = tiny_dataset.validation
     paths, token_ids = tiny_dataset.paths(rows), encode(vectorizer, rows["caption"])
-    kept = StoredFeatures(locked_features(tiny_clip), paths, (64, 64), tmp_path)
+    kept = CachedFeatures(locked_features(tiny_clip), paths, (64, 64), tmp_path)
     whole = next(iter(pair_batches(paths, token_ids, (64, 64))))
     batch = next(iter(pair_batches(paths, token_ids, (64, 64), features=kept)))
     assert set(batch) == {"feature_input", "text_input"}

@@ -7,7 +7,7 @@ from conftest import make_folder
 
 from clip_lib.config import Config
 from clip_lib.data import source
-from clip_lib.data.download import download_archive
+from clip_lib.data.source import download_archive
 
 # Port 9 of this machine: nothing listens there, the connection is refused at once.
 UNREACHABLE = "http://127.0.0.1:9/archive.zip"

@@ -77,15 +77,18 @@ class Dataset:
         return [str(self.folder / path) for path in records["image_path"]]
 
 
-def load_dataset(config: Config, split: bool = True) -> Dataset:
+def load_dataset(
+    config: Config, split: bool = True, fold: tuple[int, int] | None = None
+) -> Dataset:
     """Find, read, check and split the data.
 
-    A caption that ``origin`` calls enriched is for learning alone: outside the training
-    part, its row is left out, so that no test is made of what a language model wrote.
+    A caption whose ``origin`` is enriched is for training only: in the other parts its
+    row is left out, so that no model is tested on what a language model wrote.
 
     Args:
         config: Says where the data is and how it is split.
         split: Whether to split; a folder that only serves as a gallery may be small.
+        fold: Number and count for cross-validation, see `split_records`.
 
     Raises:
         ClipError: See `find_folder`, `read_records`, `check_pictures` and
@@ -94,7 +97,10 @@ def load_dataset(config: Config, split: bool = True) -> Dataset:
     folder, drawn = find_folder(config)
     records = read_records(folder)
     check_pictures(folder, records)
-    records = split_records(records, config) if split else records.assign(split="all")
+    if split:
+        records = split_records(records, config, fold)
+    else:
+        records = records.assign(split="all")
     records = _enriched_to_learn(folder, records)
     class_names = tuple(sorted(filter(None, records["label"].unique())))
     return Dataset(folder, records, class_names, drawn)

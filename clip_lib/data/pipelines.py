@@ -1,17 +1,31 @@
-"""Streams of batches for the two classifiers, and for serving; see also pairs.py.
+"""Streams of batches: pictures, captions, and matching pairs for CLIP.
 
 Decoded pictures are cached *before* they are shuffled: each epoch draws new batches
-(new negatives for CLIP), and what one epoch leaves over because the last batch would
-be short is seen in another.
+(new negatives for CLIP), and rows that one epoch leaves over, because the last batch
+would be short, are seen in another.
 """
 
+from clip_lib import silence_tensorflow  # noqa: F401
+
+# isort: split
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import keras
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from clip_lib.data.images import load_image
+from clip_lib.errors import ClipError
 
 CACHE_BYTES = 128_000_000
-"""Decoded pictures are kept in memory up to this size, read again each epoch beyond."""
+"""Decoded pictures are kept in memory up to this size, decoded each epoch beyond."""
+INPUT = "feature_input"
+"""Name of the input that cached features take, in place of ``image_input``."""
 
 
 def shuffled(stream: tf.data.Dataset, training: bool, seed: int) -> tf.data.Dataset:
@@ -30,13 +44,8 @@ def batched(stream: tf.data.Dataset, batch_size: int, training: bool):
     return stream.batch(batch_size, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
 
 
-def pictures(columns, image_size, training: bool, cached: bool, seed: int):
-    """Stream rows whose first column, a path, becomes a picture.
-
-    Args:
-        columns: Arrays of one length; the first holds paths.
-        image_size, training, cached, seed: As in `image_batches`.
-    """
+def _pictures(columns, image_size, training: bool, cached: bool, seed: int):
+    """Stream rows of ``columns``, the first of which, a path, becomes a picture."""
 
     def load(path):
         return load_image(path.decode(), image_size)
@@ -69,7 +78,7 @@ def image_batches(
     Args:
         paths: Picture files, N of them.
         image_size: Height and width in pixels.
-        batch_size: Pictures a batch.
+        batch_size: Pictures per batch.
         labels: Label numbers (N,), or None.
         training: Whether to shuffle, anew each epoch, and to drop a short last batch.
         cached: Whether to keep the decoded pictures for the next epoch.
@@ -81,25 +90,25 @@ def image_batches(
     columns = (list(paths),)
     if labels is not None:
         columns += (np.asarray(labels, "int32"),)
-    stream = pictures(columns, image_size, training, cached, seed)
+    stream = _pictures(columns, image_size, training, cached, seed)
     return batched(stream, batch_size, training)
 
 
-def with_seeds(stream: tf.data.Dataset, seed: int) -> tf.data.Dataset:
+def _with_seeds(stream: tf.data.Dataset, seed: int) -> tf.data.Dataset:
     """Give each row of each epoch a seed of its own, the same in every run.
 
     The stateful ``tf.random.uniform`` starts over with every epoch once a global seed
-    is set: the same words would be hidden for ever.
+    is set: it would hide the same words each time.
     """
     seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
     return tf.data.Dataset.zip(stream, seeds.batch(2))
 
 
-def drop_words(token_ids, rate: float, seed):
+def _drop_words(token_ids, rate: float, seed):
     """Replace each word by [UNK] (id 1) with probability ``rate``.
 
-    No word can then be relied on alone, and [UNK] gets a meaning: in the training
-    captions, whose every word is in the vocabulary, it would never occur.
+    The model then relies on no single word, and [UNK] gets a meaning: it would never
+    occur in the training captions, whose every word is in the vocabulary.
     """
     dropped = tf.random.stateless_uniform(tf.shape(token_ids), seed) < rate
     return tf.where(dropped & (token_ids > 1), 1, token_ids)
@@ -118,11 +127,149 @@ def text_batches(
 
     def hide(row, seed):
         token_ids, label = row
-        return drop_words(token_ids, word_dropout, seed), label
+        return _drop_words(token_ids, word_dropout, seed), label
 
     columns = (np.asarray(token_ids, "int32"), np.asarray(labels, "int32"))
     stream = tf.data.Dataset.from_tensor_slices(columns)
     stream = shuffled(stream, training, seed)
     if training:
-        stream = with_seeds(stream, seed).map(hide)
+        stream = _with_seeds(stream, seed).map(hide)
     return batched(stream, batch_size, training)
+
+
+class CachedFeatures:
+    """The output of a frozen encoder for pictures and their mirror images, on disk.
+
+    A frozen encoder gives the same output in every epoch: it is computed once, and the
+    memory does not grow with the number of pictures. Row 2 i belongs to picture i, row
+    2 i + 1 to its mirror image. Stored as float16: half the disk, and a rounding of
+    0.05 %, far below the noise of training.
+
+    Args:
+        model: Images (B, height, width, 3), 0 to 255, to features of any rank (B, ...).
+        paths: Picture files; a repeated one is stored once.
+        image_size: Height and width in pixels.
+        folder: Where the temporary file lies: 4 bytes per picture and number.
+
+    Raises:
+        ClipError: If the disk is too small.
+    """
+
+    def __init__(self, model: keras.Model, paths, image_size, folder):
+        paths = list(dict.fromkeys(paths))
+        self.rows_of = {path: 2 * place for place, path in enumerate(paths)}
+        shape = (2 * len(paths), *model.output.shape[1:])
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        needed, free = 2 * int(np.prod(shape)), shutil.disk_usage(folder).free
+        if needed > free:  # Writing to a mapped file would end the process.
+            raise ClipError(
+                f"{folder}: {free / 1e9:.1f} GB free, expected {needed / 1e9:.1f} for "
+                "the features of the pictures."
+            )
+        self._directory = tempfile.TemporaryDirectory(
+            prefix=".features-", dir=folder, ignore_cleanup_errors=True
+        )
+        file = Path(self._directory.name) / "features.npy"
+        self.array = np.lib.format.open_memmap(file, "w+", "float16", shape)
+        if os.name == "posix":
+            # The mapping outlives the name: a killed process leaves no file behind.
+            self._directory.cleanup()
+        batches = image_batches(paths, image_size, cached=False)
+        told = {"delay": 2, "leave": False, "file": sys.stdout}  # Not in red.
+        row = 0
+        for images in tqdm(batches, "Features of the pictures", **told):
+            for step, way in enumerate((images, images[:, :, ::-1])):
+                end = row + 2 * len(images)
+                self.array[row + step : end : 2] = model.predict_on_batch(way)
+            row = end
+
+    def close(self) -> None:
+        """Remove the file, also where a file in use cannot be removed (Windows)."""
+        self.array = None
+        self._directory.cleanup()
+
+    def __del__(self):
+        if "_directory" in vars(self):
+            self.close()
+
+    def rows(self, paths) -> np.ndarray:
+        """Return the row of each picture, int32 (N,)."""
+        return np.array([self.rows_of[path] for path in paths], "int32")
+
+    def read(self, rows) -> np.ndarray:
+        """Return the features of these rows, float32 (N, ...)."""
+        return self.array[rows].astype("float32")
+
+    def fill(self, batch: dict) -> dict:
+        """Replace the rows in a batch of `pair_batches` by their features."""
+        features = tf.numpy_function(self.read, [batch[INPUT]], tf.float32)
+        features = tf.ensure_shape(features, (None, *self.array.shape[1:]))
+        return batch | {INPUT: features}
+
+
+def pair_batches(
+    paths,
+    token_ids,
+    image_size,
+    batch_size: int = 32,
+    labels=None,
+    word_dropout=0.0,
+    training=False,
+    seed=0,
+    features: CachedFeatures | None = None,
+) -> tf.data.Dataset:
+    """Stream matching pairs for CLIP.
+
+    A picture comes once an epoch, with one of its captions drawn at random: captions of
+    one picture are never each other's negatives.
+
+    Args:
+        paths: Picture files, one a row; a picture with several captions is repeated.
+        token_ids: int array (N, length), the rows' captions.
+        labels: Label numbers (N,), or None; then ``label_input`` (B,) is streamed too.
+        image_size, batch_size, training, seed: As in `image_batches`.
+        word_dropout: As in `text_batches`.
+        features: Of a frozen encoder for these pictures; then ``feature_input``
+            (B, ...) is streamed in place of the pictures, in training that of the
+            mirrored picture every other time.
+
+    Returns:
+        Batches ``{"image_input": (B, height, width, 3), "text_input": (B, length)}``.
+        When serving, a picture comes with its first caption.
+    """
+    rows_of: dict[str, list[int]] = {}
+    for row, path in enumerate(paths):
+        rows_of.setdefault(path, []).append(row)
+    rows = tf.ragged.constant(list(rows_of.values()), tf.int32)
+    captions = tf.constant(token_ids, tf.int32)
+    numbers = None if labels is None else tf.constant(np.asarray(labels), tf.int32)
+
+    def pair(image, picture, seed=None):
+        choices = rows[picture]
+        token_ids = tf.gather(captions, choices[0])
+        if seed is not None:
+            drawn = tf.random.stateless_uniform(
+                [], seed, 0, tf.size(choices), choices.dtype
+            )
+            token_ids = tf.gather(captions, choices[drawn])
+            token_ids = _drop_words(token_ids, word_dropout, seed + 1)
+            if features:  # The row of the picture, or of its mirror image.
+                image += tf.random.stateless_uniform([], seed + 2, 0, 2, tf.int32)
+        inputs = {INPUT if features else "image_input": image, "text_input": token_ids}
+        if numbers is not None:
+            inputs["label_input"] = tf.gather(numbers, choices[0])
+        return inputs
+
+    places = np.arange(len(rows_of), dtype="int32")
+    if features:
+        columns = (features.rows(rows_of), places)
+        stream = tf.data.Dataset.from_tensor_slices(columns)
+        stream = shuffled(stream, training, seed)
+    else:
+        stream = _pictures((list(rows_of), places), image_size, training, True, seed)
+    if training:
+        stream = _with_seeds(stream, seed).map(lambda row, seed: pair(*row, seed))
+    else:
+        stream = stream.map(pair)
+    stream = batched(stream, batch_size, training)
+    return stream.map(features.fill).prefetch(2) if features else stream

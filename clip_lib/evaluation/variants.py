@@ -15,8 +15,8 @@ from clip_lib.towers.pretrained_clip import MODEL
 from clip_lib.towers.word_pieces import checkpoint_folder
 from clip_lib.training.pipeline import train
 
-KEPT = ("seed", "model_dir", "dataset_dir", "validation_share", "test_share", "folds")
-KEPT += ("fold", "image_epochs", "text_epochs", "clip_epochs", "fine_tune_epochs")
+KEPT = ("seed", "model_dir", "dataset_dir", "validation_share", "test_share")
+KEPT += ("image_epochs", "text_epochs", "clip_epochs", "fine_tune_epochs")
 KEPT += ("text_weights", "image_weights", "pretrained_dir", "strategy")
 BACKBONE = "mobilenet_v3"
 """The cheapest of the pretrained picture encoders."""
