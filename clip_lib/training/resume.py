@@ -79,7 +79,7 @@ class Resume(keras.callbacks.BackupAndRestore):
             history = json.loads(self._read(_HISTORY))
         except (OSError, ValueError, KeyError) as error:
             print(
-                f"{self.folder}: damaged, the training starts anew: {first_line(error)}"
+                f"{self.folder}: damaged, training starts anew ({first_line(error)})."
             )
             return
         # The history is written first: it can hold one epoch more than the weights.
