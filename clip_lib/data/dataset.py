@@ -4,14 +4,11 @@ import dataclasses
 from pathlib import Path
 
 import pandas as pd
+from tqdm import tqdm
 
 from clip_lib.config import Config
-from clip_lib.data.captions_table import (
-    ENRICHED,
-    ORIGIN,
-    check_pictures,
-    read_records,
-)
+from clip_lib.data.captions_table import ENRICHED, ORIGIN, read_records
+from clip_lib.data.images import open_picture
 from clip_lib.data.source import find_folder
 from clip_lib.data.split import SPLITS, split_records
 from clip_lib.errors import ClipError
@@ -91,30 +88,39 @@ def load_dataset(
         fold: Number and count for cross-validation, see `split_records`.
 
     Raises:
-        ClipError: See `find_folder`, `read_records`, `check_pictures` and
-            `split_records`; or if a picture has enriched captions alone.
+        ClipError: If the data is missing or faulty in any way, or a picture has
+            enriched captions alone.
     """
     folder, drawn = find_folder(config)
     records = read_records(folder)
-    check_pictures(folder, records)
+    _check_pictures(folder, records)
     if split:
         records = split_records(records, config, fold)
     else:
         records = records.assign(split="all")
-    records = _enriched_to_learn(folder, records)
+    if ORIGIN in records:
+        enriched = records[ORIGIN] == ENRICHED
+        alone = set(records["image_path"]) - set(records["image_path"][~enriched])
+        if alone:
+            raise ClipError(
+                f"{folder}: {min(alone)} has only a caption whose origin is {ENRICHED};"
+                " expected the original beside it."
+            )
+        records = records[~enriched | (records["split"] == "train")]
+        records = records.reset_index(drop=True)
     class_names = tuple(sorted(filter(None, records["label"].unique())))
     return Dataset(folder, records, class_names, drawn)
 
 
-def _enriched_to_learn(folder: Path, records: pd.DataFrame) -> pd.DataFrame:
-    """Leave enriched captions to the training part."""
-    if ORIGIN not in records:
-        return records
-    enriched = records[ORIGIN] == ENRICHED
-    alone = set(records["image_path"]) - set(records["image_path"][~enriched])
-    if alone:
-        raise ClipError(
-            f"{folder}: {min(alone)} has only a caption whose origin is {ENRICHED}; "
-            "expected the original beside it."
-        )
-    return records[~enriched | (records["split"] == "train")].reset_index(drop=True)
+def _check_pictures(folder: Path, records: pd.DataFrame) -> None:
+    """Open every picture of the table; name all those that are missing or damaged."""
+    faults = []
+    names = records["image_path"].unique()
+    for name in tqdm(names, "Checking pictures", delay=2, leave=False):
+        try:
+            open_picture(folder / name)
+        except ClipError as error:
+            faults.append(str(error))
+    if faults:
+        listing = "\n  ".join(faults)
+        raise ClipError(f"{len(faults)} unusable pictures:\n  {listing}")

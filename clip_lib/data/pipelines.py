@@ -25,16 +25,12 @@ from clip_lib.errors import ClipError
 CACHE_BYTES = 128_000_000
 """Decoded pictures are kept in memory up to this size, decoded each epoch beyond."""
 INPUT = "feature_input"
-"""Name of the input that cached features take, in place of ``image_input``."""
+"""Name of the input for cached features, in place of ``image_input``."""
 
 
 def shuffled(stream: tf.data.Dataset, training: bool, seed: int) -> tf.data.Dataset:
     """Shuffle a whole stream, anew each epoch, if it is for training."""
-    if not training:
-        return stream
-    return stream.shuffle(
-        int(stream.cardinality()), seed=seed, reshuffle_each_iteration=True
-    )
+    return stream.shuffle(int(stream.cardinality()), seed) if training else stream
 
 
 def batched(stream: tf.data.Dataset, batch_size: int, training: bool):
@@ -44,7 +40,7 @@ def batched(stream: tf.data.Dataset, batch_size: int, training: bool):
     return stream.batch(batch_size, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
 
 
-def _pictures(columns, image_size, training: bool, cached: bool, seed: int):
+def _pictures(columns, image_size, training, seed, cached=True) -> tf.data.Dataset:
     """Stream rows of ``columns``, the first of which, a path, becomes a picture."""
 
     def load(path):
@@ -65,13 +61,7 @@ def _pictures(columns, image_size, training: bool, cached: bool, seed: int):
 
 
 def image_batches(
-    paths,
-    image_size,
-    batch_size: int = 32,
-    labels=None,
-    training=False,
-    cached=True,
-    seed=0,
+    paths, image_size, batch_size=32, labels=None, training=False, cached=True, seed=0
 ) -> tf.data.Dataset:
     """Stream pictures, with their labels if there are any.
 
@@ -90,12 +80,12 @@ def image_batches(
     columns = (list(paths),)
     if labels is not None:
         columns += (np.asarray(labels, "int32"),)
-    stream = _pictures(columns, image_size, training, cached, seed)
+    stream = _pictures(columns, image_size, training, seed, cached)
     return batched(stream, batch_size, training)
 
 
 def _with_seeds(stream: tf.data.Dataset, seed: int) -> tf.data.Dataset:
-    """Give each row of each epoch a seed of its own, the same in every run.
+    """Pair each row of each epoch with a seed of its own, the same in every run.
 
     The stateful ``tf.random.uniform`` starts over with every epoch once a global seed
     is set: it would hide the same words each time.
@@ -115,7 +105,7 @@ def _drop_words(token_ids, rate: float, seed):
 
 
 def text_batches(
-    token_ids, labels, batch_size: int = 32, word_dropout=0.0, training=False, seed=0
+    token_ids, labels, batch_size=32, word_dropout=0.0, training=False, seed=0
 ) -> tf.data.Dataset:
     """Stream (token_ids (B, length), labels (B,)).
 
@@ -126,24 +116,21 @@ def text_batches(
     """
 
     def hide(row, seed):
-        token_ids, label = row
-        return _drop_words(token_ids, word_dropout, seed), label
+        return _drop_words(row[0], word_dropout, seed), row[1]
 
     columns = (np.asarray(token_ids, "int32"), np.asarray(labels, "int32"))
     stream = tf.data.Dataset.from_tensor_slices(columns)
     stream = shuffled(stream, training, seed)
-    if training:
-        stream = _with_seeds(stream, seed).map(hide)
+    stream = _with_seeds(stream, seed).map(hide) if training else stream
     return batched(stream, batch_size, training)
 
 
 class CachedFeatures:
     """The output of a frozen encoder for pictures and their mirror images, on disk.
 
-    A frozen encoder gives the same output in every epoch: it is computed once, and the
-    memory does not grow with the number of pictures. Row 2 i belongs to picture i, row
-    2 i + 1 to its mirror image. Stored as float16: half the disk, and a rounding of
-    0.05 %, far below the noise of training.
+    It is the same in every epoch: computed once, it costs no memory that grows with the
+    number of pictures. Row 2 i belongs to picture i, row 2 i + 1 to its mirror image.
+    float16 halves the disk; its rounding of 0.05 % is far below the noise of training.
 
     Args:
         model: Images (B, height, width, 3), 0 to 255, to features of any rank (B, ...).
@@ -156,45 +143,40 @@ class CachedFeatures:
     """
 
     def __init__(self, model: keras.Model, paths, image_size, folder):
-        paths = list(dict.fromkeys(paths))
-        self.rows_of = {path: 2 * place for place, path in enumerate(paths)}
-        shape = (2 * len(paths), *model.output.shape[1:])
+        self.row_of = {path: 2 * n for n, path in enumerate(dict.fromkeys(paths))}
+        shape = (2 * len(self.row_of), *model.output.shape[1:])
         Path(folder).mkdir(parents=True, exist_ok=True)
         needed, free = 2 * int(np.prod(shape)), shutil.disk_usage(folder).free
         if needed > free:  # Writing to a mapped file would end the process.
             raise ClipError(
-                f"{folder}: {free / 1e9:.1f} GB free, expected {needed / 1e9:.1f} for "
-                "the features of the pictures."
+                f"{folder}: {free / 1e9:.1f} GB free, expected {needed / 1e9:.1f} GB "
+                "for the features of the pictures."
             )
-        self._directory = tempfile.TemporaryDirectory(
+        self._folder = tempfile.TemporaryDirectory(
             prefix=".features-", dir=folder, ignore_cleanup_errors=True
         )
-        file = Path(self._directory.name) / "features.npy"
+        file = Path(self._folder.name) / "features.npy"
         self.array = np.lib.format.open_memmap(file, "w+", "float16", shape)
         if os.name == "posix":
             # The mapping outlives the name: a killed process leaves no file behind.
-            self._directory.cleanup()
-        batches = image_batches(paths, image_size, cached=False)
+            self._folder.cleanup()
+        batches = image_batches(self.row_of, image_size, cached=False)
         told = {"delay": 2, "leave": False, "file": sys.stdout}  # Not in red.
         row = 0
         for images in tqdm(batches, "Features of the pictures", **told):
-            for step, way in enumerate((images, images[:, :, ::-1])):
-                end = row + 2 * len(images)
-                self.array[row + step : end : 2] = model.predict_on_batch(way)
-            row = end
-
-    def close(self) -> None:
-        """Remove the file, also where a file in use cannot be removed (Windows)."""
-        self.array = None
-        self._directory.cleanup()
+            both = [model.predict_on_batch(way) for way in (images, images[:, :, ::-1])]
+            both = np.stack(both, axis=1).reshape(-1, *shape[1:])
+            self.array[row : row + len(both)] = both
+            row += len(both)
 
     def __del__(self):
-        if "_directory" in vars(self):
-            self.close()
+        if hasattr(self, "array"):
+            del self.array  # Windows removes no file that is still mapped.
+            self._folder.cleanup()
 
     def rows(self, paths) -> np.ndarray:
         """Return the row of each picture, int32 (N,)."""
-        return np.array([self.rows_of[path] for path in paths], "int32")
+        return np.array([self.row_of[path] for path in paths], "int32")
 
     def read(self, rows) -> np.ndarray:
         """Return the features of these rows, float32 (N, ...)."""
@@ -221,7 +203,7 @@ def pair_batches(
     """Stream matching pairs for CLIP.
 
     A picture comes once an epoch, with one of its captions drawn at random: captions of
-    one picture are never each other's negatives.
+    one picture are never each other's negatives. When serving, it is the first one.
 
     Args:
         paths: Picture files, one a row; a picture with several captions is repeated.
@@ -235,7 +217,6 @@ def pair_batches(
 
     Returns:
         Batches ``{"image_input": (B, height, width, 3), "text_input": (B, length)}``.
-        When serving, a picture comes with its first caption.
     """
     rows_of: dict[str, list[int]] = {}
     for row, path in enumerate(paths):
@@ -245,16 +226,14 @@ def pair_batches(
     numbers = None if labels is None else tf.constant(np.asarray(labels), tf.int32)
 
     def pair(image, picture, seed=None):
-        choices = rows[picture]
-        token_ids = tf.gather(captions, choices[0])
-        if seed is not None:
-            drawn = tf.random.stateless_uniform(
-                [], seed, 0, tf.size(choices), choices.dtype
-            )
-            token_ids = tf.gather(captions, choices[drawn])
+        choices, column = rows[picture], 0
+        if training:
+            column = tf.random.stateless_uniform([], seed, 0, len(choices), tf.int32)
+        token_ids = tf.gather(captions, choices[column])
+        if training:
             token_ids = _drop_words(token_ids, word_dropout, seed + 1)
-            if features:  # The row of the picture, or of its mirror image.
-                image += tf.random.stateless_uniform([], seed + 2, 0, 2, tf.int32)
+        if training and features:  # The row of the picture, or of its mirror image.
+            image += tf.random.stateless_uniform([], seed + 2, 0, 2, tf.int32)
         inputs = {INPUT if features else "image_input": image, "text_input": token_ids}
         if numbers is not None:
             inputs["label_input"] = tf.gather(numbers, choices[0])
@@ -266,7 +245,7 @@ def pair_batches(
         stream = tf.data.Dataset.from_tensor_slices(columns)
         stream = shuffled(stream, training, seed)
     else:
-        stream = _pictures((list(rows_of), places), image_size, training, True, seed)
+        stream = _pictures((list(rows_of), places), image_size, training, seed)
     if training:
         stream = _with_seeds(stream, seed).map(lambda row, seed: pair(*row, seed))
     else:
