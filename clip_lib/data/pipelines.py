@@ -24,7 +24,7 @@ from clip_lib.errors import ClipError
 
 CACHE_BYTES = 128_000_000
 """Decoded pictures are kept in memory up to this size, decoded each epoch beyond."""
-INPUT = "feature_input"
+FEATURE_INPUT = "feature_input"
 """Name of the input for cached features, in place of ``image_input``."""
 
 
@@ -88,40 +88,25 @@ def _with_seeds(stream: tf.data.Dataset, seed: int) -> tf.data.Dataset:
     """Pair each row of each epoch with a seed of its own, the same in every run.
 
     The stateful ``tf.random.uniform`` starts over with every epoch once a global seed
-    is set: it would hide the same words each time.
+    is set: it would draw the same captions each time.
     """
     seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
     return tf.data.Dataset.zip(stream, seeds.batch(2))
 
 
-def _drop_words(token_ids, rate: float, seed):
-    """Replace each word by [UNK] (id 1) with probability ``rate``.
-
-    The model then relies on no single word, and [UNK] gets a meaning: it would never
-    occur in the training captions, whose every word is in the vocabulary.
-    """
-    dropped = tf.random.stateless_uniform(tf.shape(token_ids), seed) < rate
-    return tf.where(dropped & (token_ids > 1), 1, token_ids)
-
-
 def text_batches(
-    token_ids, labels, batch_size=32, word_dropout=0.0, training=False, seed=0
+    token_ids, labels, batch_size=32, training=False, seed=0
 ) -> tf.data.Dataset:
     """Stream (token_ids (B, length), labels (B,)).
 
     Args:
         token_ids: int array (N, length), 0 = padding.
-        word_dropout: Probability of hiding a word, in training.
         labels, batch_size, training, seed: As in `image_batches`.
     """
-
-    def hide(row, seed):
-        return _drop_words(row[0], word_dropout, seed), row[1]
 
     columns = (np.asarray(token_ids, "int32"), np.asarray(labels, "int32"))
     stream = tf.data.Dataset.from_tensor_slices(columns)
     stream = shuffled(stream, training, seed)
-    stream = _with_seeds(stream, seed).map(hide) if training else stream
     return batched(stream, batch_size, training)
 
 
@@ -184,9 +169,9 @@ class CachedFeatures:
 
     def fill(self, batch: dict) -> dict:
         """Replace the rows in a batch of `pair_batches` by their features."""
-        features = tf.numpy_function(self.read, [batch[INPUT]], tf.float32)
+        features = tf.numpy_function(self.read, [batch[FEATURE_INPUT]], tf.float32)
         features = tf.ensure_shape(features, (None, *self.array.shape[1:]))
-        return batch | {INPUT: features}
+        return batch | {FEATURE_INPUT: features}
 
 
 def pair_batches(
@@ -195,7 +180,6 @@ def pair_batches(
     image_size,
     batch_size: int = 32,
     labels=None,
-    word_dropout=0.0,
     training=False,
     seed=0,
     features: CachedFeatures | None = None,
@@ -210,7 +194,6 @@ def pair_batches(
         token_ids: int array (N, length), the rows' captions.
         labels: Label numbers (N,), or None; then ``label_input`` (B,) is streamed too.
         image_size, batch_size, training, seed: As in `image_batches`.
-        word_dropout: As in `text_batches`.
         features: Of a frozen encoder for these pictures; then ``feature_input``
             (B, ...) is streamed in place of the pictures, in training that of the
             mirrored picture every other time.
@@ -230,11 +213,10 @@ def pair_batches(
         if training:
             column = tf.random.stateless_uniform([], seed, 0, len(choices), tf.int32)
         token_ids = tf.gather(captions, choices[column])
-        if training:
-            token_ids = _drop_words(token_ids, word_dropout, seed + 1)
         if training and features:  # The row of the picture, or of its mirror image.
             image += tf.random.stateless_uniform([], seed + 2, 0, 2, tf.int32)
-        inputs = {INPUT if features else "image_input": image, "text_input": token_ids}
+        name = FEATURE_INPUT if features else "image_input"
+        inputs = {name: image, "text_input": token_ids}
         if numbers is not None:
             inputs["label_input"] = tf.gather(numbers, choices[0])
         return inputs

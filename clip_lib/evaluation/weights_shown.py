@@ -7,8 +7,9 @@ from keras import layers
 from sklearn.metrics.pairwise import cosine_similarity
 
 from clip_lib.data.vocabulary import Vectorizer
-from clip_lib.models.encoders import networks_in
-from clip_lib.towers.images import BLUE_FIRST
+
+BLUE_FIRST = ("resnet50",)
+"""Networks whose input channels are blue, green, red."""
 
 
 def colour_filters(model: keras.Model, count: int = 12) -> np.ndarray:
@@ -23,11 +24,12 @@ def colour_filters(model: keras.Model, count: int = 12) -> np.ndarray:
         0. Of the CNN, what its convolution makes of the mean colours of the cells; of a
         pretrained network, its very first convolution.
     """
-    if networks := networks_in(model):
+    if networks := [each for each in model.layers if isinstance(each, keras.Model)]:
         (network,) = networks
         first = next(each for each in network.layers if isinstance(each, layers.Conv2D))
         kernel = np.asarray(first.kernel)
-        kernel = kernel[:, :, ::-1] if network.name in BLUE_FIRST else kernel
+        if network.name in BLUE_FIRST:
+            kernel = kernel[:, :, ::-1]
     else:
         # The first three of the numbers that sum up a cell.
         kernel = np.asarray(model.get_layer("descriptors").kernel)[:, :, :3]

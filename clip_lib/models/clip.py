@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from clip_lib.config import Config
+from clip_lib.data.pipelines import FEATURE_INPUT
 from clip_lib.models.contrastive_loss import ContrastiveLoss
 from clip_lib.models.saving import (
     IMAGE_ENCODER,
@@ -16,7 +17,6 @@ from clip_lib.models.saving import (
 
 HIDDEN = "hidden_features"
 """Dropout on the image features: the layers before it can be frozen."""
-FEATURE_INPUT = "feature_input"
 TEMPERATURE_RATE = 10.0
 """Of the log-temperature: see `ContrastiveLoss`."""
 

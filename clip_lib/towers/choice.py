@@ -25,10 +25,11 @@ def choose_builders(config: Config) -> Builders:
 
         chosen["image"] = build_backbone_classifier
     if config.text_encoder != "smallbert":
-        from clip_lib.towers import texts
+        from clip_lib.towers.texts import build_distilbert_classifier
+        from clip_lib.towers.word_pieces import pretrained_tokenizer
 
-        chosen["vocabulary"] = texts.pretrained_tokenizer
-        chosen["text"] = texts.build_distilbert_classifier
+        chosen["vocabulary"] = pretrained_tokenizer
+        chosen["text"] = build_distilbert_classifier
         # Its learning rate is too high for a pretrained network.
         chosen["frozen_texts"] = True
     return Builders(**(vars(FROM_SCRATCH) | chosen))

@@ -11,8 +11,8 @@ import numpy as np
 from keras import applications, layers, ops
 
 from clip_lib.config import Config
-from clip_lib.errors import ClipError, first_line
 from clip_lib.data.dataset import Dataset
+from clip_lib.errors import ClipError, first_line
 from clip_lib.models.augmentation import augment
 
 LEAST_SIDE = 32
