@@ -166,9 +166,10 @@ def test_an_address_without_a_server_is_one_sentence(folder):
     assert_holds(folder, {})
 
 
-def test_an_archive_of_another_hash_is_refused(server, folder):
+def test_an_archive_of_another_hash_is_refused(server, folder, monkeypatch):
+    monkeypatch.setattr(source, "ARCHIVE_HASH", "sha256:12ab")
     with pytest.raises(ClipError, match="hash"):
-        download_archive(folder, f"{server.url}/data.zip", known_hash="sha256:12ab")
+        download_archive(folder, f"{server.url}/data.zip")
     assert_holds(folder, {})
 
 
@@ -253,11 +254,11 @@ def test_random_damage_is_always_one_sentence(folder, tmp_path):
     assert not [*(tmp_path / "targets").glob(".*")]
 
 
-@pytest.mark.parametrize("moved", [None, 0, 1, 2])
+@pytest.mark.parametrize("moved", [None, 0, 1])
 def test_an_interruption_is_made_good_by_the_same_call(
     server, folder, monkeypatch, moved
 ):
-    """While unpacking (None), or after so many files were moved into place."""
+    """While unpacking (None), or after so many parts were moved into place."""
     done = []
 
     def stop(*arguments):

@@ -65,11 +65,19 @@ def test_without_labels_there_are_none(plain_config):
 @pytest.mark.parametrize(
     ("rows", "fold", "message"),
     [
-        ("a.jpg,train,x\nb.jpg,learn,x\n", None, "split 'learn' of b.jpg"),
+        (
+            "a.jpg,train,x\nb.jpg,learn,x\n",
+            None,
+            "column split: found learn, train; expected",
+        ),
         ("a.jpg,train,x\na.jpg,test,y\nb.jpg,val,z\n", None, "a.jpg: in 2 parts"),
-        ("a.jpg,train,x\nb.jpg,dev,x\n", None, "whose split is test"),
+        ("a.jpg,train,x\nb.jpg,dev,x\n", None, "found train, validation; expected"),
         ("a.jpg,train,x\nb.jpg,,x\n", None, "line 3: no split"),
-        ("a.jpg,train,x\nb.jpg,dev,x\nc.jpg,test,x\n", (0, 5), "a split of its own"),
+        (
+            "a.jpg,train,x\nb.jpg,dev,x\nc.jpg,test,x\n",
+            (0, 5),
+            "a fold of data with a column split",
+        ),
     ],
 )
 def test_a_split_that_is_none_is_refused(tmp_path, tiny_config, rows, fold, message):

@@ -7,11 +7,13 @@ import keras_nlp
 from keras import layers, ops
 
 from clip_lib.config import Config
+from clip_lib.data.vocabulary import READERS
 from clip_lib.errors import ClipError, first_line
 from clip_lib.models.encoders import FEATURES
 from clip_lib.towers.word_pieces import WordPieces, checkpoint_folder
 
 DISTILBERT = "distilbert"
+READERS["tokenizer.json"] = WordPieces.load
 
 
 def build_distilbert_classifier(

@@ -9,12 +9,18 @@ import keras
 
 from clip_lib.config import Config
 from clip_lib.data.dataset import Dataset
-from clip_lib.data.vocabulary import learn_vocabulary, save_vocabulary
+from clip_lib.data.vocabulary import (
+    Vectorizer,
+    learn_vocabulary,
+    load_vocabulary,
+    save_vocabulary,
+)
 from clip_lib.models.clip import build_clip
 from clip_lib.models.encoders import without_head
 from clip_lib.models.initialization import start_image_classifier, start_text_classifier
 from clip_lib.models.saving import split_encoders
 from clip_lib.retrieval.search import Clip
+from clip_lib.towers.word_pieces import WordPieces, checkpoint_folder
 from clip_lib.training.fit import fit_clip, fit_image_classifier, fit_text_classifier
 
 IMAGE_FILE = "image_classifier.keras"
@@ -38,6 +44,22 @@ class Trained:
     text_classifier: keras.Model
 
 
+def prepare_vocabulary(captions, config: Config) -> Vectorizer:
+    """Learn the training captions' vocabulary, or load that of a pretrained encoder.
+
+    Raises:
+        ClipError: If the pretrained one cannot be had, see `checkpoint_folder` and
+            `load_vocabulary`.
+    """
+    if config.text_encoder == "distilbert":
+        folder = checkpoint_folder(config.text_weights)
+        return WordPieces.from_checkpoint(folder, config.sequence_length)
+    if config.pretrained:
+        path = config.pretrained_path / config.vocabulary_file.name
+        return load_vocabulary(path, config.sequence_length)
+    return learn_vocabulary(captions, config)
+
+
 def train(dataset: Dataset, config: Config) -> Trained:
     """Train the two classifiers, if there are labels, then CLIP; save all of it.
 
@@ -45,7 +67,7 @@ def train(dataset: Dataset, config: Config) -> Trained:
         dataset: Split data.
         config: Says how, and where the models and the vocabulary are saved.
     """
-    vectorizer = learn_vocabulary(dataset.train["caption"], config)
+    vectorizer = prepare_vocabulary(dataset.train["caption"], config)
     save_vocabulary(vectorizer, config.vocabulary_file)
     if dataset.class_names:
         image_classifier, _ = fit_image_classifier(
