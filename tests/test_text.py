@@ -3,11 +3,14 @@
 import pytest
 
 from clip_lib.data.vocabulary import (
+    READERS,
     check_query,
     encode,
     load_vocabulary,
     save_vocabulary,
+    sort_words,
 )
+from clip_lib.errors import ClipError
 
 
 def test_the_vocabulary_holds_training_words_alone(tiny_dataset, vectorizer):
@@ -22,50 +25,62 @@ def test_the_vocabulary_holds_training_words_alone(tiny_dataset, vectorizer):
     assert not own_words(tiny_dataset.test) & known
 
 
-def test_the_line_of_a_word_is_its_token_id(tmp_path, vectorizer):
-    save_vocabulary(vectorizer, tmp_path / "vocab.txt")
-    lines = (tmp_path / "vocab.txt").read_text(encoding="utf-8").split("\n")
-    assert lines[:2] == ["", "[UNK]"]
-    token_id = int(encode(vectorizer, ["grass"])[0, 0])
-    assert lines[token_id] == "grass"
-
-
 def test_a_saved_vocabulary_encodes_alike(tmp_path, tiny_dataset, vectorizer):
     save_vocabulary(vectorizer, tmp_path / "vocab.txt")
     again = load_vocabulary(tmp_path / "vocab.txt", 32)
-    captions = [*tiny_dataset.records["caption"], "never seen words", "GRASS!"]
-    assert (encode(again, captions) == encode(vectorizer, captions)).all()
-
-
-def test_ids_are_padded_with_zeros_and_cut_at_the_length(vectorizer):
-    token_ids = encode(vectorizer, ["on the grass", "grass " * 50])
-    assert token_ids.shape == (2, 32)
-    assert (token_ids[0, 3:] == 0).all() and (token_ids[0, :3] > 1).all()
-    assert (token_ids[1] > 1).all()
-
-
-def test_a_file_that_is_no_vocabulary_is_refused(tmp_path):
-    (tmp_path / "vocab.txt").write_text("dog\nball")
-    with pytest.raises(ValueError, match=r"vocab\.txt: not a vocabulary"):
-        load_vocabulary(tmp_path / "vocab.txt", 32)
-    with pytest.raises(ValueError, match=r"none\.txt: no such vocabulary"):
-        load_vocabulary(tmp_path / "none.txt", 32)
-
-
-def test_unknown_words_of_a_query_are_returned(vectorizer):
-    assert check_query(vectorizer, "The Zeppelin on the grass, qwertz!") == [
-        "Zeppelin",
-        "qwertz!",
+    captions = [*tiny_dataset.records["caption"], "never seen words", "GRASS!", "!"]
+    token_ids = encode(vectorizer, captions)
+    assert (encode(again, captions) == token_ids).all()
+    # The line of a word is its token id; padding is 0, an unknown word is 1.
+    lines = (tmp_path / "vocab.txt").read_text(encoding="utf-8").split("\n")
+    assert lines[token_ids[-2, 0]] == "grass"
+    assert token_ids[-3:, :4].tolist() == [
+        [1, 1, 1, 0],
+        [token_ids[-2, 0], 0, 0, 0],
+        [1, 0, 0, 0],
     ]
+    assert (encode(vectorizer, ["grass " * 50]) > 1).all()  # Cut at 32.
 
 
-@pytest.mark.parametrize("text", ["", "   ", "\n"])
-def test_an_empty_query_is_refused(vectorizer, text):
-    with pytest.raises(ValueError, match="Empty query"):
-        check_query(vectorizer, text)
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("vocab.txt", b"dog\nball", "not a vocabulary"),
+        ("vocab.txt", b"\xff", "not text in UTF-8"),
+        ("vocab.txt", None, "no such vocabulary"),
+        ("tokenizer.json", b"{}", "no reader for this tokenizer"),
+    ],
+)
+def test_a_file_that_is_no_vocabulary_is_refused(
+    tmp_path, monkeypatch, name, content, message
+):
+    monkeypatch.delitem(READERS, "tokenizer.json", raising=False)
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ClipError, match=f"{name}: {message}"):
+        load_vocabulary(tmp_path / name, 32)
 
 
-@pytest.mark.parametrize("text", ["zeppelin qwertz", "!!!", "犬"])
-def test_a_query_without_a_known_word_is_refused(vectorizer, text):
-    with pytest.raises(ValueError, match="not one word"):
+def test_a_registered_reader_reads_its_file(tmp_path, monkeypatch):
+    monkeypatch.setitem(READERS, "tokenizer.json", lambda path, length: (path, length))
+    (tmp_path / "tokenizer.json").write_text("{}")
+    path = tmp_path / "tokenizer.json"
+    assert load_vocabulary(path, 32) == (path, 32)
+
+
+def test_words_of_a_query_are_sorted(vectorizer):
+    known, unknown = sort_words(vectorizer, "The Zeppelin on the grass, qwertz !")
+    assert known == ["The", "on", "the", "grass,"]
+    assert unknown == ["Zeppelin", "qwertz"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        *((text, "Empty query") for text in ("", "   ", "\n")),
+        *((text, "not one word") for text in ("zeppelin qwertz", "!!!", "犬")),
+    ],
+)
+def test_a_query_without_a_known_word_is_refused(vectorizer, text, message):
+    with pytest.raises(ClipError, match=message):
         check_query(vectorizer, text)
