@@ -1,19 +1,24 @@
-"""The course's archive arrives complete, or not at all."""
+"""Where the data is looked for; the archive arrives complete, or not at all."""
 
+import functools
 import http.server
 import io
 import os
+import shutil
 import stat
 import threading
 import time
 import zipfile
 
 import pytest
+from conftest import make_folder
 
+from clip_lib.config import Config
 from clip_lib.data import source
 from clip_lib.data.source import download_archive, unpack_archive
 from clip_lib.errors import ClipError
 
+NOBODY = "http://127.0.0.1:9/nobody_listens.zip"
 DATA_SET = {
     "captions.csv": b"image,caption\n",
     "captions/dog_001.txt": b"A dog runs.\n",
@@ -102,7 +107,7 @@ def test_an_archive_is_downloaded_and_unpacked_once(serve, folder, prefix):
     assert download_archive(folder, serve(send(zip_bytes(files, prefix)))) == folder
     assert_holds(folder, DATA_SET)
     (folder / "captions/dog_001.txt").write_bytes(b"edited")
-    download_archive(folder, "http://127.0.0.1:9/nobody_listens.zip")
+    download_archive(folder, NOBODY)
     assert (folder / "captions/dog_001.txt").read_bytes() == b"edited"
 
 
@@ -119,26 +124,11 @@ def test_an_archive_is_downloaded_and_unpacked_once(serve, folder, prefix):
     ],
 )
 def test_a_failed_download_is_one_sentence(serve, folder, answer, message):
-    url = serve(answer) if answer else "http://127.0.0.1:9/nobody_listens.zip"
+    url = serve(answer) if answer else NOBODY
     with pytest.raises(ClipError, match=message) as caught:
         download_archive(folder, url, timeout=0.3)
     assert_holds(folder, {})
     assert str(caught.value).startswith(url) and "\n" not in str(caught.value)
-
-
-def test_an_archive_of_another_hash_is_refused(serve, folder, monkeypatch):
-    monkeypatch.setattr(source, "ARCHIVE_HASH", "sha256:12ab")
-    with pytest.raises(ClipError, match="hash"):
-        download_archive(folder, serve(send(zip_bytes())))
-    assert_holds(folder, {})
-
-
-def test_a_link_to_another_disk_is_followed(folder, tmp_path):
-    (tmp_path / "link").symlink_to(folder, target_is_directory=True)
-    (tmp_path / "by_hand.zip").write_bytes(zip_bytes())
-    unpack_archive(tmp_path / "by_hand.zip", tmp_path / "link")
-    assert (tmp_path / "link").is_symlink()
-    assert_holds(folder, DATA_SET)
 
 
 OUTSIDE = ["../evil.txt", "images/../../evil.txt", "/evil.txt", "C:/evil.txt"]
@@ -212,3 +202,50 @@ def test_an_interruption_is_made_good_by_the_same_call(
     assert [path.name for path in folder.parent.iterdir()] == ["flickr"]
     download_archive(folder, url)
     assert_holds(folder, DATA_SET)
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """An empty working folder, and an archive that cannot be reached."""
+    monkeypatch.chdir(tmp_path)
+    for name, change in (
+        ("download_archive", {"url": NOBODY}),
+        ("draw_scenes", {"per_label": 1}),
+    ):
+        changed = functools.partial(getattr(source, name), **change)
+        monkeypatch.setattr(source, name, changed)
+
+
+def test_the_configured_folder_comes_first(offline, tiny_folder, tmp_path):
+    make_folder(tmp_path / "data/flickr", per_label=1)
+    config = Config(dataset_dir=str(tiny_folder))
+    assert source.find_folder(config) == (tiny_folder, False)
+    with pytest.raises(ClipError, match="nowhere: no such data folder"):
+        source.find_folder(Config(dataset_dir="nowhere"))
+
+
+@pytest.mark.parametrize("place", ["data/flickr", "data/flickr/flickr_subset2"])
+def test_then_the_default_folder_also_with_that_of_the_archive(
+    offline, tmp_path, place
+):
+    made = make_folder(tmp_path / place, per_label=1)
+    for config in (Config(), Config(dataset_dir="data/flickr")):
+        folder, drawn = source.find_folder(config)
+        assert folder.resolve() == made and not drawn
+
+
+def test_then_an_archive_that_lies_there(offline, tmp_path):
+    made = make_folder(tmp_path / "made/flickr_subset2", per_label=1)
+    (tmp_path / "data/flickr").mkdir(parents=True)
+    shutil.make_archive("data/flickr/flickr_subset2", "zip", made.parent)
+    folder, drawn = source.find_folder(Config())
+    assert (folder / "images/dog/dog_001.jpg").is_file() and not drawn
+
+
+def test_then_drawn_scenes_and_it_is_said_loudly(offline, capsys):
+    folder, drawn = source.find_folder(Config())
+    assert drawn and (folder / "captions.csv").is_file()
+    message = capsys.readouterr().err
+    assert "DRAWN SCENES" in message and NOBODY in message
+    assert source.find_folder(Config(dataset_dir="scenes")) == (folder, drawn)
+    assert not capsys.readouterr().err

@@ -5,7 +5,6 @@ that names the file. Any other exception fails it, also where warnings are error
 """
 
 import codecs
-import csv
 import io
 import warnings
 from pathlib import PurePosixPath
@@ -52,14 +51,14 @@ ROWS += ["a.xyz,caf\u00e9,\U0001f415\u200d\U0001f9ba \u2028 x".encode()]
 DAMAGE = rb'/etc/a.jpg,dog,x|../../a.jpg,dog,x|C:\a.jpg,dog,x|a.jpg;dog;x|a,b,|,|"|""'
 DAMAGE = [*DAMAGE.split(b"|"), b"\n", b"\r", b"\t", b"\0", b"word " * 30_000]
 DAMAGE += [codecs.BOM_UTF8, codecs.BOM_UTF16_LE, "caf\u00e9".encode("latin-1")]
-ENDS = st.sampled_from(["\n", "\r\n", "\r"])
+ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
 
 
 @cases(250)
 @hypothesis.given(
     lines=st.lists(st.sampled_from(ROWS), max_size=5),
     heading=st.sampled_from([b"image_path,label,caption"] * 8 + [b"label,label"]),
-    end=ENDS.map(str.encode),
+    end=ENDS,
     damages=st.lists(
         st.tuples(st.sampled_from(DAMAGE) | st.binary(max_size=6), st.integers(0, 99)),
         max_size=2,
@@ -81,30 +80,6 @@ def test_any_bytes_as_a_table(tmp_path_factory, lines, heading, end, damages):
             assert path == path.strip() and not set(path) & set(":\\\n\r\t\0")
             pure = PurePosixPath(path)
             assert pure.name and not pure.is_absolute() and ".." not in pure.parts
-
-
-PRINTED = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]))
-WORDS = st.lists(PRINTED.filter(bool), min_size=1, max_size=5).map(" ".join)
-
-
-@cases(60)
-@hypothesis.given(
-    rows=st.lists(st.tuples(st.integers(0, 99), WORDS, WORDS), min_size=1, max_size=5),
-    order=st.permutations([*COLUMNS, "extra"]),
-    end=ENDS,
-    encoding=st.sampled_from(["utf-8", "utf-8-sig"]),
-    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
-)
-def test_a_sound_table_is_read_as_it_was_written(
-    tmp_path_factory, rows, order, end, encoding, quoting
-):
-    folder = tmp_path_factory.getbasetemp()
-    rows = [(f"images/{number}.png", *words) for number, *words in rows]
-    with open(folder / TABLE, "w", encoding=encoding, newline="") as file:
-        table = csv.DictWriter(file, order, lineterminator=end, quoting=quoting)
-        table.writeheader()
-        table.writerows(dict(zip(COLUMNS, row, strict=True)) for row in rows)
-    assert list(read_records(folder).itertuples(index=False, name=None)) == rows
 
 
 def saved(mode, file_format, **options):

@@ -50,12 +50,6 @@ def test_levels_that_are_no_number_are_black(tmp_path):
         assert load_image(path, (1, 4))[0, :, 0].tolist() == [0, 255, 0, 0]
 
 
-def test_transparent_pixels_are_white_paper(tmp_path):
-    path = tmp_path / "clear.png"
-    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(path)
-    assert (load_image(path, (8, 8)) == 255).all()
-
-
 @pytest.mark.parametrize("orientation", range(10))
 def test_exif_orientation_is_obeyed(tmp_path, orientation):
     path = tmp_path / "turned.png"
@@ -82,19 +76,13 @@ def test_an_odd_tag_of_a_camera_does_no_harm(tmp_path):
     assert open_picture(path).size == (4, 8)
 
 
-def test_the_whole_picture_is_kept():
-    picture = Image.new("RGB", (100, 20))
-    picture.paste((255, 255, 255), (90, 0, 100, 20))  # A strip at the far right.
+def test_the_first_frame_is_kept_whole_and_on_white():
+    first = Image.new("RGBA", (100, 20))
+    first.paste("red", (90, 0, 100, 20))  # A strip at the far right.
     file = io.BytesIO()
-    picture.save(file, "png")
-    assert load_image(file, (20, 20))[:, -1].min() > 200
-
-
-def test_the_first_frame_of_an_animation_is_taken(tmp_path):
-    path = tmp_path / "film.gif"
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
-    frames[0].save(path, save_all=True, append_images=frames[1:])
-    assert load_image(path, (8, 8))[0, 0].tolist() == [255, 0, 0]
+    first.save(file, "webp", save_all=True, lossless=True, append_images=[first])
+    image = load_image(file, (20, 20))
+    assert image[:, 0].min() == 255 and image[5, -1].tolist() == [255, 0, 0]
 
 
 def encoded(file_format, size=(64, 64)):

@@ -12,7 +12,6 @@ from clip_lib.errors import ClipError
 from clip_lib.scenes import LABELS, describe_scene, draw_scene, draw_scenes
 from clip_lib.scenes import folder as scenes_folder
 from clip_lib.scenes.drawing import COLOURS, SIDE
-from clip_lib.scenes.sketches import PLACES, SKIES
 
 NUMBERS = range(1, 151)
 COUNTS = {"two": 2, "pair": 2, "three": 3}
@@ -92,51 +91,29 @@ def test_actors_are_inside_the_picture_and_as_many_as_is_said(everything):
 
 
 @pytest.mark.parametrize(
-    ("label", "noun", "kind", "part"),
-    [
-        ("dog", "dog|puppy", "dog", "coat"),
-        ("ball", "ball", "ball", "ball"),
-        ("bike", "bike|bicycle", "bike", "bike"),
-        ("water", "sail", "sail", "boat"),
-    ],
+    ("label", "noun", "part"),
+    [("dog", "dog|puppy", "coat"), ("ball", "ball", "ball"), ("bike", "bike", "bike")],
 )
-def test_named_colours_are_in_the_picture(everything, label, noun, kind, part):
+def test_named_colours_are_those_of_the_picture(everything, label, noun, part):
     checked = 0
     for n in NUMBERS:
         scene = everything[label, n]
         found = re.search(rf"\b(?<!and )(\w+) ({noun})\b", scene.caption)
-        actors = [actor for actor in scene.actors if actor.kind == kind]
-        if not found or found[1] not in COLOURS or len(actors) != 1:
-            continue
-        checked += 1
-        other = "purple" if found[1] != "purple" else "orange"
-        # Only the thing itself changes colour: what is left of it is elsewhere.
-        changed = dataclasses.replace(actors[0], look=actors[0].look | {part: other})
-        cast = [changed if actor is actors[0] else actor for actor in scene.actors]
-        repainted = dataclasses.replace(scene, actors=tuple(cast))
-        here, gone = (
-            np.abs(np.asarray(draw_scene(each), int) - COLOURS[found[1]]).max(-1) < 12
-            for each in (scene, repainted)
-        )
-        assert here.sum() - gone.sum() > 60, scene.caption
-        if checked == 6:
-            break
+        actors = [actor for actor in scene.actors if actor.kind == label]
+        if found and found[1] in COLOURS and len(actors) == 1 and checked < 6:
+            checked += 1
+            other = "purple" if found[1] != "purple" else "orange"
+            look = actors[0].look | {part: other}
+            changed = dataclasses.replace(actors[0], look=look)
+            cast = [changed if actor is actors[0] else actor for actor in scene.actors]
+            repainted = dataclasses.replace(scene, actors=tuple(cast))
+            # Only the thing itself changes colour: what is left of it is elsewhere.
+            here, left = (
+                np.abs(np.asarray(draw_scene(each), int) - COLOURS[found[1]]).max(-1)
+                for each in (scene, repainted)
+            )
+            assert (here < 12).sum() - (left < 12).sum() > 60, scene.caption
     assert checked >= 5
-
-
-def test_every_place_pose_and_thing_can_be_drawn(everything):
-    seen = set()
-    for scene in everything.values():
-        new = {scene.place, scene.sky} | {
-            (actor.kind, actor.pose, actor.look.get("extra")) for actor in scene.actors
-        }
-        if not new <= seen:
-            seen |= new
-            empty = dataclasses.replace(scene, actors=())
-            with_actors, without = map(np.asarray, map(draw_scene, (scene, empty)))
-            share = (with_actors != without).any(axis=-1).mean()
-            assert 0.02 < share < 0.6, scene.caption
-    assert {*PLACES, *SKIES} <= seen
 
 
 def test_a_folder_that_is_there_is_left_as_it_is(drawn, tmp_path, monkeypatch):
