@@ -85,27 +85,14 @@ def test_the_first_frame_is_kept_whole_and_on_white():
     assert image[:, 0].min() == 255 and image[5, -1].tolist() == [255, 0, 0]
 
 
-def encoded(file_format, size=(64, 64)):
-    file = io.BytesIO()
-    noise = np.random.default_rng(0).integers(0, 255, (*size, 3), "uint8")
-    Image.fromarray(noise).save(file, file_format)
-    return file.getvalue()
-
-
-HEADER = b"IHDR" + struct.pack(">II", 8, 8)  # Too short, under a right checksum.
-SHORT = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 8) + HEADER
-SHORT += struct.pack(">I", zlib.crc32(HEADER))
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"hello", encoded("JPEG")[:900], SHORT, encoded("EPS")],  # EPS starts a program.
-    ids=["text", "cut", "header", "program"],
-)
-def test_what_is_no_picture_is_refused_by_name(tmp_path, content):
-    (tmp_path / "a.png").write_bytes(content)
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "EPS"])
+def test_what_is_no_picture_is_refused_by_name(tmp_path, file_format):
+    path = tmp_path / "a.png"
+    Image.effect_noise((64, 64), 50).save(path, file_format)
+    if file_format != "EPS":  # Whole: it would start a program.
+        path.write_bytes(path.read_bytes()[:900])
     with pytest.raises(ClipError, match=r"a\.png: not a readable picture"):
-        load_image(tmp_path / "a.png", (8, 8))
+        load_image(path, (8, 8))
 
 
 def test_a_missing_file_and_a_pipe_are_refused_by_name(tmp_path):

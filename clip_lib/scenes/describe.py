@@ -125,14 +125,10 @@ girl: girl/child
 """)
 BUILDS = {"": 0.74, "big": 0.86, "small": 0.6, "puppy": 0.56}  # of dogs: their size
 # Drawn without repetition within a scene: "red ball and a red ball" says little.
-DISTINCT = read_table("""
-shirt: red blue yellow green orange purple pink white black
-hat: red blue yellow green orange purple pink white black
-bike: red blue yellow green orange purple pink white black
-boat: red blue yellow green orange purple pink white black
-coat: black white brown tan golden gray white-black white-brown
-ball: red blue yellow green orange purple pink soccer tennis beach
-""")
+_BRIGHT = "red blue yellow green orange purple pink"
+DISTINCT = dict.fromkeys(("shirt", "hat", "bike", "boat"), f"{_BRIGHT} white black")
+DISTINCT["coat"] = "black white brown tan golden gray white-black white-brown"
+DISTINCT["ball"] = f"{_BRIGHT} soccer tennis beach"
 DETAILS = read_table("""
 skin: #f3c9a5 #d9a074 #a86d45 #7a4a30
 hair: #2c2420 #5a3a22 #a8702c #d8b060
