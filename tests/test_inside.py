@@ -27,15 +27,15 @@ def test_words_of_distilbert_have_neighbours_too(tiny_config, tmp_path):
 
     from tiny_distilbert import write_checkpoint
 
-    from clip_lib.data.vocabulary import learn_vocabulary
     from clip_lib.towers.texts import build_distilbert_classifier
+    from clip_lib.training.pipeline import prepare_vocabulary
 
     config = dataclasses.replace(
         tiny_config,
         text_encoder="distilbert",
         text_weights=str(write_checkpoint(tmp_path / "tiny")),
     )
-    pieces = learn_vocabulary([], config)
+    pieces = prepare_vocabulary([], config)
     model = build_distilbert_classifier(config, pieces, 4)
     table = nearest_words(model, pieces, ["dog", "zeppelin"], 5)
     assert table.shape == (1, 5)
