@@ -10,9 +10,9 @@ from tiny_distilbert import write_checkpoint
 from clip_lib.data.captions_table import COLUMNS
 from clip_lib.data.dataset import load_dataset
 from clip_lib.evaluation.evaluate import evaluate_dataset
-from clip_lib.evaluation.variants import Option, list_options, measure_options
 from clip_lib.figures.tables import lacking_options, options_table
 from clip_lib.retrieval.search import MODEL_FILE, Clip
+from clip_lib.towers.variants import Option, list_options, measure_options
 
 
 @pytest.fixture
