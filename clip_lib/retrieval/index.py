@@ -133,8 +133,10 @@ class Index:
                 columns = dict(arrays)
             embeds = columns.pop("embeds")
             about = {name: str(columns.pop(name, "")) for name in ("model", "source")}
-            if embeds.ndim != 2:
-                raise ClipError(f"embeds of shape {embeds.shape}")
+            if embeds.ndim != 2 or not columns:
+                raise ClipError(
+                    f"embeds of shape {embeds.shape}, {len(columns)} columns"
+                )
             # Raises if the columns are not of one length, or not of the embeddings'.
             items = pd.DataFrame(columns, index=range(len(embeds)))
             return cls(embeds, items, **about)
