@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.special import softmax
-from sklearn.metrics import ConfusionMatrixDisplay
 
 from clip_lib.evaluation.embeddings import block_means, level_means
 from clip_lib.figures.image_grids import show_picture, wrap
@@ -44,10 +43,13 @@ def similarity_by_label(similarity: pd.DataFrame) -> Figure:
         axis.set_tick_params(length=0)
         for end in ends[:-1]:
             line(end - 0.5, color="black", linewidth=0.8)
-    ConfusionMatrixDisplay(blocks.to_numpy(), display_labels=blocks.columns).plot(
-        ax=right, values_format=".2f", colorbar=False, im_kw=style
-    )
+    right.imshow(blocks, **style)
+    right.set_xticks(range(len(blocks)), blocks.columns)
+    right.set_yticks(range(len(blocks)), blocks.index)
     right.set(title="moyenne de chaque bloc", xlabel="légendes", ylabel="images")
+    for (row, column), mean in np.ndenumerate(blocks.to_numpy()):
+        colour = "white" if abs(mean) > 0.6 * limit else "black"
+        right.text(column, row, f"{mean:.2f}", ha="center", va="center", color=colour)
     figure.colorbar(drawn, ax=[left, right], shrink=0.7, label="cosinus")
     means = level_means(similarity)
     figure.suptitle(
