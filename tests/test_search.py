@@ -1,25 +1,16 @@
-"""Indexes, and the questions asked of a saved model."""
+"""Queries to a saved model, and labels by their words alone."""
 
 import shutil
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
 from clip_lib.data.vocabulary import save_vocabulary, vocabulary_fingerprint
+from clip_lib.errors import ClipError
 from clip_lib.models.saving import load_clip, save_model
-from clip_lib.retrieval.index import Index
 from clip_lib.retrieval.search import MODEL_FILE, TEXT_INDEX_FILE, Clip, Search
-
-
-@pytest.fixture
-def index():
-    embeds = np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0]], "float32")
-    items = pd.DataFrame(
-        {"paths": list("abcd"), "splits": ["train", "test", "test", "train"]}
-    )
-    return Index(embeds, items)
+from clip_lib.retrieval.zero_shot import knows_label, label_index, zero_shot
 
 
 @pytest.fixture(scope="module")
@@ -27,53 +18,11 @@ def search(run_config):
     return Search.load(run_config.model_path(MODEL_FILE))
 
 
-def test_the_nearest_come_first_with_their_scores(index):
-    answers = index.search([1, 0], k=3)
-    assert answers["paths"].tolist() == ["a", "c", "b"]
-    assert answers["rank"].tolist() == [1, 2, 3]
-    assert np.allclose(answers["score"], [1, 0.6, 0])
-
-
-def test_more_answers_than_items_gives_them_all(index):
-    assert len(index.search([1, 0], k=50)) == 4
-
-
-def test_no_answer_cannot_be_asked_for(index):
-    with pytest.raises(ValueError, match="k = 0"):
-        index.search([1, 0], k=0)
-
-
-def test_a_gallery_is_one_part(index):
-    assert index.part("test").search([1, 0])["paths"].tolist() == ["c", "b"]
-    assert len(index.part("all").items) == 4
-    with pytest.raises(ValueError, match="gallery 'tset' is empty"):
-        index.part("tset")
-
-
-def test_an_index_comes_back_as_it_was(tmp_path, index):
-    again = Index.load(index.save(tmp_path / "index.npz"))
-    assert (again.embeds == index.embeds).all()
-    assert again.items.equals(index.items)
-
-
 def test_an_index_file_holds_plain_arrays_of_the_courses_names(run_config):
     with np.load(run_config.model_path(TEXT_INDEX_FILE), allow_pickle=False) as arrays:
         assert {"embeds", "captions", "image_paths"} <= set(arrays.files)
         assert arrays["embeds"].dtype == np.float32
         assert len(arrays["embeds"]) == len(arrays["captions"]) == 48
-
-
-@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 cut"])
-def test_a_broken_index_is_named(tmp_path, content):
-    (tmp_path / "index.npz").write_bytes(content)
-    with pytest.raises(ValueError, match=r"index\.npz: not an index"):
-        Index.load(tmp_path / "index.npz")
-
-
-def test_an_index_of_pickled_objects_is_refused(tmp_path):
-    np.savez(tmp_path / "index.npz", embeds=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(ValueError, match="not an index"):
-        Index.load(tmp_path / "index.npz")
 
 
 def test_a_caption_as_query_scores_its_own_entry_one(search):
@@ -84,14 +33,8 @@ def test_a_caption_as_query_scores_its_own_entry_one(search):
     assert best["score"] == pytest.approx(1, abs=1e-5)
 
 
-def test_one_query_and_a_batch_give_the_same_vectors(search):
-    paths = search.images.items["paths"][:3]
-    singly = [search.clip.embed_image(path) for path in paths]
-    assert np.allclose(search.clip.embed_images(paths), singly, atol=1e-5)
-    assert np.allclose(search.images.embeds[:3], singly, atol=1e-5)
-
-
 def test_scores_are_the_products_of_the_vectors(search):
+    """One picture and one text alone, beside the batches of the index."""
     answers = search.images_for("on the grass", k=5, gallery="test")
     assert set(answers["splits"]) == {"test"}
     assert answers["score"].is_monotonic_decreasing
@@ -108,56 +51,97 @@ def test_any_picture_can_be_a_query(search, tmp_path):
 
 
 def test_a_bad_query_is_refused(search, tmp_path):
-    with pytest.raises(ValueError, match="Empty query"):
+    with pytest.raises(ClipError, match="Empty query"):
         search.images_for(" ")
-    with pytest.raises(ValueError, match="not one word"):
+    with pytest.raises(ClipError, match="not one word"):
         search.images_for("zeppelin")
-    with pytest.raises(ValueError, match="no such picture"):
+    with pytest.raises(ClipError, match="no such picture"):
         search.texts_for(tmp_path / "none.jpg")
 
 
-def test_an_index_of_another_model_is_refused(run_config, tmp_path):
+def test_a_model_comes_with_its_temperature_and_its_own_indexes(run_config, tmp_path):
     shutil.copytree(run_config.model_dir, tmp_path / "models")
     model_file = tmp_path / "models" / MODEL_FILE
     assert Search.load(model_file).images.source == "photographs"
-    clip = load_clip(model_file)
-    clip.set_weights([weights + 0.01 for weights in clip.get_weights()])
-    save_model(clip, model_file)
-    with pytest.raises(ValueError, match=r"image_index\.npz: made by another model"):
+    before = Clip.load(model_file)
+    model = load_clip(model_file)
+    model.set_weights([weights + 0.01 for weights in model.get_weights()])
+    model.get_layer("contrastive_loss").log_scale.assign(np.log(20.0))
+    save_model(model, model_file)
+    after = Clip.load(model_file)
+    assert after.temperature == pytest.approx(1 / 20)
+    assert after.fingerprint != before.fingerprint
+    with pytest.raises(ClipError, match=r"image_index\.npz: made by another model"):
         Search.load(model_file)
 
 
-def test_an_index_in_the_courses_bare_form_is_searched(tmp_path, index):
-    np.savez(tmp_path / "bare.npz", embeds=index.embeds, paths=np.array(list("abcd")))
-    bare = Index.load(tmp_path / "bare.npz")
-    assert bare.part("all").search([1, 0], k=1)["paths"].tolist() == ["a"]
-    with pytest.raises(
-        ValueError, match="gallery 'test' is empty: expected one of all"
-    ):
-        bare.part("test")
+def test_the_fingerprint_is_computed_once(run_config, monkeypatch):
+    """It hashes all weights: tens of megabytes at each question would be felt."""
+    clip = Clip.load(run_config.model_path(MODEL_FILE))
+    first = clip.fingerprint
+    monkeypatch.setattr("hashlib.sha256", None)
+    assert clip.fingerprint == first
 
 
-def test_an_index_whose_columns_do_not_match_is_named(tmp_path, index):
-    np.savez(tmp_path / "odd.npz", embeds=index.embeds, paths=np.array(list("ab")))
-    with pytest.raises(ValueError, match=r"odd\.npz: not an index"):
-        Index.load(tmp_path / "odd.npz")
-
-
-def test_a_vocabulary_of_another_training_is_refused(run_config, tmp_path):
-    (tmp_path / "vocab.txt").write_text("\n[UNK]\ndog\nball", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"vocab\.txt: 4 words, but"):
-        Clip.load(run_config.model_path(MODEL_FILE), tmp_path / "vocab.txt")
-
-
-def test_the_same_words_in_another_order_are_refused(tmp_path, tiny_clip, vectorizer):
+def test_a_vocabulary_of_another_training_is_refused(tmp_path, tiny_clip, vectorizer):
     loss = tiny_clip.get_layer("contrastive_loss")
     loss.vocabulary = vocabulary_fingerprint(vectorizer)
-    save_model(tiny_clip, tmp_path / MODEL_FILE)
-    save_vocabulary(vectorizer, tmp_path / "vocab.txt")
-    clip = Clip.load(tmp_path / MODEL_FILE)
+    model_file = save_model(tiny_clip, tmp_path / MODEL_FILE)
+    path = tmp_path / "vocab.txt"
+    save_vocabulary(vectorizer, path)
+    clip = Clip.load(model_file)
     assert clip.vectorizer.get_vocabulary() == vectorizer.get_vocabulary()
-    lines = (tmp_path / "vocab.txt").read_text(encoding="utf-8").split("\n")
-    shifted = [*lines[:2], *lines[3:], lines[2]]
-    (tmp_path / "vocab.txt").write_text("\n".join(shifted), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"vocab\.txt: .* others, or in another order"):
-        Clip.load(tmp_path / MODEL_FILE)
+    lines = path.read_text(encoding="utf-8").split("\n")
+    path.write_text("\n".join([*lines[:2], *lines[3:], lines[2]]), encoding="utf-8")
+    with pytest.raises(ClipError, match=r"vocab\.txt: .* others, or in another order"):
+        Clip.load(model_file)
+    path.write_text("\n[UNK]\ndog\nball", encoding="utf-8")
+    with pytest.raises(ClipError, match=r"vocab\.txt: 4 words, but"):
+        Clip.load(model_file)
+
+
+class Sentences:
+    """Stands for a CLIP: sentence -> angle in degrees, or vector."""
+
+    def __init__(self, angles):
+        radians = {text: np.deg2rad(angle) for text, angle in angles.items()}
+        self.vectors = {text: [np.cos(x), np.sin(x)] for text, x in radians.items()}
+
+    def embed_texts(self, texts):
+        return np.array([self.vectors[text] for text in texts])
+
+
+def test_labels_are_searched_like_any_index():
+    clip = Sentences({"a dog": 0, "one dog": 90, "a big cat": 90, "one big cat": 90})
+    labels = label_index(clip, ["dog", "big_cat"], ["a {}", "one {}"])
+    assert np.allclose(labels.embeds, [[np.sqrt(0.5)] * 2, [0, 1]])
+    answers = labels.search([0, 1], 2, temperature=0.5)
+    assert answers["labels"].tolist() == ["big_cat", "dog"]
+    powers = np.exp([2, 2 * np.sqrt(0.5)])
+    assert answers["probability"].tolist() == pytest.approx(powers / powers.sum())
+
+
+def test_zero_shot_averages_its_templates_on_the_unit_sphere():
+    """Of label b one sentence is nearest, of label a the mean is."""
+    clip = Sentences({"a a": 30, "the a": -30, "a b": 20, "the b": 160})
+    pictures = np.array([[np.cos(x), np.sin(x)] for x in np.deg2rad([20, 42, 50])])
+    alone = zero_shot(clip, pictures, ["a", "b"], ["a {}"])
+    assert alone.tolist() == ["b", "a", "a"]
+    # The means stand at 0 and 90 degrees: unless both get back to unit length, the
+    # long one of label a would also take the picture at 50 degrees.
+    both = zero_shot(clip, pictures, ["a", "b"], ["a {}", "the {}"])
+    assert both.tolist() == ["a", "a", "b"]
+
+
+def test_templates_need_a_place_for_the_label_and_do_nothing_else():
+    for templates in ([], "a dog", ["a {}", "the"]):
+        with pytest.raises(ClipError, match="expected sentences such as"):
+            label_index(Sentences({}), ["a", "b"], templates)
+    clip = Sentences({"dog {0} {x!r} dog": 0})
+    assert len(label_index(clip, ["dog"], ["{} {0} {x!r} {}"]).embeds) == 1
+
+
+def test_a_label_is_known_by_any_of_its_words(search):
+    assert knows_label(search.clip, "red_ball")
+    assert not knows_label(search.clip, "zeppelin")
+    assert not knows_label(search.clip, "---")

@@ -71,18 +71,15 @@ def near_duplicates(images: Index, min_agreement: float = 0.55) -> pd.DataFrame:
     signs = 2 * np.array([hash_views(path) for path in paths], "float32") - 1
     found = []
     for start in range(0, len(paths), BLOCK):
-        block = signs[start : start + BLOCK]
-        agreement = np.full((len(block), len(paths)), -np.inf, "float32")
+        block, rest = signs[start : start + BLOCK], signs[start:]
+        agreement = np.full((len(block), len(rest)), -np.inf, "float32")
         for view in range(signs.shape[1]):
             # Either of the two may be the one that was cropped or mirrored.
-            for one, other in (
-                (block[:, 0], signs[:, view]),
-                (block[:, view], signs[:, 0]),
-            ):
-                np.maximum(agreement, one @ other.T, out=agreement)
+            np.maximum(agreement, block[:, 0] @ rest[:, view].T, out=agreement)
+            np.maximum(agreement, block[:, view] @ rest[:, 0].T, out=agreement)
         agreement /= signs.shape[2]
-        one, other = np.nonzero(np.triu(agreement >= min_agreement, start + 1))
-        found.append((one + start, other, agreement[one, other]))
+        one, other = np.nonzero(np.triu(agreement >= min_agreement, 1))
+        found.append((start + one, start + other, agreement[one, other]))
     one, other, score = map(np.concatenate, zip(*found, strict=True))
     cosine = (images.embeds[one] * images.embeds[other]).sum(axis=1)
     measures = {"hash_agreement": score, "cosine": cosine}

@@ -35,8 +35,9 @@ def first_ranks(similarity, relevant) -> np.ndarray:
         array([1, 2])
     """
     similarity, relevant = _checked(similarity, relevant)
-    best = np.where(relevant, similarity, -np.inf).max(axis=1, keepdims=True)
-    # "Not below" rather than "at least": NaN comes first too.
+    rights = np.where(relevant, similarity, -np.inf)
+    best = np.fmax.reduce(rights, axis=1, keepdims=True)
+    # "Not below" rather than "at least": the NaN of a wrong answer comes first.
     return (~(similarity < best) & ~relevant).sum(axis=1) + 1
 
 
