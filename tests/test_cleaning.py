@@ -1,13 +1,11 @@
 """Planted duplicates, swaps and wrong labels are found; nothing is deleted."""
 
-import sys
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import make_folder
 from PIL import Image, ImageOps
 
 from clip_lib.data.captions_table import read_records
@@ -109,13 +107,11 @@ def test_swapped_captions_come_first(indexes):
     assert table["other"][0] in texts.items["captions"][[DOG, BIKE]].tolist()
     assert (table["similarity_z"][:2] < -1.5).all()
     assert table["score"].is_monotonic_decreasing and len(table) == 60
-
-
-def test_a_swap_within_a_label_is_seen_by_clip(indexes):
-    images, texts = indexes
+    # Within a label, words see nothing, but CLIP does.
+    swap_captions(texts, DOG, BIKE)
     swap_captions(texts, DOG, DOG - 1)
     table = off_topic_pairs(images, texts).sort_values("similarity_z")
-    assert set(table["image_path"][:2]) == set(images.items["paths"][[DOG, DOG - 1]])
+    assert set(table["image_path"][:2]) == set(paths[[DOG, DOG - 1]])
 
 
 def test_a_swap_that_clip_has_learned_is_betrayed_by_its_words(indexes):
@@ -254,20 +250,3 @@ def test_a_list_that_does_not_fit_is_refused(suspicions, scenes, tmp_path):
     with pytest.raises(ClipError, match="without kind, other: expected a list"):
         write_clean(scenes, suspicions[["image_path"]], path)
     assert not path.exists()
-
-
-def test_the_benchmark_plants_what_it_says(tmp_path):
-    sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-    from cleaning import plant
-
-    source = make_folder(tmp_path / "sound", per_label=25)
-    truth = plant(source, tmp_path / "faulty", seed=3)
-    sound = read_records(source).set_index("image_path")
-    counts = truth["fault"].value_counts().to_dict()
-    assert counts == {"swapped": 30, "foreign": 30, "copy": 20, "": 40}
-    assert read_records(tmp_path / "faulty").equals(truth[["image_path", *sound]])
-    for row in truth.itertuples():
-        assert (tmp_path / "faulty" / row.image_path).is_file()
-        origin = sound.loc[row.original or row.image_path]
-        assert (row.caption != origin["caption"]) == (row.fault == "swapped")
-        assert (row.label != origin["label"]) == (row.fault == "foreign")

@@ -12,7 +12,6 @@ from clip_lib.errors import ClipError
 from clip_lib.retrieval import photo_folder
 from clip_lib.retrieval.index import Index
 from clip_lib.retrieval.photo_folder import (
-    embed_files,
     index_file,
     list_pictures,
     open_gallery,
@@ -46,8 +45,9 @@ def draw(path, seed=0):
 
 
 @pytest.fixture
-def photos(tmp_path):
-    """Four pictures, and names of which none is one."""
+def photos(tmp_path, monkeypatch):
+    """Four pictures, read two at a time, and names of which none is one."""
+    monkeypatch.setattr(photo_folder, "CHUNK", 2)
     folder = tmp_path / "mes photos"
     names = ("a.jpg", "été/plage à midi.PNG", "été/nuit/b.webp", "'; rm -rf $HOME.gif")
     for seed, name in enumerate(names):
@@ -125,16 +125,6 @@ def test_a_name_that_is_no_text_is_left_out(clip, photos):
     changes = update_index(clip, photos)
     assert changes.new == 4 and "caf\\udce9.jpg: expected" in changes.unreadable[0]
     assert update_index(clip, photos).kept == 4
-
-
-def test_pictures_are_embedded_a_few_at_a_time(clip, photos, monkeypatch):
-    monkeypatch.setattr(photo_folder, "CHUNK", 2)
-    (photos / "b.jpg").write_bytes(b"not a picture")
-    paths = [path for path, *_ in list_pictures(photos)]
-    good, embeds, faults = embed_files(clip, paths)
-    assert good == [path for path in paths if not path.endswith("/b.jpg")]
-    assert len(faults) == 1
-    assert np.allclose(embeds, clip.embed_images(good), atol=1e-5)
 
 
 def test_a_bug_is_not_an_unreadable_picture(clip, photos, monkeypatch):

@@ -2,16 +2,17 @@
 
 import dataclasses
 import shutil
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from tiny_distilbert import write_checkpoint
 
 from clip_lib.data.captions_table import COLUMNS
-from clip_lib.data.dataset import load_dataset
 from clip_lib.evaluation.evaluate import evaluate_dataset
 from clip_lib.figures.tables import lacking_options, options_table
 from clip_lib.retrieval.search import MODEL_FILE, Clip
+from clip_lib.towers import variants
 from clip_lib.towers.variants import Option, list_options, measure_options
 
 
@@ -25,9 +26,6 @@ def config(tiny_config, tmp_path, monkeypatch):
         text_weights="somebody/a-name-that-nobody-has",
         pretrained_dir=str(tmp_path / "pretrained"),
         model_dir=str(tmp_path / "models"),
-        image_epochs=1,
-        text_epochs=1,
-        clip_epochs=1,
     )
 
 
@@ -61,7 +59,9 @@ def test_what_is_there_is_not_lacked(config, tiny_dataset, tmp_path):
     assert len(folders) == 4 and config.model_dir not in folders
 
 
-def test_an_option_is_trained_and_measured(config, tiny_dataset, tmp_path):
+def test_an_option_is_trained_and_measured(
+    config, tiny_dataset, tmp_path, run_config, monkeypatch
+):
     """Enriched captions: learned beside the originals, never tested on."""
     folder = tmp_path / "tiny_enriched"
     shutil.copytree(tiny_dataset.folder, folder)
@@ -71,20 +71,22 @@ def test_an_option_is_trained_and_measured(config, tiny_dataset, tmp_path):
     )
     table = pd.concat([records, longer])
     table.to_csv(folder / "captions.csv", index=False)
-    changed = dataclasses.replace(
-        config, dataset_dir=str(folder), model_dir=str(tmp_path / "option")
-    )
+    clip, trained = Clip.load(run_config.clip_file), []
+
+    def train(dataset, config):
+        trained.append(dataset)
+        return SimpleNamespace(clip=clip)
+
+    monkeypatch.setattr(variants, "train", train)
+    changed = dataclasses.replace(config, dataset_dir=str(folder))
     options = [Option("enriched", changed), Option("distilbert", config, "a file")]
     results = measure_options(options)
     assert results["distilbert"] == {"lacks": "a file"}
-    dataset = load_dataset(changed)
+    (dataset,) = trained
     assert len(dataset.train) == 2 * len(tiny_dataset.train)
     assert dataset.test["caption"].tolist() == tiny_dataset.test["caption"].tolist()
-    clip = Clip.load(changed.clip_file)
     expected = evaluate_dataset(clip, dataset, "test")["image_to_text"]
-    report = results["enriched"]["report"]
-    assert report["image_to_text"]["mean_rank"] == expected["mean_rank"]
-    assert results["enriched"]["seconds"] > 0
+    assert results["enriched"]["report"]["image_to_text"] == expected
     table = options_table({"usual": results["enriched"]} | results)
     assert table.index.tolist() == ["comme ci-dessus", "légendes enrichies", "hasard"]
     column = table["R@10, i → t"]
