@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from clip_lib.errors import ClipError
-from clip_lib.evaluation.attribution import occlusion_map, word_reliance, word_table
+from clip_lib.evaluation.attribution import occlusion_map, word_attribution, word_table
 
 
 class Words:
@@ -25,17 +25,17 @@ class Words:
 
 
 def test_the_word_that_carries_the_similarity_has_the_whole_drop():
-    table = word_reliance(Words(), "A dog , qwertz runs .", [1.0, 0.0])
+    table = word_attribution(Words(), "A dog , qwertz runs .", [1.0, 0.0])
     assert table["word"].tolist() == ["A", "dog", "qwertz", "runs"]
     assert table["token"].tolist() == ["a", "dog", "[UNK]", "runs"]
     assert table["drop"].tolist() == [0.0, 1.0, 0.0, 0.0]
     assert table["without"].tolist() == [1.0, 0.0, 1.0, 1.0]
     # Each occurrence is left out alone; a word may speak against the pair.
-    assert word_reliance(Words(), "dog dog", [1.0, 0.0])["drop"].tolist() == [0, 0]
-    assert word_reliance(Words(), "dog runs", [0.0, 1.0])["drop"].tolist() == [-1, 0]
+    assert word_attribution(Words(), "dog dog", [1.0, 0.0])["drop"].tolist() == [0, 0]
+    assert word_attribution(Words(), "dog runs", [0.0, 1.0])["drop"].tolist() == [-1, 0]
     for text in ("", " . "):
         with pytest.raises(ClipError, match="at least one word"):
-            word_reliance(Words(), text, [1.0, 0.0])
+            word_attribution(Words(), text, [1.0, 0.0])
 
 
 def test_words_of_many_texts():

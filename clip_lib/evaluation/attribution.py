@@ -22,7 +22,7 @@ LEAST = 3
 """Occurrences of a word of which a mean is shown."""
 
 
-def word_reliance(clip: Clip, text: str, image_embedding) -> pd.DataFrame:
+def word_attribution(clip: Clip, text: str, image_embedding) -> pd.DataFrame:
     """Leave each word of a text out in turn.
 
     A text of a single word is compared with an unknown word: see `encode`.

@@ -64,8 +64,8 @@ def near_duplicates(images: Index, min_agreement: float = 0.55) -> pd.DataFrame:
         min_agreement: Of two hashes: 1 if all bits are equal, 0 if half of them are.
 
     Returns:
-        Table (see above) with hash_agreement, the score, and cosine. ``other`` stands
-        before ``image_path`` in the index.
+        Table with hash_agreement, the score, and cosine. ``other`` stands before
+        ``image_path`` in the index.
     """
     paths = images.items["paths"].to_numpy()
     signs = 2 * np.array([hash_views(path) for path in paths], "float32") - 1
@@ -147,13 +147,7 @@ def off_topic_pairs(images: Index, texts: Index) -> pd.DataFrame:
 def _label_z(one, other, labels) -> np.ndarray:
     """Return how many deviations each pair's cosine lies above those of its label.
 
-    Args:
-        one, other: (T, D) unit vectors of both sides of the pairs; each of ``one`` is
-            compared with all of ``other`` that have its label.
-        labels: Label of each pair (T,).
-
-    Returns:
-        float array (T,).
+    Each of ``one`` (T, D) is compared with all of ``other`` (T, D) of its label (T,).
     """
     one, other = one.astype("float64"), other.astype("float64")
     cosine = (one * other).sum(axis=1)

@@ -38,24 +38,16 @@ def similarity_table(images: Index, texts: Index) -> pd.DataFrame:
 
 
 def block_means(similarity: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean cosine of each pair of labels, pictures by captions.
-
-    Args:
-        similarity: Table returned by `similarity_table`.
-    """
+    """Average a `similarity_table` over each pair of labels, pictures by captions."""
     by_row = similarity.groupby(level="label").mean()
     return by_row.T.groupby(level="label").mean().T
 
 
 def level_means(similarity: pd.DataFrame) -> pd.Series:
-    """Return the mean cosine of ``pair``, ``same label`` and ``other label``.
+    """Average a `similarity_table` over ``pair``, ``same label`` and ``other label``.
 
     The three do not overlap: ``same label`` leaves the right pairs out. Where it equals
-    ``pair``, the model learned the labels and nothing finer. NaN if there is no such
-    cell.
-
-    Args:
-        similarity: Table returned by `similarity_table`.
+    ``pair``, the model learned the labels and nothing finer. NaN without such a cell.
     """
     own, same = (
         np.equal.outer(
@@ -75,13 +67,9 @@ def tsne_table(images: Index, texts: Index, seed: int = 0) -> pd.DataFrame:
     Source: van der Maaten & Hinton 2008, by scikit-learn. Only neighbourhoods have a
     meaning in it: neither long distances nor the size of a group do.
 
-    Args:
-        images, texts: Indexes of one gallery.
-        seed: The same seed gives the same plane.
-
     Returns:
         One row per picture, then per caption: label, path (of the picture), modality
-        ("image" or "text"), x and y.
+        ("image" or "text"), x and y; the same under the same seed.
     """
     embeds = np.vstack([images.embeds, texts.embeds])
     # The usual number of neighbours, of which there must be more than three times.
@@ -108,17 +96,12 @@ def hardest_pairs(images: Index, texts: Index, vectorizer: Vectorizer) -> pd.Dat
        have the pair's label;
     4. ``within label``: the label is right, the picture or the caption is not.
 
-    Args:
-        images, texts: Indexes of one gallery of at least two pictures.
-        vectorizer: The vocabulary of the model.
-
     Returns:
         One row per caption, hardest first: highest sum of the two ranks, each as a
         share of its gallery. Columns: paths, captions, labels; text_to_image and
-        image_to_text, ranks from 1, ties against the model (other captions of the same
-        picture do not compete); rival_paths, rival_labels and rival_captions, the best
-        picture and caption of other pairs; known_words, a share; label_share, of rule
-        3; reason.
+        image_to_text, ranks from 1 (other captions of the same picture do not compete);
+        rival_paths, rival_labels and rival_captions, the best picture and caption of
+        other pairs; known_words, a share; label_share, of rule 3; reason.
 
     Raises:
         ClipError: See `picture_rows`; or if there is only one picture.
@@ -174,10 +157,6 @@ def hardest_pairs(images: Index, texts: Index, vectorizer: Vectorizer) -> pd.Dat
 def colour_filters(model: keras.Model, count: int = 12) -> np.ndarray:
     """Return the colours that filters of an image classifier respond to.
 
-    Args:
-        model: Image classifier, of any encoder.
-        count: Number of filters, at most.
-
     Returns:
         (count, rows, columns, 3), red, green and blue from 0 to 1; 0.5 is a weight of
         0. Of the CNN, the weights that its convolution gives to the mean colours of the
@@ -200,14 +179,9 @@ def nearest_words(
 ) -> pd.DataFrame:
     """Return the nearest neighbours of words, by the vectors of a text classifier.
 
-    Args:
-        model: Text classifier, of any encoder.
-        vectorizer: Its vocabulary.
-        words: A word that is no token of its own, or whose vector is 0, is left out.
-        count: Number of neighbours, the word itself included.
-
     Returns:
-        One row per word, one column per neighbour, the nearest first.
+        One row per word, one column per neighbour, the word itself first. A word that
+        is no token of its own, or whose vector is 0, is left out.
     """
     # SmallBERT's embedding, or a pretrained network as a whole.
     reader = next(each for each in model.layers if hasattr(each, "token_embedding"))

@@ -34,9 +34,8 @@ LEVELS = ("chance", "label_oracle")
 def _measured(similarity, relevant, same_label, pictures) -> dict:
     """Return the metrics of one direction and their intervals.
 
-    Args:
-        similarity, relevant, same_label: (queries, candidates); the last may be None.
-        pictures: (queries,), the picture that each query is or describes.
+    Matrices are (queries, candidates), ``same_label`` may be None; ``pictures`` is the
+    picture that each query is or describes.
     """
     ranks = first_ranks(similarity, relevant)
     # The value of each query, by metric.

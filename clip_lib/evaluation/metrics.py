@@ -47,9 +47,7 @@ def recall_at_k(ranks, k: int) -> float:
 
 
 def random_recall_at_k(right, candidates, k: int) -> float:
-    """Return the expected recall@k of a random order.
-
-    It is the mean of 1 - C(n - r, k) / C(n, k).
+    """Return the expected recall@k of a random order: 1 - C(n - r, k) / C(n, k).
 
     Args:
         right: int array (queries,), r right answers of each query.
@@ -76,24 +74,15 @@ def precisions_at_k(similarity, relevant, k: int) -> np.ndarray:
         similarity, relevant: As for `first_ranks`; relevant is for instance "has the
             same label".
         k: Length of the list; shortened to the number of candidates.
-
-    Returns:
-        float array (queries,).
     """
     return _right_by_place(similarity, relevant)[:, :k].mean(axis=1)
 
 
 def average_precisions(similarity, relevant) -> np.ndarray:
-    """Return the average precision of each query; its mean is the mAP.
+    """Return the average precision of each query, as in `first_ranks`; mean: the mAP.
 
     The precision of the list down to each right answer, averaged over those answers
     (Manning, Raghavan and Schütze 2008, section 8.4): 1 if they all come first.
-
-    Args:
-        similarity, relevant: As for `first_ranks`.
-
-    Returns:
-        float array (queries,).
     """
     right = _right_by_place(similarity, relevant)
     found = right.cumsum(axis=1)
@@ -107,12 +96,6 @@ def random_average_precision(right, candidates) -> np.ndarray:
     Place k holds a right answer with probability r / n, and then each of the k - 1
     places above it with probability (r - 1) / (n - 1). With H(n) = 1 + 1/2 + ... + 1/n,
     the expectation is (H(n) + (n - H(n)) (r - 1) / (n - 1)) / n.
-
-    Args:
-        right, candidates: As for `random_recall_at_k`.
-
-    Returns:
-        float array (queries,).
     """
     right, candidates = np.asarray(right), np.asarray(candidates)
     harmonic = np.cumsum(1 / np.arange(1, candidates.max() + 1))[candidates - 1]

@@ -13,24 +13,17 @@ from clip_lib.data.images import load_image
 from clip_lib.figures.image_grids import wrap
 
 
-def word_bars(reliance: pd.DataFrame, words: pd.DataFrame, text: str) -> Figure:
-    """Draw how far the cosine drops without each word: of one text, of many.
-
-    Args:
-        reliance: Table of ``text``, returned by `word_reliance`.
-        words: Table returned by `word_table`; its first 15 rows are drawn.
-        text: The text.
-    """
-    words = words.head(15)
-    names = words["token"] + " (" + words["count"].astype(str) + ")"
-    rows = max(len(reliance), len(words))
+def word_bars(words: pd.DataFrame, means: pd.DataFrame, text: str) -> Figure:
+    """Draw the `word_attribution` of a text, and the first 15 rows of a `word_table`."""
+    means = means.head(15)
+    names = means["token"] + " (" + means["count"].astype(str) + ")"
+    rows = max(len(words), len(means))
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(10, 0.24 * rows + 1.3), layout="constrained"
     )
-    title = wrap(f"«\u00a0{text}\u00a0»", 55)
-    _bars(left, reliance["word"], reliance["drop"], title)
-    _bars(right, names, words["drop"], "moyenne par mot (occurrences)")
-    for label, token in zip(left.get_yticklabels(), reliance["token"], strict=True):
+    _bars(left, words["word"], words["drop"], wrap(f"«\u00a0{text}\u00a0»", 55))
+    _bars(right, names, means["drop"], "moyenne par mot (occurrences)")
+    for label, token in zip(left.get_yticklabels(), words["token"], strict=True):
         label.set_style("italic" if token == "[UNK]" else "normal")
     return figure
 
@@ -47,13 +40,7 @@ def _bars(axes, names, drops, title: str) -> None:
 
 
 def heat_row(answers: pd.DataFrame, maps, text: str) -> Figure:
-    """Draw the answers to a text, and below each one what in it supports the text.
-
-    Args:
-        answers: Table returned by `Search.images_for`.
-        maps: An `occlusion_map` (height, width) for each answer.
-        text: The text.
-    """
+    """Draw the answers to a text, and below each its `occlusion_map`."""
     limit = max(np.abs(one).max() for one in maps) or 1.0
     size = (max(2 * len(answers), 4), 4.4)
     figure, grid = plt.subplots(

@@ -36,13 +36,7 @@ def _curves(axes, title: str, history, names, level: float, level_name: str) -> 
 
 
 def classifier_curves(history, num_classes: int, title: str) -> Figure:
-    """Draw loss and accuracy of a classifier, beside the chance levels.
-
-    Args:
-        history: ``History.history`` of the training.
-        num_classes: Number of labels: chance is ln(num_classes) and 1 / num_classes.
-        title: Heading of the figure.
-    """
+    """Draw loss and accuracy of a classifier (``History.history``), beside chance."""
     figure, panels = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
     for axes, name, metric, chance in (
         (panels[0], "entropie croisée", "loss", math.log(num_classes)),
@@ -58,7 +52,7 @@ def clip_curves(history, batch_size: int, candidates: int) -> Figure:
     """Draw the contrastive loss, the validation recalls and the temperature of CLIP.
 
     Args:
-        history: ``History.history`` of the training.
+        history: ``History.history`` of its training.
         batch_size: Pairs per batch: a loss of ln(batch_size) tells nothing apart.
         candidates: Validation pairs, among which the right one is searched.
     """
@@ -86,13 +80,7 @@ def clip_curves(history, batch_size: int, candidates: int) -> Figure:
 
 
 def confusion(labels, predictions, class_names, title: str) -> Figure:
-    """Draw the confusion matrix of a classifier.
-
-    Args:
-        labels, predictions: Label numbers (N,).
-        class_names: Names, by number.
-        title: Heading of the figure.
-    """
+    """Draw the confusion matrix of label numbers (N,) and predicted ones."""
     figure, axes = plt.subplots(figsize=(4, 3.6), layout="constrained")
     ConfusionMatrixDisplay.from_predictions(
         labels,
@@ -108,11 +96,7 @@ def confusion(labels, predictions, class_names, title: str) -> Figure:
 
 
 def similarity_matrices(matrices: dict[str, np.ndarray]) -> Figure:
-    """Draw similarity matrices side by side: row = image i, column = text j.
-
-    Args:
-        matrices: Heading -> (B, B) cosines; the right pairs are on the diagonal.
-    """
+    """Draw cosines (B, B), by heading, side by side: row = image i, column = text j."""
     limit = max(np.abs(matrix).max() for matrix in matrices.values())
     size = (4.6 * len(matrices), 4)
     figure, line = plt.subplots(

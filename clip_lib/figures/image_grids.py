@@ -45,13 +45,7 @@ def gallery_name(index: Index, split: str) -> str:
 
 
 def dataset_sample(dataset: Dataset, per_label: int = 5, seed: int = 0) -> Figure:
-    """Draw a few training pictures of each label, with their captions.
-
-    Args:
-        dataset: Split data.
-        per_label: Pictures per label.
-        seed: Seed of the draw.
-    """
+    """Draw a few training pictures of each label, with their captions."""
     rows = len(dataset.class_names)
     figure, grid = plt.subplots(
         rows, per_label, figsize=(2 * per_label, 2.7 * rows), layout="constrained"
@@ -68,12 +62,7 @@ def dataset_sample(dataset: Dataset, per_label: int = 5, seed: int = 0) -> Figur
 
 
 def pixel_row(images, title: str) -> Figure:
-    """Draw images side by side.
-
-    Args:
-        images: (N, height, width, 3), values 0 to 1; what lies outside is clipped.
-        title: Heading of the figure.
-    """
+    """Draw images (N, height, width, 3), clipped to values 0 to 1, side by side."""
     figure, line = plt.subplots(
         1, len(images), figsize=(1.4 * len(images), 1.8), layout="constrained"
     )
@@ -87,12 +76,12 @@ def pixel_row(images, title: str) -> Figure:
 def image_answers(
     answers: pd.DataFrame, query: str, gallery: str, own: str = ""
 ) -> Figure:
-    """Draw the pictures that answer a text.
+    """Draw the answers of `Search.images_for` to a text.
 
     Args:
-        answers: Table returned by `Search.images_for`.
+        answers: The table of answers.
         query: The text.
-        gallery: Name of the gallery, drawn under the title.
+        gallery: See `gallery_name`.
         own: Path of the picture that the text describes, if any: it gets a green frame.
     """
     figure, line = plt.subplots(
@@ -110,12 +99,12 @@ def image_answers(
 
 
 def text_answers(picture, answers: pd.DataFrame, gallery: str) -> Figure:
-    """Draw the texts that answer a picture, its own ones in green.
+    """Draw the answers of `Search.texts_for` to a picture file, its own ones in green.
 
     Args:
-        picture: Picture file; its own captions are known by its path.
-        answers: Table returned by `Search.texts_for`.
-        gallery: Name of the gallery.
+        picture: Its path.
+        answers: The table of answers.
+        gallery: See `gallery_name`.
     """
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(10, 2.9), width_ratios=(1, 2.6), layout="constrained"

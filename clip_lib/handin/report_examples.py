@@ -175,7 +175,7 @@ class SavedRun:
         yield "hardest", figure, (6.3, 0.2 + 1.1 * HARDEST, 0.7)
         captions, paths = texts.items["captions"], texts.items["image_paths"]
         own_images = clip.embed_images(paths)
-        drops = attribution.word_reliance(clip, captions[0], own_images[0])
+        drops = attribution.word_attribution(clip, captions[0], own_images[0])
         words = attribution.word_table(clip, captions, own_images)
         figure = attribution_plots.word_bars(drops, words, captions[0])
         yield "words", figure, (6.3, 2.4, 0.78)

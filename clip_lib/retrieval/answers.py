@@ -30,15 +30,11 @@ def _shown(answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def answer_records(answers: pd.DataFrame) -> list[dict]:
-    """Return answers as objects for JSON.
+    """Return the answers of `Index.search` as objects for JSON, best first.
 
-    Args:
-        answers: Table returned by `Index.search`.
-
-    Returns:
-        One dict per answer, best first: rank, score, margin (None after the gallery's
-        last item), probability; then ``path`` for a picture, or ``caption`` and the
-        ``image_path`` of its picture for a text; and, where known, label and split.
+    Each has rank, score, margin (None after the gallery's last item), probability; then
+    ``path`` for a picture, or ``caption`` and the ``image_path`` of its picture for a
+    text; and, where known, label and split.
     """
     # Through pandas' JSON, which turns NumPy's numbers into plain ones and NaN to None.
     return json.loads(_shown(answers).to_json(orient="records"))

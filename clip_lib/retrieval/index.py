@@ -16,7 +16,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from clip_lib.atomic import replacing
-from clip_lib.errors import ClipError
+from clip_lib.errors import ClipError, first_line
 
 ROUNDING = 1e-5
 """Cosines closer than this are equal: batches of other sizes round differently."""
@@ -73,11 +73,7 @@ class Index:
         return pd.concat([measures, items], axis=1)[:k]
 
     def standing(self, embedding, score: float) -> dict[str, float]:
-        """Compare a score with those of all rows.
-
-        Args:
-            embedding: Unit vector (D,): the query.
-            score: Cosine of the query and an item, which may be in the index or not.
+        """Compare the score of a query (D,) and any item with those of all rows.
 
         Returns:
             ``rank``, from 1, behind the rows that score higher; ``of``, the number of
@@ -134,17 +130,14 @@ class Index:
             embeds = columns.pop("embeds")
             about = {name: str(columns.pop(name, "")) for name in ("model", "source")}
             if embeds.ndim != 2 or not columns:
-                raise ClipError(
-                    f"embeds of shape {embeds.shape}, {len(columns)} columns"
-                )
+                raise ClipError(f"{embeds.shape} embeds, {len(columns)} columns")
             # Raises if the columns are not of one length, or not of the embeddings'.
             items = pd.DataFrame(columns, index=range(len(embeds)))
             return cls(embeds, items, **about)
         except Exception as error:
             # On a damaged file zipfile, zlib and NumPy raise nearly anything.
-            cause = " ".join(str(error).split()) or repr(error)
-            message = f"{path}: not an index of embeddings ({cause})."
-            raise ClipError(message) from error
+            cause = first_line(error)
+            raise ClipError(f"{path}: not an index of embeddings ({cause}).") from error
 
 
 def _best(scores: np.ndarray, count: int) -> np.ndarray:

@@ -33,12 +33,7 @@ COLUMNS = ["paths", "size", "mtime_ns"]
 
 @dataclasses.dataclass(frozen=True)
 class Changes:
-    """The result of an update.
-
-    Attributes:
-        new, changed, gone, kept: Numbers of pictures.
-        unreadable: A sentence for each picture left out.
-    """
+    """Numbers of pictures after an update, and a sentence for each left out."""
 
     new: int
     changed: int
@@ -65,10 +60,6 @@ def index_file(clip: Clip, folder) -> Path:
 
 def embed_files(clip: Clip, paths) -> tuple[list[str], np.ndarray, list[str]]:
     """Embed the picture files that can be read, with a progress bar.
-
-    Args:
-        clip: A trained CLIP.
-        paths: Picture files.
 
     Returns:
         The R paths that could be read, in the order given; their unit vectors (R, D);
@@ -139,10 +130,6 @@ def update_index(clip: Clip, folder) -> Changes:
     The file is written once, at the end: after a failure or an interruption it is as
     before.
 
-    Args:
-        clip: A trained CLIP.
-        folder: Folder of photos.
-
     Raises:
         ClipError: If there is no such folder, or no readable picture in it.
     """
@@ -177,15 +164,12 @@ def update_index(clip: Clip, folder) -> Changes:
 
 
 def open_gallery(model_file, gallery: str) -> tuple[Search, str]:
-    """Load a model and the gallery to search.
+    """Load a model and the gallery to search; return the search and its split.
 
     Args:
         model_file: The ``.keras`` file, vocabulary and indexes beside it.
         gallery: A split of the training's data (train, validation, test, all), or a
             folder that was indexed.
-
-    Returns:
-        The search, and the split of its indexes to search.
 
     Raises:
         ClipError: If a file is missing or of another model, or the folder was not

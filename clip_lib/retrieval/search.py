@@ -51,11 +51,7 @@ class Clip:
 
     @classmethod
     def load(cls, model_file, vocabulary_file=None) -> "Clip":
-        """Load a model and the vocabulary beside it.
-
-        Args:
-            model_file: The ``.keras`` file.
-            vocabulary_file: Its vocabulary; by default the one in the same folder.
+        """Load a ``.keras`` file and its vocabulary, by default the one beside it.
 
         Raises:
             ClipError: If a file is missing, is not ours, or the two do not match.
@@ -185,10 +181,7 @@ class Search:
 
     @classmethod
     def load(cls, model_file) -> "Search":
-        """Load a model and the files that the notebook leaves beside it.
-
-        Args:
-            model_file: The ``.keras`` file; vocabulary and indexes lie in its folder.
+        """Load a model, with the vocabulary and the indexes beside it.
 
         Raises:
             ClipError: If a file is missing, or an index is not of this model.
