@@ -61,6 +61,16 @@ def make_folder(folder, per_label=12):
     return write_folder(folder, rows, pictures)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """The user's cache directory, in place of the real one."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        name = "clip_lib.retrieval.photo_folder.user_cache_path"
+        patch.setattr(name, lambda name: folder / name)
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory):
     return make_folder(tmp_path_factory.mktemp("data") / "tiny")

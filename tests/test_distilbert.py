@@ -30,7 +30,7 @@ from clip_lib.data.vocabulary import (
     save_vocabulary,
     sort_words,
 )
-from clip_lib.evaluation.attribution import word_reliance
+from clip_lib.evaluation.attribution import word_attribution
 from clip_lib.evaluation.embeddings import hardest_pairs
 from clip_lib.models.clip import build_clip, with_labels
 from clip_lib.models.encoders import FEATURES, build_text_classifier, without_head
@@ -499,7 +499,9 @@ def test_another_treatment_of_capitals_is_refused(saved, tmp_path):
 
 def test_what_an_answer_rests_on_is_told_of_words(saved):
     search = Search.load(saved.clip_file)
-    table = word_reliance(search.clip, "A dog , waterland !", search.images.embeds[0])
+    table = word_attribution(
+        search.clip, "A dog , waterland !", search.images.embeds[0]
+    )
     assert table["word"].tolist() == ["A", "dog", "waterland"]
     assert table["token"].tolist() == ["a", "dog", "water ##land"]
     pairs = hardest_pairs(search.images, search.texts, search.clip.vectorizer, k=48)

@@ -122,8 +122,8 @@ def clean(arguments, config) -> None:
     from clip_lib.atomic import replacing
     from clip_lib.cli.output import print_json
     from clip_lib.data.source import find_folder
-    from clip_lib.evaluation.cleaning import find_suspicions
-    from clip_lib.figures.contact_sheet import contact_sheet, write_clean
+    from clip_lib.evaluation.cleaning import find_suspicions, write_clean
+    from clip_lib.figures.contact_sheet import contact_sheet
     from clip_lib.retrieval.search import Search
 
     # With --json, standard output holds the list alone.
