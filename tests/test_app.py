@@ -215,8 +215,8 @@ def test_without_gradio_it_says_what_to_install(run_config, monkeypatch, capsys)
     assert "pip install -r requirements-app.txt" in capsys.readouterr().err
 
 
-def test_it_shows_below_a_cell(page):
-    """In Jupyter: the cell ends, and the page stands in a frame below it."""
+def test_it_shows_below_a_cell(page, address, photo):
+    """In Jupyter: the cell ends, the page stands below it, and an earlier one works."""
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
 
@@ -226,6 +226,8 @@ def test_it_shows_below_a_cell(page):
         with capture_output() as shown:
             cell = "from clip_lib.web.app import launch; app, *_ = launch(page)"
             shell.run_cell(cell).raise_error()
+        path = json.loads(upload(address, "dog.jpg", Path(photo).read_bytes())[1])[0]
+        assert "<li>" in ask(address, "search_picture", "all", {"path": path}, "")
     finally:
         shell.user_ns["app"].blocks.close()
         InteractiveShell.clear_instance()

@@ -35,10 +35,11 @@ def browser():
 @pytest.fixture
 def visit(browser, address):
     """Open the page as a visitor: it asks no other address, and no script pops up."""
-    addresses, dialogs = [], []
+    pages, addresses, dialogs = [], [], []
 
     def open_page(**options):
         page = browser.new_page(**options)
+        pages.append(page)
         page.set_default_timeout(20_000)
         page.on("request", lambda request: addresses.append(request.url))
         page.on("dialog", lambda dialog: dialogs.append(dialog.message))
@@ -47,6 +48,8 @@ def visit(browser, address):
         return page
 
     yield open_page
+    for page in pages:
+        page.close()
     assert all(one.startswith((address, "data:", "blob:")) for one in addresses)
     assert dialogs == []
 

@@ -19,6 +19,10 @@ from clip_lib.web.guard import guards
 from clip_lib.web.page import MAX_CHARACTERS, Page
 from clip_lib.web.words import ENGLISH, FRENCH, words_for
 
+# Uploads lie in a folder of their own, removed when the program ends.
+_UPLOADS = tempfile.TemporaryDirectory(prefix="clip_uploads_")
+os.environ["GRADIO_TEMP_DIR"] = _UPLOADS.name
+
 WORDS = gr.I18n(en=ENGLISH, fr=FRENCH)
 
 _ON_LOAD = """() => {
@@ -50,7 +54,7 @@ def build_app(page: Page) -> gr.Blocks:
                 for name, (search, _) in page.galleries.items()
             ],
             label=WORDS("gallery"),
-            info=WORDS("gallery_hint"),
+            info=WORDS("gallery_hint") if "test" in page.galleries else None,
             filterable=False,
             elem_id="gallery",
         )
@@ -128,8 +132,7 @@ def _answer(reply, name: str, inputs, events) -> None:
 def launch(page: Page, port: int | None = None, open_browser: bool = False, **options):
     """Serve the page on this machine alone, http://127.0.0.1.
 
-    In Jupyter and on Colab it appears below the cell, and the cell ends. Uploads lie in
-    a folder of their own, which is removed when the program ends.
+    In Jupyter and on Colab it appears below the cell, and the cell ends.
 
     Args:
         page: What to serve.
@@ -140,12 +143,8 @@ def launch(page: Page, port: int | None = None, open_browser: bool = False, **op
     Raises:
         ClipError: If the port is taken.
     """
-    uploads = tempfile.TemporaryDirectory(prefix="clip_uploads_")
-    os.environ["GRADIO_TEMP_DIR"] = uploads.name
-    blocks = build_app(page)
-    blocks.uploads = uploads  # Removed with the page that they belong to.
     try:
-        return blocks.launch(
+        return build_app(page).launch(
             server_name="127.0.0.1",
             server_port=port,
             inbrowser=open_browser,

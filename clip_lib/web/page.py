@@ -87,13 +87,9 @@ class Page:
         return warning + answer_list(answers, total, thumbnails, words, "clip-cards")
 
     def texts_for(self, gallery: str, upload: str, labels: str, words) -> str:
-        """Answer a picture with labels, by their words alone, or with captions.
+        """Answer a picture, an uploaded file, with its best labels or captions.
 
-        Args:
-            gallery: Names a gallery.
-            upload: Path of the uploaded picture.
-            labels: Separated by commas; if empty, the captions of the gallery answer.
-            words: The page's words, see `words_for`.
+        Labels are separated by commas; without any, the gallery's captions answer.
         """
         search, thumbnails = self.galleries[gallery]
         clip, texts, warning = search.clip, search.texts, ""
