@@ -35,11 +35,10 @@ def browser():
 @pytest.fixture
 def visit(browser, address):
     """Open the page as a visitor: it asks no other address, and no script pops up."""
-    pages, addresses, dialogs = [], [], []
+    addresses, dialogs = [], []
 
     def open_page(**options):
         page = browser.new_page(**options)
-        pages.append(page)
         page.set_default_timeout(20_000)
         page.on("request", lambda request: addresses.append(request.url))
         page.on("dialog", lambda dialog: dialogs.append(dialog.message))
@@ -48,8 +47,8 @@ def visit(browser, address):
         return page
 
     yield open_page
-    for page in pages:
-        page.close()
+    for context in browser.contexts:
+        context.close()
     assert all(one.startswith((address, "data:", "blob:")) for one in addresses)
     assert dialogs == []
 

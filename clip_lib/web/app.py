@@ -11,6 +11,7 @@ os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "100"
 os.environ.pop("GRADIO_ALLOWED_PATHS", None)
 
 import gradio as gr
+from gradio import image_utils
 
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.answers import QUERIES
@@ -82,7 +83,8 @@ def build_app(page: Page) -> gr.Blocks:
                 )
                 # Gradio would open the file with any of Pillow's readers; ours is safe.
                 picture.preprocess = lambda payload: payload and payload.path
-                gr.Examples(page.examples(), picture, label=WORDS("examples"))
+                samples = map(image_utils.decode_base64_to_image, page.examples())
+                gr.Examples(list(samples), picture, label=WORDS("examples"))
             with gr.Column(scale=3):
                 labels = gr.Textbox(
                     label=WORDS("labels"),

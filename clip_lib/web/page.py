@@ -64,11 +64,11 @@ class Page:
         return sorted({str(shown.folder) for _, shown in self.galleries.values()})
 
     def examples(self) -> list[str]:
-        """Return three pictures from all over the first gallery."""
+        """Return up to three thumbnails from all over the first gallery."""
         search, thumbnails = next(iter(self.galleries.values()))
         paths = search.images.items["paths"]
-        # Only what may be shown: an index may name any file.
-        return [path for path in paths[:: len(paths) // 3 + 1] if thumbnails.uri(path)]
+        found = map(thumbnails.uri, paths[:: len(paths) // 3 + 1])
+        return list(filter(None, found))
 
     def pictures_for(self, gallery: str, text: str, words) -> str:
         """Answer a text with its best pictures."""
