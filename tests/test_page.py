@@ -28,9 +28,8 @@ def models(run_config, tmp_path):
 
 
 @pytest.fixture
-def photos(tiny_folder, tmp_path, monkeypatch):
+def photos(tiny_folder, tmp_path):
     """A folder of photos without captions."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return shutil.copytree(tiny_folder / "images/dog", tmp_path / "photos")
 
 

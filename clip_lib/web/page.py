@@ -16,7 +16,7 @@ from clip_lib.data.images import FORMATS
 from clip_lib.data.vocabulary import count_words, sort_words
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.answers import with_captions
-from clip_lib.retrieval.photo_folder import index_file, open_folder, update_index
+from clip_lib.retrieval.photo_folder import open_folder, update_index
 from clip_lib.retrieval.search import IMAGE_INDEX_FILE, Clip, Search, build_indexes
 from clip_lib.retrieval.zero_shot import knows_label, label_index
 from clip_lib.web.cards import answer_list, note
@@ -45,8 +45,8 @@ class Page:
         Args:
             model_files: CLIPs, each with its vocabulary beside it, and the indexes of
                 its own pictures if it has any.
-            folders: Folders of pictures. A data folder brings its captions; any other
-                is indexed for each model, unless it has been.
+            folders: Folders of pictures. A data folder brings its captions; of any
+                other the index is brought up to date.
 
         Raises:
             ClipError: If a file or folder is missing or does not fit, or there is
@@ -144,10 +144,8 @@ def _folder_search(clip: Clip, model_file, folder: Path) -> Search:
     if (folder / TABLE).is_file() or caption_files(folder):
         dataset = load_dataset(Config(dataset_dir=str(folder)), split=False)
         return Search(clip, *build_indexes(clip, dataset))
-    if folder.is_dir() and not index_file(model_file, folder).is_file():
-        changes = update_index(clip, folder, index_file(model_file, folder))
-        for fault in changes.unreadable:
-            print(f"left out: {fault}", file=sys.stderr)
+    for fault in update_index(clip, folder).unreadable:
+        print(f"left out: {fault}", file=sys.stderr)
     return Search(clip, open_folder(clip, model_file, folder))
 
 
