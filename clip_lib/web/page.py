@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from clip_lib.config import Config
-from clip_lib.data.captions_table import TABLE, caption_files
+from clip_lib.data.captions_table import TABLE
 from clip_lib.data.dataset import SPLITS, load_dataset
 from clip_lib.data.images import FORMATS
 from clip_lib.data.vocabulary import count_words, sort_words
@@ -141,7 +141,7 @@ def _galleries(model_file, folders) -> dict[str, tuple[Search, Thumbnails]]:
 
 
 def _folder_search(clip: Clip, model_file, folder: Path) -> Search:
-    if (folder / TABLE).is_file() or caption_files(folder):
+    if (folder / TABLE).is_file() or any(folder.glob("captions/*.txt")):
         dataset = load_dataset(Config(dataset_dir=str(folder)), split=False)
         return Search(clip, *build_indexes(clip, dataset))
     for fault in update_index(clip, folder).unreadable:
