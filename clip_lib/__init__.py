@@ -15,6 +15,7 @@ from clip_lib.config import Config
 from clip_lib.models.contrastive_loss import ContrastiveLoss
 from clip_lib.models.cross_replica import WholeBatchNormalization
 from clip_lib.models.second_order_pooling import SecondOrderPooling
+from clip_lib.towers import texts  # noqa: F401  Registers the reader of its tokenizer.
 from clip_lib.training.optimizer import WholeBatchAdamW
 
 __version__ = "0.1.0"
