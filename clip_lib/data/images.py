@@ -4,7 +4,6 @@ Training, search and the checks all call `load_image`, so that the model is serv
 pictures as it was trained on them. Scaling the pixels is a layer of the model.
 """
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +44,7 @@ def open_picture(source, max_pixels: int = MAX_PIXELS) -> Image.Image:
 
     Raises:
         ClipError: If there is no such file, it is not a complete picture, or
-            (`TooManyPixels`) it is too large. The message names the file.
+            (`TooManyPixels`) it is too large.
     """
     is_path = isinstance(source, str | Path)
     name = source if is_path else getattr(source, "name", "data")
@@ -134,24 +133,3 @@ def load_image(
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(picture)
-
-
-def describe_picture(source) -> dict[str, str]:
-    """Describe a picture file.
-
-    Args:
-        source: Path of a picture.
-
-    Returns:
-        ``size`` (upright, "224 x 224"), ``mode`` (of the file, "PNG P") and ``pixels``,
-        a hash that two pictures share if `open_picture` finds the same pixels in them.
-
-    Raises:
-        ClipError: See `open_picture`.
-    """
-    picture = open_picture(source)
-    size = f"{picture.width} x {picture.height}"
-    pixels = hashlib.sha256(size.encode() + picture.tobytes()).hexdigest()
-    with Image.open(source, formats=FORMATS) as stored:
-        mode = f"{stored.format} {stored.mode}"
-    return {"size": size, "mode": mode, "pixels": pixels}

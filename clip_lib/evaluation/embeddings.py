@@ -16,7 +16,6 @@ from clip_lib.data.vocabulary import Vectorizer, known_tokens
 from clip_lib.errors import ClipError
 from clip_lib.evaluation.evaluate import picture_rows
 from clip_lib.evaluation.metrics import first_ranks
-from clip_lib.models.encoders import networks_in
 from clip_lib.retrieval.index import Index
 
 _BLUE_FIRST = ("resnet50",)
@@ -162,7 +161,7 @@ def colour_filters(model: keras.Model, count: int = 12) -> np.ndarray:
         0. Of the CNN, the weights that its convolution gives to the mean colours of the
         cells; of a pretrained network, its very first convolution.
     """
-    if networks := networks_in(model):
+    if networks := [each for each in model.layers if isinstance(each, keras.Model)]:
         (network,) = networks
         first = next(each for each in network.layers if isinstance(each, layers.Conv2D))
         kernel = np.asarray(first.kernel)
