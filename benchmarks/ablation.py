@@ -177,18 +177,22 @@ class Fold:
         }
 
 
+def train_variants(runs: Fold, image, text, changes=CHANGES) -> None:
+    """Train CLIP from the same two classifiers, once for each change."""
+    for name, change in changes.items():
+        runs.clip(name, image, text, **change)
+    for name, (target, replacement) in REMOVED.items():
+        with mock.patch(target, replacement):
+            runs.clip(name, image, text)
+
+
 def measure(config: Config, fold) -> dict:
     """Train every variant of one fold; return the metrics on validation."""
     runs = Fold(config, fold)
     dataset, vectorizer = runs.dataset, runs.vectorizer
     image = runs.image("CNN", start_image_classifier(dataset, config))
     text = runs.text("SmallBERT", start_text_classifier(dataset, vectorizer, config))
-    for name, changes in CHANGES.items():
-        runs.clip(name, image, text, **changes)
-    for name, (target, replacement) in REMOVED.items():
-        with mock.patch(target, replacement):
-            runs.clip(name, image, text)
-
+    train_variants(runs, image, text)
     runs.clip(
         "classifiers not trained",
         Classifier(start_image_classifier(dataset, config)),
