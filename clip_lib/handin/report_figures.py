@@ -1,0 +1,128 @@
+"""Draw what the report shows of the saved model, and measure it.
+
+No example is chosen by hand: the subject's query, the first test image and caption of
+a label, the pairs placed worst.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from clip_lib.atomic import replacing
+from clip_lib.evaluation.embeddings import hardest_pairs
+from clip_lib.evaluation.evaluate import evaluate_indexes
+from clip_lib.figures import embedding_plots, image_grids
+from clip_lib.figures.tables import layer_table
+from clip_lib.models.encoders import networks_in
+from clip_lib.retrieval.answers import QUERIES
+from clip_lib.retrieval.search import Clip, Search
+
+HARDEST = 3
+NOTICE = (
+    "Ce sont des scènes dessinées : elles montrent que toute la chaîne fonctionne et "
+    "ne disent rien des photographies."
+)
+SOURCES = {"drawn scenes": "scènes dessinées", "photographs": "photographies"}
+STYLE = {
+    "font.family": ["STIXGeneral", "DejaVu Sans"],
+    "mathtext.fontset": "stix",
+    "pdf.fonttype": 42,  # Letters stay letters: they can be searched for.
+}
+
+
+def measure(search: Search) -> dict:
+    """Return what is known of a saved CLIP: its metrics on test, sizes, failures."""
+    clip, source = search.clip, search.images.source
+    parts = [index.part("test") for index in (search.images, search.texts)]
+    reasons = hardest_pairs(*parts, clip.vectorizer, k=len(parts[1].items))["reason"]
+    return evaluate_indexes(*parts, clip) | {
+        "source": SOURCES.get(source, source),
+        "notice": NOTICE if source == "drawn scenes" else "",
+        "temperature": clip.temperature,
+        "sizes": model_sizes(clip),
+        "hardest": HARDEST,
+        "reasons": {
+            name: int((reasons == name).sum()) for name in embedding_plots.REASONS
+        },
+    }
+
+
+def model_sizes(clip: Clip) -> dict[str, int]:
+    """Return the weights of each encoder, those that CLIP trains, the CNN's widths."""
+    sizes = {}
+    for name, encoder in (("image", clip.image_encoder), ("text", clip.text_encoder)):
+        sizes[f"weights_{name}"] = encoder.count_params()
+        trained = [int(np.prod(w.shape)) for w in encoder.trainable_weights]
+        sizes[f"trained_{name}"] = sum(trained)
+    # A pretrained encoder has none of these: the text that speaks of them is refused.
+    if not networks_in(clip.image_encoder):
+        layer = clip.image_encoder.get_layer
+        sizes["directions"] = layer("edges").filters
+        sizes["piece"] = layer("descriptors").kernel_size[0]
+        sizes["descriptors"] = layer("descriptors").filters
+        sizes["second_order"] = layer("second_order").output.shape[-1]
+    return sizes
+
+
+def figures(search: Search) -> Iterator[tuple[str, Figure, float, float]]:
+    """Draw every figure.
+
+    Returns:
+        An iterator: name, figure, its height in the report in inches, and the factor by
+        which its letters shrink. All are as wide as the text.
+    """
+    images, texts = (index.part("test") for index in (search.images, search.texts))
+    where = image_grids.gallery_name(search.images, "test")
+    caption, own = texts.items[["captions", "image_paths"]].iloc[0]
+    for name, query, right in ("images", QUERIES[0], ""), ("images_own", caption, own):
+        answers = search.images_for(query)
+        drawn = image_grids.image_answers(answers, query, where, right)
+        yield name, drawn, 1.95, 0.78
+    where = image_grids.gallery_name(search.texts, "test")
+    labels = images.items["labels"]
+    for place, label in enumerate((labels.min(), labels.max()), 1):
+        path = images.items.loc[labels == label, "paths"].iloc[0]
+        drawn = image_grids.text_answers(path, search.texts_for(path), where)
+        yield f"texts_{place}", drawn, 1.75, 0.74
+    worst = hardest_pairs(images, texts, search.clip.vectorizer, HARDEST)
+    yield "hardest", embedding_plots.hardest(worst), 0.2 + 1.1 * HARDEST, 0.7
+    layers = [
+        layer_table(one)
+        for one in (search.clip.image_encoder, search.clip.text_encoder)
+    ]
+    yield "layers", layers_figure(layers), 0.17 * max(map(len, layers)) + 0.5, 1
+
+
+def layers_figure(tables) -> Figure:
+    """Show the layers of both encoders, whichever these are, as tables side by side."""
+    figure, panels = plt.subplots(1, 2, layout="constrained")
+    titles = "Encodeur d'images", "Encodeur de textes"
+    for axes, table, title in zip(panels, tables, titles, strict=True):
+        axes.set_title(title, fontsize=9)
+        axes.axis("off")
+        drawn = axes.table(
+            table.to_numpy(), colLabels=table.columns, loc="upper center"
+        )
+        drawn.auto_set_font_size(False)
+        drawn.set_fontsize(6.5)
+        drawn.auto_set_column_width(range(len(table.columns)))
+    return figure
+
+
+def save_figure(figure: Figure, path: Path, height: float, shrink: float) -> None:
+    """Save a figure as PDF at its size in the report, with decimal commas; close it."""
+    figure.set_size_inches(6.3, height)
+    for text in figure.findobj(Text):
+        text.set_fontsize(text.get_fontsize() * shrink)
+        if text.get_color() == image_grids.RIGHT:
+            text.set(color="darkgreen", fontweight="bold")  # Seen in grey too.
+        # Scores, which have three decimals; a number in a caption stays as it is.
+        text.set_text(re.sub(r"(\d)\.(\d{3})\b", r"\1,\2", text.get_text()))
+    with replacing(path) as temporary:
+        figure.savefig(temporary, metadata={"CreationDate": None}, dpi=150)
+    plt.close(figure)
