@@ -2,7 +2,7 @@
 
 import argparse
 
-from clip_lib.cli import ask, commands, enrich, hand_in, own_files, train
+from clip_lib.cli import ask, commands, enrich, hand_in, photos, train
 
 
 def parse(argv=None) -> argparse.Namespace:
@@ -31,6 +31,6 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Each command shows examples: python -m clip_lib search --help",
     )
     choices = parser.add_subparsers(required=True, metavar="command")
-    for module in (commands, train, ask, own_files, enrich, hand_in):
+    for module in (commands, train, ask, photos, enrich, hand_in):
         module.add_commands(choices)
     return parser
