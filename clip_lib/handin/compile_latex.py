@@ -44,9 +44,8 @@ def compile_report(folder, output) -> tuple[Paper, list[str], list[str]]:
         command = ["latexmk", "-norc", "-lualatex", "-halt-on-error"]
         command += ["-interaction=nonstopmode", "-file-line-error", f"-outdir={build}"]
         # Long lines: TeX breaks those of its log after 79 characters, in words too.
-        settings = {"max_print_line": "10000", "TEXINPUTS": ".:template//:"}
-        if os.name == "nt":
-            settings["TEXINPUTS"] = ".;template//;"
+        settings = {"max_print_line": "10000"}
+        settings["TEXINPUTS"] = os.pathsep.join((".", "template//", ""))
         process = subprocess.run(
             [*command, MAIN],
             cwd=folder,
@@ -76,7 +75,8 @@ def _first_error(log: str, folder) -> str:
     file, line, reason = match.groups()
     place = re.search(rf"^l\.{line} (.*)", log[match.end() :], re.MULTILINE)
     near = f" near {place[1].strip()[-60:]!r}" if place else ""
-    return f"{Path(folder) / file}:{line}: {reason.rstrip('.')}{near}."
+    remedy = f"; install all of LaTeX ({INSTALL})" if "' not found" in reason else ""
+    return f"{Path(folder) / file}:{line}: {reason.rstrip('.')}{near}{remedy}."
 
 
 def _faults(log: str) -> list[str]:

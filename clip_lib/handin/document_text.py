@@ -17,6 +17,9 @@ MOST_PAGES = {"body": 8, "appendix": 2}
 LONG = 6
 """Letters from which a name cannot appear in a text by chance."""
 _ACCENTS = ("Mn", "Lm", "Sk")
+# What nbformat raises, depending on how JSON differs from a notebook.
+_NOT_A_NOTEBOOK = (ValueError, LookupError, AttributeError, TypeError)
+_NOT_A_NOTEBOOK += (nbformat.ValidationError,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,17 +39,13 @@ class Paper:
 
     def too_long(self) -> list[str]:
         """Return a sentence for each part that has more pages than allowed."""
-        faults = [
-            f"{part} of {pages} pages: the course allows {MOST_PAGES[part]}."
+        hint = ", and \\annexes, which begins appendices, left no bookmark in this PDF"
+        return [
+            f"{part} of {pages} pages: the course allows {MOST_PAGES[part]}"
+            f"{'' if self.appendix else hint}."
             for part, pages in (("body", self.body), ("appendix", self.appendix))
             if pages > MOST_PAGES[part]
         ]
-        if faults and not self.appendix:
-            faults[0] = faults[0].rstrip(".") + (
-                "; appendices begin with \\annexes, as in report/rapport.tex: no "
-                "bookmark of this PDF is called Annexe."
-            )
-        return faults
 
 
 def read_pdf(path) -> Paper:
@@ -98,10 +97,7 @@ def read_notebook(path) -> nbformat.NotebookNode:
             if cell.cell_type == "code":
                 cell.setdefault("outputs", [])
                 cell.setdefault("execution_count", None)
-    # nbformat raises whatever the wrong JSON leads to.
-    except (ValueError, LookupError, AttributeError, TypeError) as error:
-        raise ClipError(f"{path}: not a notebook.") from error
-    except nbformat.ValidationError as error:
+    except _NOT_A_NOTEBOOK as error:
         raise ClipError(f"{path}: not a notebook.") from error
     return notebook
 
@@ -129,7 +125,7 @@ def execution_faults(notebook, in_order: bool = True) -> list[str]:
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     cells = [cell for cell in cells if cell.source.strip()]
     faults = [
-        f"cell {place} failed ({output.get('ename')}: {output.get('evalue')})"
+        f"cell {place} failed ({output.get('ename')})"
         for place, cell in enumerate(cells, 1)
         for output in cell.outputs
         if output.output_type == "error"
@@ -139,7 +135,7 @@ def execution_faults(notebook, in_order: bool = True) -> list[str]:
         if count is None or (in_order and count != place):
             when = "has not run" if count is None else f"ran as number {count}"
             return [*faults, f"cell {place} of {len(cells)} {when}"]
-    return faults if cells else ["it has no code"]
+    return faults if cells or not in_order else ["it has no code"]
 
 
 def same_cells(one, other) -> bool:

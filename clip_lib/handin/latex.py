@@ -43,6 +43,6 @@ def number(value: float, digits: int | None = None) -> str:
             return rf"\ensuremath{{{mantissa}\times 10^{{{int(exponent)}}}}}"
         else:
             digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
-    text = f"{abs(value):,.{digits}f}".replace(",", r"\,").replace(".", "{,}")
-    negative = value < 0 and any(character in "123456789" for character in text)
-    return r"\ensuremath{-}" + text if negative else text
+    text = f"{round(value, digits) + 0.0:,.{digits}f}"  # Never -0.
+    text = text.replace(",", r"\,").replace(".", "{,}")
+    return text.replace("-", r"\ensuremath{-}")

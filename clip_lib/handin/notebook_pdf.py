@@ -23,7 +23,7 @@ _PAPER = Path(__file__).parent / "paper"
 _MATH = re.compile(r"Could not convert TeX math (.*?), rendering as TeX", re.S)
 
 
-def write_pdf(notebook, pdf=None, *, team=None) -> Path:
+def write_pdf(notebook, pdf=None) -> Path:
     """Set an executed notebook on A4 pages.
 
     The title, the members and the group are in the PDF's properties; title, group and
@@ -33,7 +33,6 @@ def write_pdf(notebook, pdf=None, *, team=None) -> Path:
     Args:
         notebook: The executed notebook.
         pdf: The file to write; by default beside the notebook.
-        team: TOML file that names the team; by default the project's own.
 
     Returns:
         The path written.
@@ -44,16 +43,17 @@ def write_pdf(notebook, pdf=None, *, team=None) -> Path:
     """
     notebook, pdf = Path(notebook), Path(pdf or Path(notebook).with_suffix(".pdf"))
     pandoc = _find_pandoc()
+    import matplotlib
     import typst
 
     cells = read_notebook(notebook)
     if faults := execution_faults(cells, in_order=False):
         raise ClipError(f"{notebook}: {faults[0]}; run all cells.")
-    about = _about(cells, notebook.stem, team)
+    about = _about(cells, notebook.stem)
     about["keywords"].append(run_mark(cells))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         folder = Path(folder)
-        for file in (*_PAPER.iterdir(), *_extra_fonts()):
+        for file in _PAPER.iterdir():
             shutil.copy(file, folder)
         (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
         text = json.dumps(printable(cells, notebook.stem))
@@ -61,13 +61,14 @@ def write_pdf(notebook, pdf=None, *, team=None) -> Path:
         main = folder / "main.typ"
         head = '#import "notebook.typ": *\n#show: paper\n\n'
         main.write_text(head + body, encoding="utf-8")
-        with replacing(pdf) as temporary:
-            try:
-                temporary.write_bytes(
-                    typst.compile(str(main), font_paths=[folder], format="pdf")
-                )
-            except typst.TypstError as error:
-                raise ClipError(f"{notebook}: Typst: {error.message}.") from error
+        # With DejaVu Sans, for the characters that Typst's fonts lack.
+        fonts = [Path(matplotlib.get_data_path(), "fonts/ttf")]
+        try:
+            made = typst.compile(str(main), font_paths=fonts, format="pdf")
+        except typst.TypstError as error:
+            raise ClipError(f"{notebook}: Typst: {error.message}.") from error
+    with replacing(pdf) as temporary:
+        temporary.write_bytes(made)
     return pdf
 
 
@@ -86,17 +87,9 @@ def _find_pandoc() -> str:
     return pandoc
 
 
-def _extra_fonts() -> list[Path]:
-    """Return the files of DejaVu Sans, for the characters that Typst's fonts lack."""
-    import matplotlib
-
-    fonts = Path(matplotlib.get_data_path(), "fonts/ttf")
-    return [fonts / "DejaVuSans.ttf", fonts / "DejaVuSans-Bold.ttf"]
-
-
-def _about(notebook, name: str, team) -> dict:
+def _about(notebook, name: str) -> dict:
     """Return title and team, for notebook.typ."""
-    group, members = read_team(team)
+    group, members = read_team()
     rows = members.to_numpy().tolist()
     seen = notebook_text(notebook.cells[:8])
     shown = all(value in seen for row in rows for value in row)

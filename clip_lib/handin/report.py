@@ -8,12 +8,12 @@ sentence, what the sentence relies on; a and b are keys, or b is a number.
 import dataclasses
 import difflib
 import re
+import shutil
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from clip_lib.atomic import replacing
 from clip_lib.config import Config
 from clip_lib.handin import report_figures
 from clip_lib.handin.latex import escape
@@ -23,20 +23,15 @@ from clip_lib.retrieval.search import Search
 
 REPORT = Path(__file__).parents[2] / "report"
 GENERATED = "generated"
-_MACRO = r"\\%s\{([^{}]*)\}"
+_MACRO = r"\\%s\{([^{}#]*)\}"  # Those in macros with arguments are for LaTeX to check.
 
 
-def write_generated(
-    config: Config, folder, team_file=None, say=lambda text: None
-) -> Numbers:
-    """Write numbers, team and figures into ``folder/generated``.
-
-    Every file is written whole or not at all; what an earlier run left over is removed.
+def write_generated(config: Config, folder, say=lambda text: None) -> Numbers:
+    """Write numbers, team and figures into ``folder/generated``, emptied before.
 
     Args:
         config: Gives ``model_dir``; the settings of the model are read from there.
         folder: Folder of the report's text, `REPORT` but in tests.
-        team_file: TOML file that names the team; by default `TEAM_FILE` of `team`.
         say: Called with a line as each part begins.
 
     Returns:
@@ -45,7 +40,7 @@ def write_generated(
     Raises:
         ClipError: If the team, a result or a model is missing; the message names it.
     """
-    team = team_latex(*read_team(team_file))
+    team = team_latex(*read_team())
     numbers = benchmark_numbers()
     say(f"models of {config.model_dir}")
     settings = Config.load(config.config_file)
@@ -54,20 +49,14 @@ def write_generated(
     numbers.add("config", settings_numbers(settings))
     numbers.add("model", report_figures.measure(search))
     target = Path(folder) / GENERATED
-    texts = {"numbers.tex": numbers.to_latex(), "team.tex": team}
-    for name, text in texts.items():
-        with replacing(target / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    written = {target / name for name in texts}
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    (target / "numbers.tex").write_text(numbers.to_latex(), encoding="utf-8")
+    (target / "team.tex").write_text(team, encoding="utf-8")
     with plt.rc_context(report_figures.STYLE):
         for name, figure, *size in report_figures.figures(search):
             say(f"figure {name}")
-            path = target / "figures" / f"{name}.pdf"
-            report_figures.save_figure(figure, path, *size)
-            written.add(path)
-    for path in target.rglob("*.*"):
-        if path.is_file() and path not in written:
-            path.unlink()
+            report_figures.save_figure(figure, target / f"{name}.pdf", *size)
     return numbers
 
 

@@ -13,11 +13,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from clip_lib.atomic import replacing
+from clip_lib.data.vocabulary import sort_words
+from clip_lib.errors import ClipError
 from clip_lib.evaluation.embeddings import hardest_pairs
 from clip_lib.evaluation.evaluate import evaluate_indexes
 from clip_lib.figures import embedding_plots, image_grids
-from clip_lib.figures.tables import layer_table
 from clip_lib.models.encoders import networks_in
 from clip_lib.retrieval.answers import QUERIES
 from clip_lib.retrieval.search import Clip, Search
@@ -38,6 +38,8 @@ STYLE = {
 def measure(search: Search) -> dict:
     """Return what is known of a saved CLIP: its metrics on test, sizes, failures."""
     clip, source = search.clip, search.images.source
+    if "labels" not in search.images.items:
+        raise ClipError("the report compares labels: these images have none.")
     parts = [index.part("test") for index in (search.images, search.texts)]
     reasons = hardest_pairs(*parts, clip.vectorizer, k=len(parts[1].items))["reason"]
     return evaluate_indexes(*parts, clip) | {
@@ -59,7 +61,10 @@ def model_sizes(clip: Clip) -> dict[str, int]:
         sizes[f"weights_{name}"] = encoder.count_params()
         trained = [int(np.prod(w.shape)) for w in encoder.trainable_weights]
         sizes[f"trained_{name}"] = sum(trained)
-    # A pretrained encoder has none of these: the text that speaks of them is refused.
+    # Pretrained encoders have none of these: the text that speaks of them is refused.
+    if not networks_in(clip.text_encoder):
+        names = [layer.name for layer in clip.text_encoder.layers]
+        sizes["blocks"] = sum(name.startswith("transformer") for name in names)
     if not networks_in(clip.image_encoder):
         layer = clip.image_encoder.get_layer
         sizes["directions"] = layer("edges").filters
@@ -79,9 +84,12 @@ def figures(search: Search) -> Iterator[tuple[str, Figure, float, float]]:
     images, texts = (index.part("test") for index in (search.images, search.texts))
     where = image_grids.gallery_name(search.images, "test")
     caption, own = texts.items[["captions", "image_paths"]].iloc[0]
-    for name, query, right in ("images", QUERIES[0], ""), ("images_own", caption, own):
-        answers = search.images_for(query)
-        drawn = image_grids.image_answers(answers, query, where, right)
+    known, _ = sort_words(search.clip.vectorizer, QUERIES[0])
+    query = QUERIES[0] if known else caption
+    for name, text in ("images", query), ("images_own", caption):
+        right = own if text == caption else ""
+        answers = search.images_for(text)
+        drawn = image_grids.image_answers(answers, text, where, right)
         yield name, drawn, 1.95, 0.78
     where = image_grids.gallery_name(search.texts, "test")
     labels = images.items["labels"]
@@ -91,27 +99,6 @@ def figures(search: Search) -> Iterator[tuple[str, Figure, float, float]]:
         yield f"texts_{place}", drawn, 1.75, 0.74
     worst = hardest_pairs(images, texts, search.clip.vectorizer, HARDEST)
     yield "hardest", embedding_plots.hardest(worst), 0.2 + 1.1 * HARDEST, 0.7
-    layers = [
-        layer_table(one)
-        for one in (search.clip.image_encoder, search.clip.text_encoder)
-    ]
-    yield "layers", layers_figure(layers), 0.17 * max(map(len, layers)) + 0.5, 1
-
-
-def layers_figure(tables) -> Figure:
-    """Show the layers of both encoders, whichever these are, as tables side by side."""
-    figure, panels = plt.subplots(1, 2, layout="constrained")
-    titles = "Encodeur d'images", "Encodeur de textes"
-    for axes, table, title in zip(panels, tables, titles, strict=True):
-        axes.set_title(title, fontsize=9)
-        axes.axis("off")
-        drawn = axes.table(
-            table.to_numpy(), colLabels=table.columns, loc="upper center"
-        )
-        drawn.auto_set_font_size(False)
-        drawn.set_fontsize(6.5)
-        drawn.auto_set_column_width(range(len(table.columns)))
-    return figure
 
 
 def save_figure(figure: Figure, path: Path, height: float, shrink: float) -> None:
@@ -123,6 +110,5 @@ def save_figure(figure: Figure, path: Path, height: float, shrink: float) -> Non
             text.set(color="darkgreen", fontweight="bold")  # Seen in grey too.
         # Scores, which have three decimals; a number in a caption stays as it is.
         text.set_text(re.sub(r"(\d)\.(\d{3})\b", r"\1,\2", text.get_text()))
-    with replacing(path) as temporary:
-        figure.savefig(temporary, metadata={"CreationDate": None}, dpi=150)
+    figure.savefig(path, metadata={"CreationDate": None}, dpi=150)
     plt.close(figure)

@@ -8,6 +8,7 @@
   and for a single run ``low`` and ``high``, its interval;
 * ``ablation``, ``cleaning``, ``cost``, ``speed``: as their files are;
 * ``pretraining``: its last run, that of all the images;
+* ``code``: constants of the code;
 * ``config``: the settings of the saved model, read from its config.json;
 * ``model``: its sizes, its own metrics, what its images are.
 """
@@ -17,9 +18,11 @@ import dataclasses
 import numpy as np
 
 from clip_lib.config import Config
+from clip_lib.evaluation.bootstrap import LEVEL
 from clip_lib.evaluation.evaluate import DIRECTIONS
 from clip_lib.evaluation.results import read_result, spread, summary
 from clip_lib.handin.latex import escape, number
+from clip_lib.models.contrastive_loss import MAX_SCALE
 
 RUNS = {
     "folds": "pipeline_folds",
@@ -47,11 +50,7 @@ class Numbers:
         key = key.replace(" ", "_").replace(",", "")
         if isinstance(value, dict):
             for name, one in value.items():
-                if name == "interval":
-                    for metric, (low, high) in one.items():
-                        self.add(f"{key}/{metric}", {"low": low, "high": high})
-                else:
-                    self.add(f"{key}/{name}", one)
+                self.add(f"{key}/{name}", one)
             if "mean" in value:
                 self.add(key, value["mean"])
             if "deviation" in value:
@@ -59,6 +58,9 @@ class Numbers:
                 self.texts[key] += (
                     rf"~\ensuremath{{\pm}}~{number(value['deviation'], digits)}"
                 )
+        elif isinstance(value, list) and "/interval/" in key:
+            low, high = value
+            self.add(key.replace("/interval/", "/"), {"low": low, "high": high})
         elif isinstance(value, str):
             self.texts[key] = escape(value)
         elif isinstance(value, float | int):
@@ -95,6 +97,7 @@ def benchmark_numbers() -> Numbers:
     cleaning = read_result("cleaning")
     planted = cleaning["planted"] | {"runs": len(cleaning["runs"])}
     numbers.add("cleaning", cleaning["summary"] | planted)
+    numbers.add("code", {"level": LEVEL, "max_scale": int(MAX_SCALE)})
     return numbers
 
 
@@ -122,8 +125,10 @@ def _ablation(runs: list[dict]) -> dict:
     """Return what each variant of the recipe measured, as the mean of both ways."""
     found = {"runs": len(runs), "accuracy": {}}
     for name in runs[0]["variants"]:
-        reports = [run["variants"][name]["clip"] for run in runs]
-        found[name] = {"pairs": reports[0]["pairs"]}
+        variants = [run["variants"][name] for run in runs]
+        reports = [variant["clip"] for variant in variants]
+        seconds = int(np.mean([variant["seconds"] for variant in variants]))
+        found[name] = {"pairs": reports[0]["pairs"], "seconds": seconds}
         for metric in ("recall@10", "label_precision@5"):
             ways = [[report[way][metric] for report in reports] for way in DIRECTIONS]
             found[name][metric] = _spread(np.mean(ways, axis=0))
@@ -139,8 +144,8 @@ def _spread(values) -> dict:
 
 
 def settings_numbers(settings: Config) -> dict:
-    """Return the settings that are numbers, those of a tuple under 1, 2..."""
-    found = {}
-    for name, value in dataclasses.asdict(settings).items():
-        found[name] = dict(enumerate(value, 1)) if isinstance(value, tuple) else value
-    return {name: value for name, value in found.items() if not isinstance(value, str)}
+    """Return the settings by name, those of a tuple under 1, 2..."""
+    return {
+        name: dict(enumerate(value, 1)) if isinstance(value, tuple) else value
+        for name, value in dataclasses.asdict(settings).items()
+    }

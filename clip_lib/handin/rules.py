@@ -186,26 +186,21 @@ def _portable(hand_in):
             yield f"{damaged} is damaged: make the archive again."
     twice = Counter(entry.filename.lower() for entry in entries)
     for entry in entries:
-        if fault := _entry_fault(entry) or _name_fault(entry.filename):
+        if fault := _fault(entry):
             yield f"{entry.filename}: {fault}."
         if twice[entry.filename.lower()] > 1:
             yield f"{entry.filename}: twice for Windows, in capitals or not; rename it."
 
 
-def _entry_fault(entry: zipfile.ZipInfo) -> str:
-    """Return why Windows cannot unpack an entry; nothing if it can."""
+def _fault(entry: zipfile.ZipInfo) -> str:
+    """Return why an entry cannot be unpacked everywhere; nothing if it can."""
+    name, parts = entry.filename, PurePosixPath(entry.filename).parts
     if entry.flag_bits & 1:
         return "it needs a password; zip it without"
     if entry.compress_type not in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
         return "compressed in a way that Windows cannot read; use Deflate"
     if (entry.external_attr >> 16) & 0o170000 == 0o120000:
         return "a link, which Windows cannot unpack; put the file itself"
-    return ""
-
-
-def _name_fault(name: str) -> str:
-    """Return why a name cannot be unpacked everywhere; nothing if it can."""
-    parts = PurePosixPath(name).parts
     if name.startswith("/") or ".." in parts or "\\" in name:
         return "it leads out of its folder; rename it"
     if not name.isascii() or not name.isprintable() or re.search(r'[<>:"|?*]', name):
