@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from clip_lib.config import Config
+from clip_lib.errors import ClipError
 from clip_lib.handin import report_figures
 from clip_lib.handin.latex import escape
 from clip_lib.handin.report_numbers import Numbers, benchmark_numbers, settings_numbers
@@ -43,6 +44,10 @@ def write_generated(config: Config, folder, say=lambda text: None) -> Numbers:
     team = team_latex(*read_team())
     numbers = benchmark_numbers()
     say(f"models of {config.model_dir}")
+    if not config.config_file.is_file():
+        raise ClipError(
+            f"{config.config_file}: no such file; `make run` trains a model."
+        )
     settings = Config.load(config.config_file)
     settings = dataclasses.replace(settings, model_dir=config.model_dir)
     search = Search.load(settings.clip_file)
