@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import keras
@@ -16,16 +17,17 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 from pypdf import PdfReader
 from team_project import TEAM, enter
-from test_notebook import as_committed
 
 from clip_lib.__main__ import main
 from clip_lib.errors import ClipError
+from clip_lib.handin.document_text import execution_faults, read_notebook
 from clip_lib.handin.notebook import NOTEBOOK
 from clip_lib.handin.notebook_pdf import write_pdf
 from clip_lib.handin.team import read_team
 
 ROOT = Path(__file__).parents[1]
 CM = 72 / 2.54
+ADDRESS = "https://example.org/x?a=b_c"
 
 
 def png(size, colour):
@@ -73,17 +75,12 @@ def titles(reader):
     return [bookmark.get_title() for bookmark in toc]
 
 
-def pages(reader):
-    """Yield each page as an array of grey levels, 72 points an inch."""
-    for page in pypdfium2.PdfDocument(reader.stream):
-        yield np.asarray(page.render().to_pil().convert("L"))
-
-
 def assert_margins_are_white(reader):
-    side = int(1.9 * CM)  # The margin is 2 cm wide; a tenth for rounding.
-    for number, page in enumerate(pages(reader), 1):
-        assert page[:, :side].min() == page[:, -side:].min() == 255, f"page {number}"
-        assert page[: int(0.8 * CM)].min() == page[-int(0.8 * CM) :].min() == 255
+    side, end = int(1.9 * CM), int(0.8 * CM)  # The margin is 2 cm wide; for rounding.
+    for number, page in enumerate(pypdfium2.PdfDocument(reader.stream), 1):
+        grey = np.asarray(page.render().to_pil().convert("L"))
+        for edge in (grey[:, :side], grey[:, -side:], grey[:end], grey[-end:]):
+            assert edge.min() == 255, f"page {number}"
 
 
 def test_text_is_french_and_typeset(folder):
@@ -91,7 +88,7 @@ def test_text_is_french_and_typeset(folder):
         folder,
         "# L'œuvre « française »\n\nÇa coûte 12 % → dès Noël ; αβγ, Привет, ✓.",
         "## Une suite\n\ntexte :\n(1) pas une liste\n- une liste\n- 2\\$\n\n"
-        "Une [adresse](https://example.org/x?a=b_c), un [renvoi](#Une-suite), "
+        f"Une [adresse]({ADDRESS}), un [renvoi](#Une-suite), "
         "un [autre](#nulle-part).\n\n|a|b|\n|-|-|\n|gauche|droite|\n\n"
         "```python\nx = r'\\begin{align}'\n```",
         "### Formules\n\n$\\|x\\|_2 \\le \\sqrt{n}$ et\n\n"
@@ -103,18 +100,15 @@ def test_text_is_french_and_typeset(folder):
     )
     assert "L'œuvre « française »" in text
     assert "Ça coûte 12 % → dès Noël ; αβγ, Привет, ✓." in text
-    assert "texte : (1) pas une liste" in text and "gauche droite" in text
-    assert "•" in text
+    assert "texte : (1) pas une liste •" in text and "gauche droite" in text
     # Raw TeX nowhere but in the code that speaks of it.
     text = text.partition("Une suite")[2]
     assert text.count("\\") == 1 and "$$" not in text and "<Math>" not in text
-    assert "∑" in text and "√" in text and "∥" not in text.replace("‖", "")
-    headings = ["L'œuvre « française »", "Une suite", "Formules", "Une suite"]
-    assert titles(reader) == headings
-    notes = [note.get_object() for page in reader.pages for note in page["/Annots"]]
-    targets = [note["/A"]["/URI"] for note in notes if "/A" in note]
-    assert targets == ["https://example.org/x?a=b_c"]
-    assert sum("/Dest" in note for note in notes) == 1
+    assert "∑" in text and "√" in text and "∥" not in text
+    assert titles(reader)[1:] == ["Une suite", "Formules", "Une suite"]
+    links = [note.get_object() for note in reader.pages[0]["/Annots"]]
+    assert [link["/A"]["/URI"] for link in links if "/A" in link] == [ADDRESS]
+    assert sum("/Dest" in link for link in links) == 1
     assert reader.root_object["/Lang"] == "fr"
 
 
@@ -122,13 +116,8 @@ def test_only_what_paper_can_show_is_left(folder, capfd):
     """Bars leave their last line, HTML is set; nothing is fetched nor run."""
     steps = [f"\r {done:3}%|███   | {done}/100" for done in range(0, 101)]
     bar = [printed(step, "stderr") for step in steps]
-    keras_bar = (
-        "\r\x1b[1m1/2\x1b[0m \x1b[32m━━\x1b[0m\x08\x08\x08\r\x1b[1m2/2\x1b[0m fin"
-    )
+    keras_bar = "\r\x1b[1m1/2\x1b[0m \x1b[32m━━\x1b[0m\x08\x08\r\x1b[1m2/2\x1b[0m fin"
     widget = {"application_vnd.jupyter.widget-view+json": {}, "text_plain": "0%|"}
-    folded = new_code_cell("plié = 1", outputs=[printed("sorti")], execution_count=1)
-    folded.metadata = {"jupyter": {"source_hidden": True, "outputs_hidden": True}}
-    folded.metadata.collapsed = True
     page = "<p>du <b>HTML</b> &eacute;</p><script>rien()</script>"
     plain = "<IPython.core.display.HTML object>"
     table = "## Affiché\n\n**gras**\n\n|a|b|\n|-|-|\n|1|2|"
@@ -137,7 +126,6 @@ def test_only_what_paper_can_show_is_left(folder, capfd):
         ("fit()", *bar, printed("\n", "stderr"), printed("\x1b[31mrou\x07ge\x1b[0m\n")),
         ("fit()", printed("Epoch 1/1\n"), printed(keras_bar)),
         ("tqdm()", shown(**widget)),
-        folded,
         ("1", shown(text_markdown=table)),
         ("2", shown(text_html=page, text_plain=plain)),
         ("3", shown(text_html="<div>décor</div>", text_plain="Modèle(C=1)")),
@@ -152,7 +140,6 @@ def test_only_what_paper_can_show_is_left(folder, capfd):
     assert text.count("%|") == 1 and "100%|███" in text
     assert "rouge" in text and "[31m" not in text
     assert "Epoch 1/1 2/2 fin" in text
-    assert "plié = 1" in text and "sorti" in text
     assert titles(reader) == ["a", "Affiché"]  # The file's name is the title.
     assert "gras a b 1 2" in text and "*" not in text
     assert "du HTML é" in text and "rien" not in text
@@ -167,8 +154,7 @@ def test_nothing_is_wider_than_the_text(folder, monkeypatch):
     model.summary(line_length=150, print_fn=summary.append)
     numbers = np.arange(60).reshape(3, 20) * 1000.5
     wide = pd.DataFrame(numbers).add_prefix("une_colonne_")
-    style = pd.DataFrame({"t": ["mot " * 80, "y" * 200], "n": [1, 2]}).style
-    style = style.set_caption("La légende")
+    style = pd.DataFrame({"t": ["mot " * 80, "y" * 200]}).style.set_caption("Légende")
     first = 10_000_000_000
     large = pd.DataFrame(np.arange(2000).reshape(100, 20) + first)
     call = "f(" + ",".join(f"parametre_{n}={n}" for n in range(30)) + ")"
@@ -183,7 +169,7 @@ def test_nothing_is_wider_than_the_text(folder, monkeypatch):
     )
     assert_margins_are_white(reader)
     # Tables are tables: their HTML is read, not their text form.
-    assert "<Styler>" not in text and "rien" not in text and "La légende" in text
+    assert "<Styler>" not in text and "rien" not in text and "Légende" in text
     assert "une_colonne_19" in text and "59029.5" in text
     assert all(str(first + n) in text for n in range(2000))
     assert text.replace(" ", "").count(long) == 2
@@ -242,10 +228,7 @@ def test_the_team_is_named_once_on_each_page_and_in_the_properties(folder):
     ("cell", "message"),
     [
         (new_code_cell("1 + 1"), "cell 1 of 1 has not run; run all cells"),
-        (
-            ("1/0", new_output("error", ename="Zero")),
-            r"cell 1 failed \(Zero\); run all",
-        ),
+        (("1/0", new_output("error", ename="Zero")), r"cell 1 failed \(Zero\); ru"),
         ("$$a \\tag{1}$$", r"the formula a \\tag\{1\} cannot be set"),
         ("![](absent.png)", "no picture absent.png"),
         ("![](a.ipynb)", "Typst"),
@@ -255,18 +238,14 @@ def test_what_cannot_be_set_is_refused_in_one_sentence(folder, cell, message):
     (folder / "a.pdf").write_text("the last one")
     with pytest.raises(ClipError, match=message) as error:
         set_pdf(folder, "# T", cell)
-    assert str(error.value).startswith(str(folder / "a.ipynb"))
-    assert "\n" not in str(error.value)
+    assert re.match(rf"{folder / 'a.ipynb'}: .*\Z", str(error.value))
     assert (folder / "a.pdf").read_text() == "the last one"
-    names = {path.name for path in folder.iterdir()}
-    assert names == {"a.ipynb", "a.pdf", "equipe.toml"}
 
 
 def test_the_command_takes_what_run_left(folder, monkeypatch, capsys):
     write(folder / NOTEBOOK, "# T", ("1", printed("1")))
     assert main(["pdf", "--json"]) == 0
-    said = capsys.readouterr()
-    pdf = NOTEBOOK.replace(".ipynb", ".pdf")
+    said, pdf = capsys.readouterr(), NOTEBOOK.replace(".ipynb", ".pdf")
     assert json.loads(said.out) == {"notebook": NOTEBOOK, "pdf": pdf, "pages": 1}
     assert said.err == ""
     (folder / "models").mkdir()
@@ -281,18 +260,23 @@ def test_the_command_takes_what_run_left(folder, monkeypatch, capsys):
     assert (folder / "deep/er/out.pdf").is_file()
 
 
-def test_the_committed_notebook(tmp_path, capfd):
-    if not as_committed(NOTEBOOK):
+def test_the_committed_notebook_ran_whole_on_drawn_scenes_and_is_set(tmp_path, capfd):
+    command = ["git", "diff", "--quiet", "HEAD", "--", NOTEBOOK]
+    if subprocess.run(command, cwd=ROOT, capture_output=True).returncode == 1:
         pytest.skip("the notebook was run here since: only the committed one counts")
+    notebook = read_notebook(ROOT / NOTEBOOK)
+    assert execution_faults(notebook) == []
+    outputs = [one for cell in notebook.cells for one in cell.get("outputs", [])]
+    # Bars and notices go there; what Python or TensorFlow complains of may not.
+    errors = [one["text"] for one in outputs if one.get("name") == "stderr"]
+    assert not re.findall("(?i)warning|error", "".join(errors))
+    text = (ROOT / NOTEBOOK).read_text(encoding="utf-8")
+    assert "SCÈNES DESSINÉES" in text and "PHOTOS" not in text and len(text) < 3e6
     reader = PdfReader(write_pdf(ROOT / NOTEBOOK, tmp_path / "a.pdf"))
     assert capfd.readouterr().err == ""
     assert 15 <= len(reader.pages) <= 30
-    cells = nbformat.read(ROOT / NOTEBOOK, as_version=4).cells
-    markdown = "\n".join(c.source for c in cells if c.cell_type == "markdown")
+    markdown = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
     assert titles(reader) == re.findall(r"^#+ (.*)$", markdown, re.MULTILINE)
-    figures = sum("image/jpeg" in str(cell.get("outputs")) for cell in cells)
-    assert sum(len(page.images) for page in reader.pages) >= figures
+    figures = sum("image/jpeg" in str(one) for one in outputs)
+    assert sum(len(page.images) for page in reader.pages) >= figures >= 9
     assert_margins_are_white(reader)
-    for page in list(pages(reader))[:-1]:
-        lines = np.flatnonzero(page[: int(27 * CM)].min(axis=1) < 255)
-        assert lines[-1] > len(page) / 3, "a near-empty page"
