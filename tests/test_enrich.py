@@ -395,8 +395,8 @@ def test_no_test_is_made_of_an_enriched_caption(enrich, tmp_path):
         assert replaced.part(part)["image_path"].equals(old.part(part)["image_path"])
         assert replaced.part(part)["caption"].str.endswith(ENDING).all()
     assert len(new.train) == 2 * len(old.train)
-    folds = {"folds": 5, "fold": 2}
-    fold = load_dataset(Config(dataset_dir=str(tmp_path / "full_enriched"), **folds))
+    config = Config(dataset_dir=str(tmp_path / "full_enriched"))
+    fold = load_dataset(config, fold=(2, 5))
     assert not fold.test["caption"].str.endswith(ENDING).any()
     whole = load_dataset(Config(dataset_dir=str(new.folder)), split=False)
     assert len(whole.records) == len(old.records)

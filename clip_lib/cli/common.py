@@ -7,8 +7,8 @@ DATA = "data folder, or 'scenes' for the drawn scenes"
 MODEL = "a CLIP, its vocabulary and indexes beside it (models/...)"
 STRATEGY = "devices that train CLIP: mirrored (all GPUs), mirrored:N or multiworker"
 GALLERY = (
-    "train, validation, test (the default) or all of the model's pictures; a folder "
-    "that was indexed; or an index file"
+    "train, validation, test (the default) or all of the model's pictures; or a folder "
+    "that was indexed"
 )
 
 

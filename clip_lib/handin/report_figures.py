@@ -41,7 +41,7 @@ def measure(search: Search) -> dict:
     if "labels" not in search.images.items:
         raise ClipError("the report compares labels: these images have none.")
     parts = [index.part("test") for index in (search.images, search.texts)]
-    reasons = hardest_pairs(*parts, clip.vectorizer, k=len(parts[1].items))["reason"]
+    reasons = hardest_pairs(*parts, clip.vectorizer)["reason"]
     return evaluate_indexes(*parts, clip) | {
         "source": SOURCES.get(source, source),
         "notice": NOTICE if source == "drawn scenes" else "",
@@ -97,7 +97,7 @@ def figures(search: Search) -> Iterator[tuple[str, Figure, float, float]]:
         path = images.items.loc[labels == label, "paths"].iloc[0]
         drawn = image_grids.text_answers(path, search.texts_for(path), where)
         yield f"texts_{place}", drawn, 1.75, 0.74
-    worst = hardest_pairs(images, texts, search.clip.vectorizer, HARDEST)
+    worst = hardest_pairs(images, texts, search.clip.vectorizer).head(HARDEST)
     yield "hardest", embedding_plots.hardest(worst), 0.2 + 1.1 * HARDEST, 0.7
 
 

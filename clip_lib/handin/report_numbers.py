@@ -18,8 +18,8 @@ import dataclasses
 import numpy as np
 
 from clip_lib.config import Config
-from clip_lib.evaluation.bootstrap import LEVEL
 from clip_lib.evaluation.evaluate import DIRECTIONS
+from clip_lib.evaluation.metrics import LEVEL
 from clip_lib.evaluation.results import read_result, spread, summary
 from clip_lib.handin.latex import escape, number
 from clip_lib.models.contrastive_loss import MAX_SCALE
