@@ -152,8 +152,6 @@ def test_nothing_is_wider_than_the_text(folder, monkeypatch):
     summary, long = [], "z" * 250
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="tête")])
     model.summary(line_length=150, print_fn=summary.append)
-    numbers = np.arange(60).reshape(3, 20) * 1000.5
-    wide = pd.DataFrame(numbers).add_prefix("une_colonne_")
     style = pd.DataFrame({"t": ["mot " * 80, "y" * 200]}).style.set_caption("Légende")
     first = 10_000_000_000
     large = pd.DataFrame(np.arange(2000).reshape(100, 20) + first)
@@ -161,16 +159,14 @@ def test_nothing_is_wider_than_the_text(folder, monkeypatch):
     reader, text = set_pdf(
         folder,
         f"# Large\n\n`{'w' * 120}` https://example.org/{'v' * 120}",
-        ("wide", shown(text_html=wide.to_html(), text_plain="rien")),
         ("style", shown(text_html=style.to_html(), text_plain="<Styler>")),
-        ("large", shown(text_html=large.to_html())),
+        ("large", shown(text_html=large.to_html(), text_plain="rien")),
         ("summary", printed("\n".join(summary))),
         (f"{call}\nx = '{long}'", printed(f"{long}\n" + "mot " * 60)),
     )
     assert_margins_are_white(reader)
     # Tables are tables: their HTML is read, not their text form.
     assert "<Styler>" not in text and "rien" not in text and "Légende" in text
-    assert "une_colonne_19" in text and "59029.5" in text
     assert all(str(first + n) in text for n in range(2000))
     assert text.replace(" ", "").count(long) == 2
     assert "parametre_29=29" in text

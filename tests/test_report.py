@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import shutil
+import types
 import unittest.mock
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from clip_lib.handin import compile_latex, report
 from clip_lib.handin.document_text import absent, read_pdf
 from clip_lib.handin.latex import escape, number
 from clip_lib.handin.report import check_text
+from clip_lib.handin.report_figures import model_sizes
 from clip_lib.handin.report_numbers import benchmark_numbers
 
 COMPILES = bool(shutil.which("latexmk") and shutil.which("lualatex"))
@@ -110,6 +112,14 @@ def test_what_is_generated(written):
     assert numbers.values["model/sizes/trained_image"] == products * 32 + 32  # Locked.
     key, values = "model/image_to_text/recall@10", numbers.values
     assert values[f"{key}/low"] <= values[key] <= values[f"{key}/high"]
+
+
+def test_a_pretrained_encoder_has_no_sizes_of_the_cnn():
+    """What the text says of them is then an unknown key."""
+    other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    clip = types.SimpleNamespace(image_encoder=other, text_encoder=other)
+    sizes = {"weights_image": 10, "trained_image": 10, "weights_text": 10}
+    assert model_sizes(clip) == sizes | {"trained_text": 10}
 
 
 def test_numbers_are_french_and_names_escaped():

@@ -18,7 +18,6 @@ from clip_lib.errors import ClipError
 from clip_lib.evaluation.embeddings import hardest_pairs
 from clip_lib.evaluation.evaluate import evaluate_indexes
 from clip_lib.figures import embedding_plots, image_grids
-from clip_lib.models.encoders import networks_in
 from clip_lib.retrieval.answers import QUERIES
 from clip_lib.retrieval.search import Clip, Search
 
@@ -62,15 +61,15 @@ def model_sizes(clip: Clip) -> dict[str, int]:
         trained = [int(np.prod(w.shape)) for w in encoder.trainable_weights]
         sizes[f"trained_{name}"] = sum(trained)
     # Pretrained encoders have none of these: the text that speaks of them is refused.
-    if not networks_in(clip.text_encoder):
-        names = [layer.name for layer in clip.text_encoder.layers]
-        sizes["blocks"] = sum(name.startswith("transformer") for name in names)
-    if not networks_in(clip.image_encoder):
-        layer = clip.image_encoder.get_layer
-        sizes["directions"] = layer("edges").filters
-        sizes["piece"] = layer("descriptors").kernel_size[0]
-        sizes["descriptors"] = layer("descriptors").filters
-        sizes["second_order"] = layer("second_order").output.shape[-1]
+    texts = [layer.name for layer in clip.text_encoder.layers]
+    if blocks := sum(name.startswith("transformer") for name in texts):
+        sizes["blocks"] = blocks
+    images = {layer.name: layer for layer in clip.image_encoder.layers}
+    if "descriptors" in images:
+        sizes["directions"] = images["edges"].filters
+        sizes["patch"] = images["descriptors"].kernel_size[0]
+        sizes["descriptors"] = images["descriptors"].filters
+        sizes["second_order"] = images["second_order"].output.shape[-1]
     return sizes
 
 
