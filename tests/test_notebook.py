@@ -64,9 +64,7 @@ def small_notebook(path, *sources):
     return path
 
 
-def test_the_notebook_finds_its_library_where_the_archive_is_unpacked(
-    tmp_path, committed, monkeypatch, capsys
-):
+def test_the_unpacked_notebook_finds_its_library(tmp_path, committed, monkeypatch):
     """Its first cells, run there, print the team of the archive's own equipe.toml."""
     project, unpacked = tmp_path / "project", tmp_path / "vide à moi"
     skipped = shutil.ignore_patterns("__pycache__")
@@ -102,8 +100,7 @@ def test_run_executes_then_asks(run_config, tmp_path, monkeypatch, capsys):
 def test_a_failing_cell_is_named_and_the_notebook_is_left_alone(tmp_path):
     source = small_notebook(tmp_path / "a.ipynb", "x = 1", "raise ValueError('no dog')")
     before = source.read_bytes()
-    failed = r"cell 2/2 \(A heading\): ValueError: no dog"
-    with pytest.raises(ClipError, match=failed):
+    with pytest.raises(ClipError, match=r"cell 2/2 \(A heading\): ValueError: no dog"):
         execute_notebook(source)
     assert source.read_bytes() == before
     assert code_cells(tmp_path / "a.partial.ipynb")[0].execution_count == 1
