@@ -14,25 +14,21 @@ from clip_lib.cli.common import add
 def pdf(arguments, config) -> None:
     """Set the executed notebook on A4 pages, to hand it in."""
     from clip_lib.cli.output import print_json
-    from clip_lib.handin.clean_outputs import same_cells
+    from clip_lib.handin.document_text import read_pdf, same_cells
     from clip_lib.handin.notebook import NOTEBOOK
-    from clip_lib.handin.notebook_pdf import count_pages, write_pdf
-    from clip_lib.handin.team import unfilled
+    from clip_lib.handin.notebook_pdf import write_pdf
+    from clip_lib.handin.team import read_team, unfilled
 
     ran = config.model_path(NOTEBOOK)
     notebook = arguments.notebook or (ran if ran.is_file() else NOTEBOOK)
-    written = write_pdf(
-        notebook,
-        arguments.output,
-        contents=arguments.contents,
-        anyway=arguments.anyway,
-    )
-    if names := unfilled():
-        still = f"{names[0]} and {len(names) - 1} more"
+    written = write_pdf(notebook, arguments.output)
+    if places := unfilled(*read_team()):
+        still = f"{places[0]} and {len(places) - 1} more"
         print(f"warning: equipe.toml is not filled in: {still}", file=sys.stderr)
     if notebook == ran and not same_cells(ran, NOTEBOOK):
         print(f"warning: {NOTEBOOK} has changed since {ran} ran", file=sys.stderr)
-    pages = count_pages(written)
+    paper = read_pdf(written)
+    pages = paper.body + paper.appendix
     if arguments.json:
         print_json({"notebook": str(notebook), "pdf": str(written), "pages": pages})
     else:
@@ -45,9 +41,13 @@ def report(arguments, config) -> int:
 
     matplotlib.use("Agg")
     from clip_lib.cli.output import list_faults, print_json
-    from clip_lib.handin.compile_latex import typeset
-    from clip_lib.handin.report import GENERATED, REPORT, write_generated
-    from clip_lib.handin.report_claims import check_text
+    from clip_lib.handin.compile_latex import compile_report
+    from clip_lib.handin.report import (
+        GENERATED,
+        REPORT,
+        check_text,
+        write_generated,
+    )
 
     # With --json, standard output holds the answer alone.
     out = sys.stderr if arguments.json else sys.stdout
@@ -56,15 +56,15 @@ def report(arguments, config) -> int:
     generated = REPORT / GENERATED
     about = {"generated": str(generated), "models": config.model_dir}
     about["source"] = numbers.texts["model/source"]
-    say(f"{len(numbers.texts)} numbers, tables and figures: {generated}")
+    say(f"{len(numbers.texts)} numbers, and figures: {generated}")
     faults = check_text(REPORT, numbers)
     if not arguments.no_pdf and not faults:
         say("latexmk (the first time may take a minute)")
-        made = typeset(REPORT, arguments.output or REPORT / "rapport.pdf")
-        about |= {"pdf": str(made.path), "body": made.body, "appendix": made.appendix}
-        say(f"{made.path}: body {made.body} pages, appendix {made.appendix}")
-        list_faults(made.warnings, "warning")
-        faults = made.faults
+        output = arguments.output or REPORT / "rapport.pdf"
+        paper, faults, warnings = compile_report(REPORT, output)
+        about |= {"pdf": str(output), "body": paper.body, "appendix": paper.appendix}
+        say(f"{output}: body {paper.body} pages, appendix {paper.appendix}")
+        list_faults(warnings, "warning")
     if arguments.json:
         print_json(about | {"faults": faults})
     return list_faults(faults)
@@ -78,9 +78,8 @@ def submit(arguments, config) -> int:
     """
     from clip_lib.cli.output import list_faults, print_json
     from clip_lib.handin.archive import build_archive
-    from clip_lib.handin.file_rules import remarks
     from clip_lib.handin.notebook import NOTEBOOK
-    from clip_lib.handin.rules import HandIn
+    from clip_lib.handin.rules import HandIn, remarks
     from clip_lib.handin.team import TEAM_FILE, depositors, read_team
 
     root = TEAM_FILE.parent
@@ -94,14 +93,14 @@ def submit(arguments, config) -> int:
         root=root,
     )
     archive, rules = build_archive(hand_in, arguments.output, arguments.force)
-    broken = [rule for rule in rules if rule.faults]
+    broken = [rule for rule, faults in rules.items() if faults]
     list_faults(remarks(hand_in), "warning")
     if arguments.json:
-        found = [{"rule": rule.name, "faults": rule.faults} for rule in rules]
+        found = [{"rule": rule, "faults": faults} for rule, faults in rules.items()]
         print_json({"archive": archive and str(archive), "rules": found})
         return 1 if broken else 0
-    for rule in rules:
-        print(_coloured("no   " if rule.faults else "yes  ", rule))
+    for rule, faults in rules.items():
+        print(_verdict(not faults) + "\n      ".join([rule, *faults]))
     are = "is" if len(broken) == 1 else "are"
     count = f"{len(broken)} of {len(rules)} rules {are} broken"
     if archive is None:
@@ -123,11 +122,12 @@ def _file(name: str | None) -> Path | None:
     return Path(name).expanduser() if name else None
 
 
-def _coloured(word: str, rule) -> str:
-    """Put a green or a red word before a rule, on a terminal."""
+def _verdict(kept: bool) -> str:
+    """Return the word before a rule, green or red on a terminal."""
+    word = "yes  " if kept else "no   "
     if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
-        word = f"\033[{31 if rule.faults else 32}m{word}\033[0m"
-    return f"{word}{rule}"
+        word = f"\033[{32 if kept else 31}m{word}\033[0m"
+    return word
 
 
 def add_commands(choices) -> None:
@@ -137,7 +137,7 @@ def add_commands(choices) -> None:
         "pdf",
         pdf,
         "                              of the notebook that run left",
-        "1_ProjetClip.ipynb -o pdf --contents",
+        "1_ProjetClip.ipynb -o 7_ProjetClip.pdf",
         model=False,
     )
     command.add_argument(
@@ -148,12 +148,6 @@ def add_commands(choices) -> None:
     )
     command.add_argument(
         "-o", "--output", metavar="FILE", help="the PDF (beside the notebook)"
-    )
-    command.add_argument(
-        "--contents", action="store_true", help="with a table of contents"
-    )
-    command.add_argument(
-        "--anyway", action="store_true", help="even if a cell has not run or failed"
     )
     command = add(
         choices,
