@@ -1,16 +1,16 @@
-"""What the command line understands."""
+"""Parse the command line."""
 
 import argparse
 
 from clip_lib.cli import ask, commands, enrich, hand_in, photos, train
+from clip_lib.cli.common import DEBUG
 
 
 def parse(argv=None) -> argparse.Namespace:
-    """Read the command line; leave with status 2 if it cannot be understood.
+    """Parse the command line; exit with status 2 if it is malformed.
 
     Returns:
-        Options by name, and ``call``, the function to run: (arguments, config) -> exit
-        status or None.
+        Options by name, and ``call``, the command: (arguments, config) -> `Answer`.
     """
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
@@ -27,9 +27,10 @@ def parse(argv=None) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m clip_lib",
-        description="A small CLIP: train it, ask it, measure it.",
+        description="A small CLIP: train it, query it, measure it.",
         epilog="Each command shows examples: python -m clip_lib search --help",
     )
+    parser.add_argument("--debug", **DEBUG)
     choices = parser.add_subparsers(required=True, metavar="command")
     for module in (commands, train, ask, photos, enrich, hand_in):
         module.add_commands(choices)

@@ -56,6 +56,11 @@ class Enrichment:
                 said = caption.lower()
                 self.foreign[caption] = [word for word in foreign if word not in said]
 
+    def limit(self, count: int) -> None:
+        """Keep ``count`` captions, spread over the table: it is sorted by label."""
+        count, captions = min(count, len(self.foreign)), list(self.foreign.items())
+        self.foreign = dict(captions[n * len(captions) // count] for n in range(count))
+
     def outcome(self, caption: str) -> tuple[str, str]:
         """Return the first accepted answer so far, or else the last, and its fault."""
         if caption not in self.foreign:
