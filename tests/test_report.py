@@ -14,7 +14,8 @@ from conftest import LABELS
 
 from clip_lib.__main__ import main
 from clip_lib.evaluation import results
-from clip_lib.handin import report, report_tables, typeset
+from clip_lib.handin import compile_latex as typeset
+from clip_lib.handin import report, report_tables
 from clip_lib.handin.architecture import architecture_figure
 from clip_lib.handin.document_text import read_pdf
 from clip_lib.handin.latex import decimal_commas, escape, number
