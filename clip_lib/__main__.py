@@ -1,10 +1,10 @@
 """Command line: ``python -m clip_lib COMMAND``; see `parser`."""
 
 import contextlib
+import importlib
 import os
 import sys
 
-from clip_lib.cli.common import Answer, print_answer
 from clip_lib.cli.parser import parse
 from clip_lib.config import Config
 from clip_lib.errors import ClipError
@@ -41,8 +41,10 @@ def main(argv=None) -> int:
         # With --json, standard output holds the answer alone.
         aside = sys.stderr if arguments.json else sys.stdout
         with contextlib.redirect_stdout(aside):
-            answer = arguments.call(arguments, Config.from_environment()) or Answer()
-        print_answer(answer, arguments.json)
+            module = importlib.import_module(f"clip_lib.cli.{arguments.module}")
+            command = getattr(module, arguments.command)
+            answer = command(arguments, Config.from_environment())
+        answer.show(arguments.json)
         answer.then()
         return answer.status
     except BrokenPipeError:

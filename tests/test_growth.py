@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from clip_lib.__main__ import main
+from clip_lib.cli.common import Answer
 from clip_lib.config import Config
 from clip_lib.data.cached_features import StoredFeatures
 from clip_lib.data.captions_table import read_records
@@ -259,7 +260,8 @@ def test_what_is_asked_for_last_counts(plain_folder, monkeypatch):
     """An exported CLIP_PRESET does not shrink a preset that is named."""
     seen = []
     monkeypatch.setattr(
-        "clip_lib.cli.train.train", lambda arguments, config: seen.append(config)
+        "clip_lib.cli.train.train",
+        lambda arguments, config: seen.append(config) or Answer(),
     )
     for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET"):
         monkeypatch.setenv(name, "")

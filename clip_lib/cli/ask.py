@@ -1,28 +1,22 @@
 """Commands that query a saved model: search, score, app."""
 
-import argparse
 import math
 import os
+import signal
+import threading
 from pathlib import Path
 
-from clip_lib.cli.common import Answer, add, save_figure, warn_of_words
+from clip_lib.cli.common import Answer, save_figure, warn_of_words
+from clip_lib.data.images import SUFFIXES
+from clip_lib.retrieval.answers import answer_lines, gallery_words, with_captions
+from clip_lib.retrieval.photo_folder import open_gallery
 
 
 def search(arguments, config) -> Answer:
-    """Answer one query: a text, or the path of a picture.
-
-    python -m clip_lib search "A big dog in the woods"
-    python -m clip_lib search "A big dog" -k 3 --gallery all --figure answers.png
-    python -m clip_lib search "A big dog" --gallery ~/photos    once indexed
-    python -m clip_lib search photo.jpg --json    its nearest texts
-    """
-    from clip_lib.data.images import SUFFIXES
-    from clip_lib.retrieval.answers import answer_lines, gallery_words, with_captions
-    from clip_lib.retrieval.photo_folder import open_gallery
-
+    """Answer one query: a text, or the path of a picture."""
     query = arguments.query
     model_file = arguments.model or config.clip_file
-    engine, split = open_gallery(model_file, arguments.gallery or "test")
+    engine, split = open_gallery(model_file, arguments.gallery)
     # os.path: pathlib refuses to look for a file named like a text of many words.
     by_picture = os.path.isfile(query) or Path(query).suffix.lower() in SUFFIXES
     if by_picture:
@@ -37,17 +31,25 @@ def search(arguments, config) -> Answer:
     return Answer(f"among {where}\n{lines}", answers)
 
 
+def _draw(answers, query: str, by_picture: bool, engine, split: str, path: str) -> None:
+    """Save the answers as a figure, like the notebook's."""
+    import matplotlib
+
+    from clip_lib.figures.image_grids import gallery_name, image_answers, text_answers
+
+    matplotlib.use("Agg")
+    where = gallery_name(engine.texts if by_picture else engine.images, split)
+    if by_picture:
+        figure = text_answers(query, answers, where)
+    else:
+        figure = image_answers(answers, query, where)
+    save_figure(figure, path)
+
+
 def score(arguments, config) -> Answer:
-    """Compare a picture with a text, and rank their cosine in the gallery.
-
-    python -m clip_lib score photo.jpg "A dog in the snow"
-    python -m clip_lib score photo.jpg "A dog in the snow" --gallery all --json
-    """
-    from clip_lib.retrieval.answers import gallery_words
-    from clip_lib.retrieval.photo_folder import open_gallery
-
+    """Compare a picture with a text, and rank their cosine in the gallery."""
     model_file = arguments.model or config.clip_file
-    engine, split = open_gallery(model_file, arguments.gallery or "test")
+    engine, split = open_gallery(model_file, arguments.gallery)
     text = engine.clip.embed_text(arguments.text)
     image = engine.clip.embed_image(arguments.image)
     cosine = float(image @ text)
@@ -71,13 +73,8 @@ def score(arguments, config) -> Answer:
 
 
 def app(arguments, config) -> Answer:
-    """Serve the search page on this machine, until interrupted.
-
-    python -m clip_lib app --gallery ~/photos    beside the model's own pictures
-    """
-    import signal
-    import threading
-
+    """Serve the search page on this machine, until interrupted."""
+    # Here, because they need Gradio, which the other commands do without.
     from clip_lib.web.app import launch
     from clip_lib.web.page import Page
 
@@ -95,42 +92,3 @@ def app(arguments, config) -> Answer:
         {"address": address, "folders": page.folders},
         then=threading.Event().wait,
     )
-
-
-def _port(text: str) -> int:
-    """Read a port."""
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text}: expected 1 to 65535")
-    return int(text)
-
-
-def _draw(answers, query: str, by_picture: bool, engine, split: str, path: str) -> None:
-    """Save the answers as a figure, like the notebook's."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from clip_lib.figures.image_grids import gallery_name, image_answers, text_answers
-
-    where = gallery_name(engine.texts if by_picture else engine.images, split)
-    if by_picture:
-        figure = text_answers(query, answers, where)
-    else:
-        figure = image_answers(answers, query, where)
-    save_figure(figure, path)
-
-
-def add_commands(choices) -> None:
-    """Add these commands to a parser's subparsers."""
-    command = add(choices, "search", search, "--model --gallery")
-    command.add_argument("query", help="a text, or the path of a picture")
-    command.add_argument("-k", type=int, default=5, help="number of answers (5)")
-    command.add_argument("--figure", help="file to draw the answers in (.png, .pdf)")
-    command = add(choices, "score", score, "--model --gallery")
-    command.add_argument("image", help="the path of a picture")
-    command.add_argument("text", help="what it may show")
-    command = add(choices, "app", app)
-    for name, about in (("--gallery", "indexed folder"), ("--model", "file of a CLIP")):
-        about += "; may be repeated"
-        command.add_argument(name, action="append", default=[], help=about)
-    command.add_argument("--port", type=_port, help="(a free one from 7860 on)")
-    command.add_argument("--open", action="store_true", help="in the browser, at once")

@@ -1,28 +1,18 @@
 """The command that lengthens captions with a language model."""
 
-import argparse
 import math
 import os
 from pathlib import Path
 
-from clip_lib.cli.common import Answer, add, warn
+from clip_lib.cli.common import Answer, warn
+from clip_lib.data.dataset import load_dataset
+from clip_lib.enrich.endpoint import Endpoint
+from clip_lib.enrich.folder import REPORT, check_places, write_folder
+from clip_lib.enrich.runner import Enrichment
 
 
 def enrich(arguments, config) -> Answer:
-    """Lengthen the captions with a language model, into a new data folder.
-
-    Each answer is checked; where two are rejected, the original is kept. Answers are
-    cached beside the data as they come: run the same command again to continue.
-
-    python -m clip_lib enrich --url http://localhost:11434/v1 --model llama3.2
-    OPENAI_API_KEY=... python -m clip_lib enrich --url https://api.openai.com/v1
-        --model gpt-4o-mini --price-in 0.15 --price-out 0.60 --limit 10
-    """
-    from clip_lib.data.dataset import load_dataset
-    from clip_lib.enrich.endpoint import Endpoint
-    from clip_lib.enrich.folder import REPORT, check_places, write_folder
-    from clip_lib.enrich.runner import Enrichment
-
+    """Lengthen the captions with a language model, into a new data folder."""
     dataset = load_dataset(config, split=False)
     # "." has no name to which something could be added.
     beside = f"{os.path.abspath(dataset.folder)}_enriched"
@@ -78,40 +68,3 @@ def _plan(enrichment, arguments) -> Answer:
     )
     about = {"prompt": prompt, "captions": pending, "requests": requests}
     return Answer(text, about)
-
-
-def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")) or "@" in text:
-        expected = "an address such as http://localhost:11434/v1, without a password"
-        raise argparse.ArgumentTypeError(f"expected {expected}")
-    return text
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text}: expected a number from 1 on")
-    return int(text)
-
-
-def add_commands(choices) -> None:
-    """Add this command to a parser's subparsers."""
-    command = add(choices, "enrich", enrich, "--data")
-    about = "an OpenAI-compatible endpoint, usually ending in /v1"
-    command.add_argument("--url", type=_url, required=True, help=about)
-    about = "name of a language model, as the endpoint knows it"
-    command.add_argument("--model", required=True, help=about)
-    command.add_argument("--output", help="the new data folder (<data>_enriched)")
-    command.add_argument("--limit", type=_count, help="a trial: so many captions")
-    for name, about in (
-        ("--replace", "the enriched caption replaces the original, not beside it"),
-        ("--dry-run", "show what would be requested; request nothing"),
-    ):
-        command.add_argument(name, action="store_true", help=about)
-    for name, kind, default, about in (
-        ("--batch", _count, 5, "captions a request"),
-        ("--workers", _count, 4, "requests at a time"),
-        ("--price-in", float, 0, "of a million tokens sent, in any currency"),
-        ("--price-out", float, 0, "of a million tokens received"),
-    ):
-        about = f"{about} ({default})"
-        command.add_argument(name, type=kind, default=default, help=about)

@@ -2,20 +2,23 @@
 
 from pathlib import Path
 
-from clip_lib.cli.common import Answer, add, warn, warn_of_faults
+import matplotlib
+
+from clip_lib.cli.common import Answer, warn, warn_of_faults
+from clip_lib.handin.archive import build_archive
+from clip_lib.handin.clean_outputs import same_cells
+from clip_lib.handin.compile_latex import typeset
+from clip_lib.handin.file_rules import remarks
+from clip_lib.handin.notebook import NOTEBOOK
+from clip_lib.handin.notebook_pdf import count_pages, write_pdf
+from clip_lib.handin.report import GENERATED, REPORT, write_generated
+from clip_lib.handin.report_claims import check_text
+from clip_lib.handin.rules import HandIn
+from clip_lib.handin.team import TEAM_FILE, depositors, read_team, unfilled
 
 
 def pdf(arguments, config) -> Answer:
-    """Typeset the executed notebook on A4 pages, to hand it in.
-
-    python -m clip_lib pdf    of the notebook that run left
-    python -m clip_lib pdf 1_ProjetClip.ipynb -o pdf --contents
-    """
-    from clip_lib.handin.clean_outputs import same_cells
-    from clip_lib.handin.notebook import NOTEBOOK
-    from clip_lib.handin.notebook_pdf import count_pages, write_pdf
-    from clip_lib.handin.team import unfilled
-
+    """Typeset the executed notebook on A4 pages, to hand it in."""
     ran = config.model_path(NOTEBOOK)
     notebook = arguments.notebook or (ran if ran.is_file() else NOTEBOOK)
     how = {"contents": arguments.contents, "anyway": arguments.anyway}
@@ -30,19 +33,8 @@ def pdf(arguments, config) -> Answer:
 
 
 def report(arguments, config) -> Answer:
-    """Write the report's numbers, tables and figures, then compile it with LaTeX.
-
-    python -m clip_lib report           report/generated/, then report/rapport.pdf
-    python -m clip_lib report -o 7.pdf  for group 7
-    python -m clip_lib report --no-pdf  report/generated/ alone, for an online LaTeX
-    """
-    import matplotlib
-
+    """Write the report's numbers, tables and figures, then compile it with LaTeX."""
     matplotlib.use("Agg")
-    from clip_lib.handin.compile_latex import typeset
-    from clip_lib.handin.report import GENERATED, REPORT, write_generated
-    from clip_lib.handin.report_claims import check_text
-
     numbers = write_generated(config, REPORT, say=print)
     generated = REPORT / GENERATED
     about = {"generated": str(generated), "models": config.model_dir}
@@ -60,20 +52,7 @@ def report(arguments, config) -> Answer:
 
 
 def submit(arguments, config) -> Answer:
-    """Check what the course demands, then make the archive to hand in.
-
-    Exit status 0: every rule is kept, <group>.zip is written. 1: not so; the answer
-    says, rule by rule, what to fix.
-
-    python -m clip_lib submit
-    python -m clip_lib submit --report ~/Downloads/main.pdf    of an online LaTeX
-    """
-    from clip_lib.handin.archive import build_archive
-    from clip_lib.handin.file_rules import remarks
-    from clip_lib.handin.notebook import NOTEBOOK
-    from clip_lib.handin.rules import HandIn
-    from clip_lib.handin.team import TEAM_FILE, depositors, read_team
-
+    """Check what the course demands, then make the archive to hand in."""
     root = TEAM_FILE.parent
     notebook = arguments.notebook or config.model_path(NOTEBOOK)
     hand_in = HandIn(
@@ -104,35 +83,3 @@ def submit(arguments, config) -> Answer:
     found = [{"rule": rule.name, "faults": rule.faults} for rule in rules]
     about = {"archive": archive and str(archive), "rules": found}
     return Answer("\n".join(lines), about, 1 if broken else 0)
-
-
-def _path(name: str) -> Path:
-    """Return a path; not every shell expands ~ after REPORT=."""
-    return Path(name).expanduser()
-
-
-def add_commands(choices) -> None:
-    """Add these commands to a parser's subparsers."""
-    command = add(choices, "pdf", pdf)
-    about = "an executed notebook (what run left, else 1_ProjetClip.ipynb)"
-    command.add_argument("notebook", nargs="?", help=about)
-    command.add_argument("-o", "--output", help="the PDF (beside the notebook)")
-    for name, about in (
-        ("--contents", "with a table of contents"),
-        ("--anyway", "even if a cell has not run or failed"),
-    ):
-        command.add_argument(name, action="store_true", help=about)
-    command = add(choices, "report", report, "--models")
-    command.add_argument("-o", "--output", help="report/rapport.pdf")
-    command.add_argument("--no-pdf", action="store_true", help="do not compile")
-    command = add(choices, "submit", submit, "--models")
-    for name, about in (
-        ("--report", "the report (report/rapport.pdf)"),
-        ("--notebook", "the executed notebook (what run left)"),
-        ("--pdf", "the same as PDF (beside it)"),
-    ):
-        command.add_argument(name, type=_path, help=about)
-    command.add_argument("--output", default=".", help="folder of the archive (.)")
-    command.add_argument(
-        "--force", action="store_true", help="even if a rule is broken"
-    )

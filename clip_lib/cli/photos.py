@@ -1,25 +1,24 @@
 """Commands for one's own picture files: classify, rerank, index."""
 
+import dataclasses
 import shlex
 import sys
 from pathlib import Path
 
-from clip_lib.cli.common import Answer, add, warn_of_faults, warn_of_words
+import pandas as pd
+
+from clip_lib.cli.common import Answer, warn_of_faults, warn_of_words
 from clip_lib.errors import ClipError
+from clip_lib.retrieval.answers import answer_lines, answer_records
+from clip_lib.retrieval.embed_files import embed_readable
+from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.photo_folder import index_file, update_index
+from clip_lib.retrieval.search import IMAGE_INDEX_FILE, Clip, open_index
+from clip_lib.retrieval.zero_shot import TEMPLATES, knows_label, label_index
 
 
 def classify(arguments, config) -> Answer:
-    """Label pictures with any words, without training: zero-shot.
-
-    python -m clip_lib classify photo.jpg
-    python -m clip_lib classify photos/*.jpg --labels "dog, bike, red car"
-    python -m clip_lib classify photo.jpg --template "a photo of a {}"
-    """
-    from clip_lib.retrieval.answers import answer_lines, answer_records
-    from clip_lib.retrieval.embed_files import embed_readable
-    from clip_lib.retrieval.search import Clip
-    from clip_lib.retrieval.zero_shot import TEMPLATES, label_index
-
+    """Label pictures with any words, without training: zero-shot."""
     model_file = arguments.model or config.clip_file
     clip = Clip.load(model_file)
     labels = _labels(arguments.labels, clip, model_file)
@@ -40,18 +39,9 @@ def classify(arguments, config) -> Answer:
 def rerank(arguments, config) -> Answer:
     """Sort pictures of another engine or a generator, best for a text first.
 
-    python -m clip_lib rerank "A dog in the snow" drawn_1.png drawn_2.png
-    python -m clip_lib rerank "A dog in the snow" -k 1 --paths-only < list.txt
-
     Source: Ramesh et al. 2021, Zero-Shot Text-to-Image Generation (DALL-E), section
     2.6, where CLIP reranks what the generator drew.
     """
-    import pandas as pd
-
-    from clip_lib.retrieval.embed_files import embed_readable
-    from clip_lib.retrieval.index import Index
-    from clip_lib.retrieval.search import Clip
-
     files = arguments.files or _lines_of_input()
     if not files:
         raise ClipError(
@@ -72,16 +62,7 @@ def rerank(arguments, config) -> Answer:
 
 
 def index(arguments, config) -> Answer:
-    """Embed any folder of photos, or what changed in it, for search to answer from.
-
-    python -m clip_lib index ~/photos    then: search TEXT --gallery ~/photos
-    python -m clip_lib index ~/photos --output photos.npz
-    """
-    import dataclasses
-
-    from clip_lib.retrieval.photo_folder import index_file, update_index
-    from clip_lib.retrieval.search import Clip
-
+    """Embed any folder of photos, or what changed in it, for search to answer from."""
     model_file = arguments.model or config.clip_file
     folder = arguments.folder
     path = Path(arguments.output or index_file(model_file, folder))
@@ -108,9 +89,6 @@ def _lines_of_input() -> list[str]:
 
 def _labels(words: str | None, clip, model_file) -> list[str]:
     """Split the labels given, or else take those of the training."""
-    from clip_lib.retrieval.search import IMAGE_INDEX_FILE, open_index
-    from clip_lib.retrieval.zero_shot import knows_label
-
     if words is None:
         path = Path(model_file).parent / IMAGE_INDEX_FILE
         items = open_index(clip, path).items
@@ -129,22 +107,3 @@ def _labels(words: str | None, clip, model_file) -> list[str]:
             "answers would mean nothing."
         )
     return labels
-
-
-def add_commands(choices) -> None:
-    """Add these commands to a parser's subparsers."""
-    command = add(choices, "classify", classify, "--model")
-    command.add_argument("images", nargs="+", help="picture files")
-    command.add_argument("--labels", help="any words, with commas (the training's)")
-    about = "a sentence with {} for the label; several are averaged"
-    command.add_argument("--template", action="append", help=about)
-    command = add(choices, "rerank", rerank, "--model")
-    command.add_argument("text", help="what the pictures should show")
-    about = "picture files (one a line, from standard input)"
-    command.add_argument("files", nargs="*", help=about)
-    command.add_argument("-k", type=int, help="number of answers (all)")
-    about = "print no scores: for another program"
-    command.add_argument("--paths-only", action="store_true", help=about)
-    command = add(choices, "index", index, "--model")
-    command.add_argument("folder", help="folder of photos, searched in depth")
-    command.add_argument("--output", help="the index, .npz (beside the model)")

@@ -1,42 +1,73 @@
-"""The command that trains without the notebook."""
+"""Commands that train: run, with the notebook, and train, without it."""
 
 import ast
 import contextlib
 import dataclasses
+import json
 
-from clip_lib.cli.common import Answer, add
-from clip_lib.config import PRESETS, Config
+from clip_lib.atomic import replacing
+from clip_lib.cli.common import Answer
+from clip_lib.config import Config
+from clip_lib.data.captions_table import TABLE
+from clip_lib.data.dataset import load_dataset
+from clip_lib.data.source import DEFAULT_FOLDER
 from clip_lib.errors import ClipError
+from clip_lib.evaluation.evaluate import evaluate_indexes, report_table
+from clip_lib.handin.notebook import NOTEBOOK, execute_notebook
+from clip_lib.handin.team import read_team
+from clip_lib.retrieval import search
+from clip_lib.retrieval.answers import (
+    QUERIES,
+    answer_lines,
+    answer_records,
+    gallery_words,
+)
+from clip_lib.training import pipeline
+from clip_lib.training.distribution import open_devices
+
+
+def run(arguments, config) -> Answer:
+    """Execute the notebook, then query the model that it saved."""
+    read_team()
+    if config.strategy not in ("", "mirrored"):
+        raise ClipError(
+            f"strategy {config.strategy!r}: the notebook trains its classifiers first, "
+            "then it is too late for any other than mirrored."
+        )
+    if config.dataset_dir or (DEFAULT_FOLDER / TABLE).is_file():
+        # Refuse here what the first cells would refuse half a minute later.
+        dataset = load_dataset(config)
+        if not dataset.class_names:
+            raise ClipError(
+                f"{dataset.folder}: no labels, which the notebook's classifiers need; "
+                "train CLIP alone with `python -m clip_lib train`."
+            )
+    output = arguments.output or config.model_path(NOTEBOOK)
+    written = execute_notebook(output=output)
+    engine = search.Search.load(config.clip_file)
+    answers = {query: engine.images_for(query) for query in QUERIES}
+    where = gallery_words(engine, "test")
+    lines = [
+        f"\n{query}\namong {where}\n{answer_lines(table)}"
+        for query, table in answers.items()
+    ]
+    lines.append(f"\nNotebook: {written}\nModels and indexes: {config.model_dir}/")
+    found = {query: answer_records(table) for query, table in answers.items()}
+    about = {"notebook": str(written), "models": config.model_dir, "answers": found}
+    return Answer("\n".join(lines), about)
 
 
 def train(arguments, config) -> Answer:
-    """Train a CLIP on any folder, with labels or without, and measure it.
-
-    python -m clip_lib train --data ~/photos --preset fine-tuning
-    python -m clip_lib train --data ~/photos --set clip_epochs=5 --set seed=1
-    """
-    import json
-
-    from clip_lib.atomic import replacing
-    from clip_lib.data.dataset import load_dataset
-    from clip_lib.evaluation.evaluate import evaluate_indexes, report_table
-    from clip_lib.retrieval.search import (
-        IMAGE_INDEX_FILE,
-        TEXT_INDEX_FILE,
-        build_indexes,
-    )
-    from clip_lib.training.distribution import open_devices
-    from clip_lib.training.pipeline import train as train_clip
-
+    """Train a CLIP on any folder, with labels or without, and measure it."""
     config = open_devices(changed(config, arguments.set))
     dataset = load_dataset(config)
     sizes = {split: len(dataset.pictures(split)) for split in ("train", "test")}
     labels = ", ".join(dataset.class_names) or "none: CLIP alone is trained"
     print(f"{sizes['train']} {dataset.source} to learn from, labels {labels}")
-    clip = train_clip(dataset, config).clip
-    images, texts = build_indexes(clip, dataset)
-    images.save(config.model_path(IMAGE_INDEX_FILE))
-    texts.save(config.model_path(TEXT_INDEX_FILE))
+    clip = pipeline.train(dataset, config).clip
+    images, texts = search.build_indexes(clip, dataset)
+    images.save(config.model_path(search.IMAGE_INDEX_FILE))
+    texts.save(config.model_path(search.TEXT_INDEX_FILE))
     report = evaluate_indexes(images.part("test"), texts.part("test"), clip)
     report = {"model": str(config.clip_file), "split": "test"} | report
     with replacing(config.model_path("results.json")) as temporary:
@@ -72,16 +103,3 @@ def changed(config: Config, settings: list[str]) -> Config:
             raise ClipError(f"--set {setting}: expected a value such as {default!r}.")
         changes[name] = value
     return dataclasses.replace(config, **changes)
-
-
-def add_commands(choices) -> None:
-    """Add this command to a parser's subparsers."""
-    command = add(choices, "train", train, "--data --models --strategy")
-    command.add_argument("--preset", choices=PRESETS, help="a configuration (course)")
-    command.add_argument(
-        "--set",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="change a setting of the configuration; may be repeated",
-    )
