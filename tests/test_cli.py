@@ -1,6 +1,7 @@
 """The command line: answers, exit statuses, one sentence for what is wrong."""
 
 import functools
+import io
 import json
 import re
 import shutil
@@ -8,18 +9,22 @@ import subprocess
 import sys
 from pathlib import PurePosixPath
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import make_folder
 
 from clip_lib.__main__ import main
-from clip_lib.cli import ask, train
+from clip_lib.cli import ask as ask_commands
+from clip_lib.cli import train
 from clip_lib.cli.common import Answer
 from clip_lib.cli.parser import parse
 from clip_lib.data.captions_table import read_records
 from clip_lib.data.images import open_picture
 from clip_lib.errors import ClipError
-from clip_lib.retrieval.search import MODEL_FILE, Clip
+from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.search import IMAGE_INDEX_FILE, MODEL_FILE, Clip, Search
+from clip_lib.retrieval.zero_shot import label_index
 
 COMMANDS = (
     *("run", "train", "check", "evaluate", "clean", "search", "score", "app"),
@@ -27,19 +32,52 @@ COMMANDS = (
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def loaded_once():
+@pytest.fixture(scope="module")
+def models(run_config, tmp_path_factory):
+    """A folder of models, each loaded once."""
+    folder = tmp_path_factory.mktemp("own") / "models"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Clip, "load", functools.cache(Clip.load))
-        yield
+        yield shutil.copytree(run_config.model_dir, folder)
+
+
+@pytest.fixture(scope="module")
+def engine(models):
+    return Search.load(str(models / MODEL_FILE))
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, tmp_path):
+    """main() sets variables, undone here."""
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
-def options(run_config, monkeypatch):
-    """Options that lead to the saved model; main() sets variables, undone here."""
-    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET"):
-        monkeypatch.setenv(name, "")
-    return ["--model", str(run_config.model_path(MODEL_FILE))]
+def ask(models, capsys):
+    """Query the model; return exit status, standard output and standard error."""
+
+    def call(*words):
+        status = main([*map(str, words), "--model", str(models / MODEL_FILE)])
+        return status, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def pictures(tiny_folder, tmp_path):
+    """Three pictures under names that a shell would break."""
+    paths = []
+    for label, name in (
+        ("dog", "un chien.jpg"),
+        ("ball", "été.jpg"),
+        ("bike", "#.JPG"),
+    ):
+        paths.append(tmp_path / "own photos" / name)
+        paths[-1].parent.mkdir(exist_ok=True)
+        shutil.copy(tiny_folder / f"images/{label}/{label}_001.jpg", paths[-1])
+    return paths
 
 
 # Starting, failing, ending.
@@ -88,7 +126,7 @@ def fail_with(monkeypatch, error):
     def fail(arguments, config):
         raise error
 
-    monkeypatch.setattr(ask, "search", fail)
+    monkeypatch.setattr(ask_commands, "search", fail)
 
 
 @pytest.mark.parametrize("bug", [ValueError, KeyError, ModuleNotFoundError])
@@ -141,16 +179,14 @@ sys.exit(main(["search", "a dog"]))
         (["clean", "--reviewed", "none.csv"], "none.csv"),
     ],
 )
-def test_bad_input_is_one_sentence_and_a_status(options, capsys, arguments, message):
-    assert main([*arguments, *options]) == 1
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("error: ")
-    assert message in captured.err
-    assert len(captured.err.splitlines()) == 1
+def test_bad_input_is_one_sentence_and_a_status(ask, arguments, message):
+    status, printed, said = ask(*arguments)
+    assert (status, printed) == (1, "")
+    assert said.startswith("error: ") and message in said
+    assert len(said.splitlines()) == 1
 
 
-def test_a_model_that_is_none_is_refused(options, tmp_path, capsys):
+def test_a_model_that_is_none_is_refused(tmp_path, capsys):
     model = tmp_path / MODEL_FILE
     assert main(["search", "a dog", "--model", str(model)]) == 1
     assert f"{MODEL_FILE}: no such model; `make run`" in capsys.readouterr().err
@@ -162,10 +198,9 @@ def test_a_model_that_is_none_is_refused(options, tmp_path, capsys):
 # Search.
 
 
-def test_search_prints_ranked_pictures_with_their_captions(options, capsys):
-    assert main(["search", "zeppelin on the grass", *options]) == 0
-    printed, said = capsys.readouterr()
-    assert said == "words the model never saw: zeppelin\n"
+def test_search_prints_ranked_pictures_with_their_captions(ask):
+    status, printed, said = ask("search", "zeppelin on the grass")
+    assert (status, said) == (0, "words the model never saw: zeppelin\n")
     where, heading, *lines = printed.splitlines()
     assert where.startswith("among ") and "photographs" in where
     shown = ["rank", "score", "margin", "probability", "path", "label", "split"]
@@ -175,11 +210,12 @@ def test_search_prints_ranked_pictures_with_their_captions(options, capsys):
         label, number = PurePosixPath(line.split()[4]).stem.split("_")
         assert f'A "{label}" of {label}word{int(number)}, on the grass .' in line
         assert re.search(r" \d+\.\d% ", line)
+    # A text longer than a file's name may be is a text.
+    assert ask("search", "the grass " * 600)[1].startswith("among ")
 
 
-def test_search_in_json(options, capsys, tiny_folder):
-    assert main(["search", "the grass", "-k", "3", "--json", *options]) == 0
-    answers = json.loads(capsys.readouterr().out)
+def test_search_in_json(ask, tiny_folder):
+    answers = json.loads(ask("search", "the grass", "-k", "3", "--json")[1])
     assert [answer["rank"] for answer in answers] == [1, 2, 3]
     assert answers[0]["score"] >= answers[1]["score"]
     assert {answer["split"] for answer in answers} == {"test"}
@@ -187,33 +223,25 @@ def test_search_in_json(options, capsys, tiny_folder):
     assert all(list(a) == [*start, "path", "label", "split"] for a in answers)
     margin = answers[0]["score"] - answers[1]["score"]
     assert answers[0]["margin"] == pytest.approx(margin, abs=1e-6)
-    picture = str(tiny_folder / "images/dog/dog_001.jpg")
-    assert main(["search", picture, "--json", "--gallery", "all", *options]) == 0
-    answer = json.loads(capsys.readouterr().out)[0]
-    assert list(answer) == [*start, "caption", "image_path", "label", "split"]
-
-
-def test_a_text_longer_than_a_file_name_is_a_text(options, capsys):
-    assert main(["search", "the grass " * 600, *options]) == 0
-    assert capsys.readouterr().out.startswith("among ")
+    picture = tiny_folder / "images/dog/dog_001.jpg"
+    answers = json.loads(ask("search", picture, "--json", "--gallery", "all")[1])
+    assert list(answers[0]) == [*start, "caption", "image_path", "label", "split"]
 
 
 @pytest.mark.parametrize("query", ["the grass", "images/dog/dog_001.jpg"])
-def test_search_draws_its_answers(options, tmp_path, tiny_folder, query, capsys):
+def test_search_draws_its_answers(ask, tmp_path, tiny_folder, query):
     figure = tmp_path / "figures/answers.png"
-    if query.endswith("jpg"):
-        query = str(tiny_folder / query)
-    command = ["search", query, *options, "--figure"]
-    assert main([*command, str(figure)]) == 0
+    query = tiny_folder / query if query.endswith("jpg") else query
+    assert ask("search", query, "--figure", figure)[0] == 0
     assert open_picture(figure).width > 500
-    assert main([*command, str(figure / "in the way.png")]) == 1
-    assert capsys.readouterr().err.startswith("error: ")
+    status, _, said = ask("search", query, "--figure", figure / "in the way.png")
+    assert status == 1 and said.startswith("error: ")
 
 
 # Check, evaluate, clean.
 
 
-def test_check_tells_by_its_status(options, capsys, tmp_path):
+def test_check_tells_by_its_status(capsys, tmp_path):
     folder = make_folder(tmp_path / "data")
     assert main(["check", str(folder)]) == 0
     assert "findings: none" in capsys.readouterr().out
@@ -224,13 +252,8 @@ def test_check_tells_by_its_status(options, capsys, tmp_path):
     assert main(["check", str(tmp_path / "nowhere")]) == 2
 
 
-def measured(capsys, *words):
-    assert main(["evaluate", "--json", *map(str, words)]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
-def test_evaluate_in_json(options, capsys, tiny_folder, tmp_path):
-    report = measured(capsys, "--data", tiny_folder, *options)
+def test_evaluate_in_json(ask, tiny_folder, tmp_path):
+    report = json.loads(ask("evaluate", "--data", tiny_folder, "--json")[1])
     assert (report["pairs"], report["split"]) == (48, "all")
     for direction in ("image_to_text", "text_to_image"):
         assert 0 <= report[direction]["recall@5"] <= 1
@@ -243,73 +266,260 @@ def test_evaluate_in_json(options, capsys, tiny_folder, tmp_path):
     folder = make_folder(tmp_path / "few", per_label=2)
     table = folder / "captions.csv"
     table.write_text(table.read_text("utf-8").replace(",dog,", ",zeppelin,"), "utf-8")
-    report = measured(capsys, "--data", folder, *options)
+    report = json.loads(ask("evaluate", "--data", folder, "--json")[1])
     assert report["pairs"] == 8 and "zero_shot" not in report
 
 
 def test_evaluate_splits_as_the_model_was_trained(
-    options, run_config, tiny_dataset, tiny_folder, tmp_path, capsys
+    ask, models, run_config, tiny_dataset, tiny_folder
 ):
     """The model's seed is 1, the environment's 42: their test pictures differ."""
     assert run_config.seed == 1
-    models = shutil.copytree(run_config.model_dir, tmp_path / "models")
-    model = ["--model", models / MODEL_FILE]
-    remembered = measured(capsys, *model)  # by the indexes of its training
+    remembered = json.loads(ask("evaluate", "--json")[1])  # By its indexes.
     assert remembered["pairs"] == len(tiny_dataset.test)
-    on_test = ["--data", tiny_folder, "--split", "test"]
+    on_test = ["evaluate", "--data", tiny_folder, "--split", "test"]
     (models / "config.json").unlink(missing_ok=True)
-    assert main(["evaluate", *map(str, [*model, *on_test])]) == 0
-    printed, said = capsys.readouterr()
-    assert said.count("\n") == 1 and "no config.json" in said
+    Clip.load.cache_clear()
+    status, printed, said = ask(*on_test)
+    assert (status, said.count("\n")) == (0, 1) and "no config.json" in said
     for words in ("recall@10", "label_map", "95 % low", "chance", "label_oracle"):
         assert words in printed
     assert re.search(r"zero-shot accuracy \d\.\d{3} \(chance 0\.250\)", printed)
-    assert measured(capsys, *model, *on_test) != remembered
+    assert json.loads(ask(*on_test, "--json")[1]) != remembered
     run_config.save(models / "config.json")
     Clip.load.cache_clear()
-    assert measured(capsys, *model, *on_test) == remembered
+    assert json.loads(ask(*on_test, "--json")[1]) == remembered
 
 
-def test_clean_lists_draws_and_writes_without_deleting(
-    options, capsys, tmp_path, tiny_folder
-):
+def test_clean_lists_draws_and_writes_without_deleting(ask, tmp_path, tiny_folder):
     before = (tiny_folder / "captions.csv").read_bytes()
     found, sheet = tmp_path / "found.csv", tmp_path / "sheet.png"
-    command = ["clean", "--data", str(tiny_folder), *options, "--output", str(found)]
-    assert main([*command, "--sheet", str(sheet), "--limit", "3", "--json"]) == 0
-    listed = json.loads(capsys.readouterr().out)
+    command = ["clean", "--data", tiny_folder, "--output", found]
+    listed = json.loads(ask(*command, "--sheet", sheet, "--limit", 3, "--json")[1])
     rows = pd.read_csv(found)
     assert [row["kind"] for row in listed] == rows["kind"].tolist()
     assert {"kind", "image_path", "other", "score", "rank"} <= set(rows.columns)
     assert rows["kind"].value_counts().max() <= 3
     assert open_picture(sheet).width > 500
-
     # A reviewed list of one line costs one row.
     rows[rows["kind"] == "off-topic pair"].head(1).to_csv(found, index=False)
     clean = tmp_path / "clean.csv"
-    reviewed = ["--reviewed", str(found), "--write-clean", str(clean)]
-    assert main([*command, *reviewed]) == 0
+    command = ["clean", "--data", tiny_folder, "--reviewed", found]
+    assert ask(*command, "--write-clean", clean)[0] == 0
     assert len(pd.read_csv(clean)) == 47
     assert (tiny_folder / "captions.csv").read_bytes() == before
-
-
-def test_clean_refuses_a_list_that_is_none(options, capsys, tmp_path, tiny_folder):
-    path, clean = tmp_path / "list.csv", tmp_path / "clean.csv"
-    command = ["clean", "--data", str(tiny_folder), "--reviewed", str(path), *options]
+    clean.unlink()
     for content, message in (
         (b"image_path\na.jpg\n", "suspicions without kind, other"),
-        (b"", "list.csv: not a CSV file"),
-        (b"kind\n\xff\n", "list.csv: not a CSV file"),
+        (b"", "found.csv: not a CSV file"),
+        (b"kind\n\xff\n", "found.csv: not a CSV file"),
     ):
-        path.write_bytes(content)
-        assert main([*command, "--write-clean", str(clean)]) == 1
-        assert message in capsys.readouterr().err and not clean.exists()
+        found.write_bytes(content)
+        status, _, said = ask(*command, "--write-clean", clean)
+        assert status == 1 and message in said and not clean.exists()
+
+
+# Classify.
+
+
+def test_classify_gives_each_picture_its_labels_best_first(ask, engine, pictures):
+    """Labels of the training or others; the templates given are averaged."""
+    templates = ["a {}", "of {} on the grass"]
+    options = [word for one in templates for word in ("--template", one)]
+    for words, labels in (
+        ([], ["ball", "bike", "dog", "water"]),
+        (["--labels", " dog,red  sea , ,dog,grass"], ["dog", "red sea", "grass"]),
+    ):
+        command = ("classify", *pictures, *words, *options, "--json")
+        index = label_index(engine.clip, labels, templates)
+        for found, path in zip(json.loads(ask(*command)[1]), pictures, strict=True):
+            assert found["path"] == str(path)
+            scores = [row["score"] for row in found["labels"]]
+            assert scores == sorted(scores, reverse=True)
+            cosines = index.embeds @ engine.clip.embed_image(path)
+            expected = dict(zip(labels, cosines, strict=True))
+            scores = {row["label"]: row["score"] for row in found["labels"]}
+            assert scores == pytest.approx(expected, abs=1e-5)
+            probability = [row["probability"] for row in found["labels"]]
+            assert sum(probability) == pytest.approx(1, abs=1e-6)
+
+
+def test_classify_names_a_bad_picture_and_answers_the_others(ask, pictures, tmp_path):
+    (tmp_path / "bad.jpg").write_bytes(b"not a picture")
+    bad = [tmp_path / "bad.jpg", tmp_path / "none.jpg"]
+    labels = ("--labels", "dog,zeppelin,qwertz water", "--template", "a photo of a {}")
+    files = (bad[0], pictures[0], bad[1], pictures[1])
+    status, printed, said = ask("classify", *files, *labels)
+    assert status == 1
+    lines = printed.splitlines()
+    assert [lines[0], lines[5]] == [str(path) for path in pictures[:2]]
+    assert lines[1].split() == ["rank", "score", "margin", "probability", "label"]
+    assert re.fullmatch(r" +1 +-?0\.\d{3} +0\.\d{3} +\d+\.\d% [\w ]+", lines[2])
+    unknown, *faults = said.splitlines()
+    assert unknown == "words the model never saw: zeppelin, qwertz, photo"
+    assert faults[0].startswith(f"error: {bad[0]}: not a readable picture")
+    assert faults[1] == f"error: {bad[1]}: no such picture."
+    assert len(faults) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--labels", "dog"], "labels 'dog': expected at least two"),
+        (["--labels", " , "], "labels ' , ': expected at least two"),
+        (["--labels", "zeppelin,qwertz"], "knows no word of any of them"),
+        (["--template", "a dog"], "expected sentences such as"),
+    ],
+)
+def test_classify_refuses_labels_that_tell_nothing_apart(
+    ask, pictures, options, message
+):
+    status, printed, said = ask("classify", pictures[0], *options)
+    assert (status, printed) == (1, "")
+    assert said.startswith("error: ") and message in said
+    assert len(said.splitlines()) == 1
+
+
+def test_classify_needs_labels_if_the_index_has_none(ask, models, pictures):
+    path, aside = models / IMAGE_INDEX_FILE, models / "aside.npz"
+    path.rename(aside)
+    index = Index.load(aside)
+    np.savez(path, embeds=index.embeds, paths=index.items["paths"].to_numpy(str))
+    status, _, said = ask("classify", pictures[0])
+    aside.replace(path)
+    assert status == 1 and "name some with --labels" in said
+
+
+# Score.
+
+
+def test_score_says_where_a_pair_stands(ask, engine, tiny_folder):
+    picture = tiny_folder / "images/dog/dog_001.jpg"
+    text = "a dog on the grass"
+    command = ["score", picture, text, "--gallery", "all"]
+    status, printed, said = ask(*command, "--json")
+    assert (status, said) == (0, "")
+    report = json.loads(printed)
+    image, words = engine.clip.embed_image(picture), engine.clip.embed_text(text)
+    assert report["score"] == pytest.approx(float(image @ words), abs=1e-6)
+    for noun, embeds, query in (
+        ("pictures", engine.images.embeds, words),
+        ("captions", engine.texts.embeds, image),
+    ):
+        scores = embeds @ query
+        standing = report[f"among_{noun}"]
+        assert standing["of"] == 48
+        assert standing["rank"] == 1 + (scores > report["score"] + 1e-5).sum()
+        below = (scores < report["score"] - 1e-5).mean()
+        assert standing["better_than"] == pytest.approx(below)
+    cosine, first, second = ask(*command)[1].splitlines()
+    assert cosine == f"cosine {report['score']:.3f}"
+    share = int(100 * report["among_pictures"]["better_than"] + 1e-6)
+    assert first == (
+        f"this picture, for the text: rank {report['among_pictures']['rank']}, better "
+        f"than {share} % of the 48 pictures (all, photographs)"
+    )
+    assert second.endswith("of the 48 captions (all, photographs)")
+
+
+# Rerank.
+
+
+def best_first(engine, text, paths):
+    scores = engine.clip.embed_images(paths) @ engine.clip.embed_text(text)
+    return [str(paths[place]) for place in np.argsort(-scores)]
+
+
+def test_rerank_sorts_files_best_first(ask, engine, pictures):
+    expected = best_first(engine, "a dog", [str(path) for path in pictures])
+    status, printed, said = ask("rerank", "a dog", *pictures)
+    assert (status, said) == (0, "")
+    rows = [line.split("\t") for line in printed.splitlines()]
+    assert [path for _, path in rows] == expected
+    scores = [float(score) for score, _ in rows]
+    assert scores == sorted(scores, reverse=True)
+    # Options may stand before the files.
+    printed = ask("rerank", "a dog", "--paths-only", "-k", "2", *pictures)[1]
+    assert printed.splitlines() == expected[:2]
+    found = json.loads(ask("rerank", "a dog", *pictures, "--json")[1])
+    assert [answer["path"] for answer in found] == expected
+    assert [answer["rank"] for answer in found] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_rerank_reads_a_list(ask, engine, pictures, monkeypatch, end):
+    paths = [str(path) for path in pictures]
+    lines = ["\ufeff" + paths[0], "", "  ", *paths[1:], ""]
+    monkeypatch.setattr(sys, "stdin", io.StringIO(end.join(lines), newline=""))
+    status, printed, said = ask("rerank", "a dog", "--paths-only")
+    assert (status, said) == (0, "")
+    assert printed.splitlines() == best_first(engine, "a dog", paths)
+
+
+def test_rerank_lists_what_it_cannot_read(ask, pictures, tmp_path, monkeypatch):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"GIF89a")
+    command = ("rerank", "a zeppelin dog", bad, pictures[0], "--paths-only")
+    status, printed, said = ask(*command)
+    assert (status, printed) == (1, f"{pictures[0]}\n")
+    first, second = said.splitlines()
+    assert first == "words the model never saw: zeppelin"
+    assert second.startswith(f"error: {bad}: not a readable picture")
+    status, printed, _ = ask("rerank", "a dog", bad, "--json")
+    assert (status, json.loads(printed)) == (1, [])
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n \n"))
+    assert "no picture to rank: expected files" in ask("rerank", "a dog")[2]
+    bytes_in = io.TextIOWrapper(io.BytesIO(b"caf\xe9.jpg\n"), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", bytes_in)
+    status, _, said = ask("rerank", "a dog")
+    assert status == 1 and said.startswith("error: standard input: not text in UTF-8")
+
+
+# Index.
+
+
+def test_index_then_search_in_a_folder(ask, pictures, tmp_path):
+    folder = pictures[0].parent
+    (folder / "bad.jpg").write_bytes(b"not a picture")
+    assert "not indexed" in ask("search", "the grass", "--gallery", folder)[2]
+    status, printed, said = ask("index", folder)
+    assert status == 0
+    line, hint = printed.splitlines()
+    assert line.startswith("3 new, 0 changed, 0 gone, 0 kept, 1 unreadable: ")
+    assert f"--gallery '{folder}' --model " in hint
+    assert said.startswith(f"left out: {folder / 'bad.jpg'}: not a readable picture")
+    report = json.loads(ask("index", folder, "--json")[1])
+    assert report["kept"] == 3 and len(report["unreadable"]) == 1
+
+    figure = tmp_path / "answers.png"
+    search = ["search", "the grass", "--gallery", folder]
+    printed = ask(*search, "--figure", figure)[1]
+    heading, columns, *lines = printed.splitlines()
+    assert heading == f"among 3 pictures ({folder})"
+    assert columns.split()[-1] == "path" and len(lines) == 3
+    assert open_picture(figure).width > 500
+    for answer in json.loads(ask(*search, "--json")[1]):
+        assert list(answer) == ["rank", "score", "margin", "probability", "path"]
+        assert answer["path"] in [str(path) for path in pictures]
+    assert "without captions" in ask("search", pictures[0], *search[2:])[2]
+    printed = ask("score", pictures[0], "the grass", *search[2:])[1]
+    assert f"of the 3 pictures ({folder})" in printed and "captions" not in printed
+
+
+def test_index_writes_where_it_is_told(ask, pictures, tmp_path):
+    output = tmp_path / "a new folder/photos.npz"
+    status, printed, _ = ask("index", pictures[0].parent, "--output", output)
+    assert status == 0 and f"--gallery '{output}'" in printed
+    found = json.loads(ask("search", "the grass", "--gallery", output, "--json")[1])
+    assert len(found) == 3
+    status, _, said = ask("index", tmp_path / "nowhere")
+    assert status == 1 and "nowhere: no such folder of photos" in said
 
 
 # Run.
 
 
-def test_run_refuses_bad_data_before_it_starts(options, capsys, tmp_path):
+def test_run_refuses_bad_data_before_it_starts(capsys, tmp_path):
     folder, models = make_folder(tmp_path / "data"), tmp_path / "models"
     path = folder / "captions.csv"
     path.write_text(path.read_text().replace("ball_001.jpg,ball", "ball_001.jpg,cat"))
@@ -330,7 +540,7 @@ def test_run_refuses_bad_data_before_it_starts(options, capsys, tmp_path):
     [("", [], "models/quick"), ("mine", [], "mine"), ("mine", ["his"], "his")],
 )
 def test_a_trial_overwrites_only_what_it_is_told_to(
-    options, monkeypatch, variable, option, expected
+    monkeypatch, variable, option, expected
 ):
     monkeypatch.setenv("CLIP_MODEL_DIR", variable)
     seen = []
