@@ -183,17 +183,16 @@ def test_a_new_folder_beside_the_original(enrich, server, folder, tmp_path, caps
     assert rows["caption"][1::2].tolist() == [*map(lengthen, original["caption"])]
     pictures = {name: file for name, file in before.items() if name.endswith(".jpg")}
     assert {n: f for n, f in tree(output).items() if n.endswith(".jpg")} == pictures
-    picture = next(output.rglob("*.jpg"))
-    assert picture.stat().st_nlink == 1, "a link would change the original with it"
+    # A link would change the original with it.
+    assert next(output.rglob("*.jpg")).stat().st_nlink == 1
     # 12 captions, 5 a request: 3 requests of 100 and 20 tokens.
     assert sorted(len(captions) for captions in server.requests) == [2, 5, 5]
     total = report_of(output)["totals"]
     assert total["tokens"] == {"sent": 300, "received": 60}
     assert total["cost"] == pytest.approx(300 * 2e-6 + 60 * 1e-5)
     assert (total["enriched"], total["kept"]) == (12, 0)
-    out, progress = capsys.readouterr()
+    out = capsys.readouterr().out
     assert "12 enriched, 0 kept" in out and "300 + 60 tokens, cost 0.0012" in out
-    assert "12/12" in progress
 
 
 def test_no_test_is_made_of_an_enriched_caption(enrich, server, tmp_path):
@@ -333,7 +332,7 @@ def test_an_endpoint_that_stays_silent_ends_the_run(
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
     assert enrich("--batch", 1, url=url) == 1
     said = capsys.readouterr().err
-    assert "5 requests in a row" in said and url in said and "refused" in said
+    assert "5 requests in a row failed" in said and url in said and "refused" in said
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
@@ -382,19 +381,15 @@ def test_a_dry_run_requests_nothing(enrich, server, tmp_path, capsys, monkeypatc
 # What cannot be done.
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
+def test_options_that_are_none(enrich, capsys):
+    for option, value in (
         *(("--limit", "0"), ("--workers", "-1"), ("--batch", "1.5")),
         *(("--url", "localhost:11434/v1"), ("--url", "http://me:sesame@127.0.0.1/v1")),
-    ],
-)
-def test_options_that_are_none(enrich, capsys, options):
-    with pytest.raises(SystemExit) as leaving:
-        enrich(*options)
-    said = capsys.readouterr().err
-    assert leaving.value.code == 2
-    assert f"{options[0]}: " in said and "expected a" in said and "sesame" not in said
+    ):
+        with pytest.raises(SystemExit):
+            enrich(option, value)
+        said = capsys.readouterr().err
+        assert f"{option}: " in said and "expected a" in said and "sesame" not in said
 
 
 def test_places_where_nothing_is_written(enrich, server, folder, tmp_path, capsys):

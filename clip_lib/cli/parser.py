@@ -61,9 +61,8 @@ def _add(choices, module: str, name: str, about: str, example: str):
     command.set_defaults(module=module)
     command.add_argument("--json", action="store_true", help="print JSON")
     # SUPPRESS: its absence here must not undo a --debug before the command.
-    command.add_argument(
-        "--debug", action="store_true", default=argparse.SUPPRESS, help=DEBUG
-    )
+    absent = argparse.SUPPRESS
+    command.add_argument("--debug", action="store_true", default=absent, help=DEBUG)
     return command
 
 
@@ -88,18 +87,14 @@ def _measure(choices) -> None:
     about = "Check a data folder. Exit status: 0 sound, 1 findings, 2 unusable."
     check = _add(choices, "measure", "check", about, "~/photos")
     check.add_argument("data", nargs="?", help=DATA)
-    about = (
-        "Measure a saved model, on the data of its training or on any folder. With "
-        "--data, --split divides the folder as the model's training did, by the "
-        "config.json beside it: no test picture was trained on."
-    )
+    about = "Measure a saved model, on the data of its training or on any folder. A "
+    about += "folder is split as in its training, by the config.json beside the model."
     example = "--data ~/photos --split test"
     evaluate = _add(choices, "measure", "evaluate", about, example)
     about = "train, validation, test or all; by default test, and all with --data"
     evaluate.add_argument("--split", help=about)
     about = "List what CLIP and a perceptual hash find odd. Nothing is deleted."
-    example = "--reviewed suspicions.csv --write-clean clean.csv"
-    clean = _add(choices, "measure", "clean", about, example)
+    clean = _add(choices, "measure", "clean", about, "--sheet sheet.png")
     clean.add_argument("--limit", type=int, default=30, help="of each kind (30)")
     clean.add_argument("--output", default="suspicions.csv", help="the list")
     clean.add_argument("--reviewed", help="a list, cut down by hand, to use instead")
@@ -165,8 +160,7 @@ def _enrich(choices) -> None:
     )
     example = "--url http://localhost:11434/v1 --model llama3.2 --limit 10"
     enrich = _add(choices, "enrich", "enrich", about, example)
-    about = "an OpenAI-compatible endpoint, usually ending in /v1 (its key: in "
-    about += "OPENAI_API_KEY)"
+    about = "an OpenAI-compatible endpoint, ending in /v1 (key: OPENAI_API_KEY)"
     enrich.add_argument("--url", type=_url, required=True, help=about)
     enrich.add_argument("--model", required=True, help="the language model's name")
     enrich.add_argument("--data", help=DATA)
@@ -198,10 +192,8 @@ def _hand_in(choices) -> None:
     report = _add(choices, "hand_in", "report", about, "-o 7.pdf")
     report.add_argument("-o", "--output", help="(report/rapport.pdf)")
     report.add_argument("--no-pdf", action="store_true", help="do not compile")
-    about = (
-        "Check what the course demands, then make the archive to hand in. Exit status "
-        "0: every rule is kept, <group>.zip is written; 1: not so, with what to fix."
-    )
+    about = "Check what the course demands, then make the archive to hand in. Exit "
+    about += "status 0: every rule is kept, <group>.zip is written; 1: not so."
     example = "--report ~/Downloads/main.pdf"
     submit = _add(choices, "hand_in", "submit", about, example)
     for name, about in (

@@ -108,18 +108,14 @@ class Enrichment:
             parts = [pending[n : n + size] for n in range(0, len(pending), size)]
             bar = tqdm(total=len(pending), desc=title, disable=not parts)
             with bar, ThreadPoolExecutor(workers) as pool:
-                futures = {
-                    pool.submit(self._ask, endpoint, part): part for part in parts
-                }
+                futures = {pool.submit(self._ask, endpoint, one): one for one in parts}
                 try:
                     for future in as_completed(futures):
                         error = future.result()
                         silent = silent + 1 if error else 0
                         if silent == PATIENCE:
-                            raise ClipError(
-                                f"{endpoint.url}: {PATIENCE} requests in a row without "
-                                f"an answer, the last one because of: {error}."
-                            )
+                            cause = f"{PATIENCE} requests in a row failed: {error}."
+                            raise ClipError(f"{endpoint.url}: {cause}")
                         bar.update(len(futures[future]))
                 except BaseException:  # also Ctrl-C
                     pool.shutdown(cancel_futures=True)
@@ -139,8 +135,7 @@ class Enrichment:
 
         Returns:
             A dict a row: image_path, label, caption, enriched (None if the original is
-            kept), then reason (the fault of the last answer), answers (their number)
-            and refused (the last one).
+            kept), and of its answers their number, the last fault and the last refused.
         """
         rows = records[["image_path", "label", "caption"]].to_dict("records")
         for row in rows:
