@@ -497,16 +497,6 @@ def test_drawn_scenes_are_said(project, capsys):
     assert "warning: the notebook ran on drawn scenes" in capsys.readouterr().err
 
 
-def test_a_terminal_sees_colours(project, capsys, monkeypatch):
-    REPORT.unlink()
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    main(["submit"])
-    said = capsys.readouterr().out
-    assert f"\x1b[32myes  \x1b[0m{FILLED}" in said
-    assert f"\x1b[31mno   \x1b[0m{THERE}" in said
-
-
 GOOD = ("7.pdf", "7_ProjetClip.ipynb", "7_ProjetClip.pdf", "7_code/a.py")
 
 

@@ -1,5 +1,6 @@
 """Commands that query a saved model: search, score, app."""
 
+import json
 import math
 import os
 import signal
@@ -87,8 +88,7 @@ def app(arguments, config) -> Answer:
     _, address, _ = launch(
         page, arguments.port, arguments.open, quiet=True, prevent_thread_lock=True
     )
-    return Answer(
-        f"Search page: {address}\nIt shows pictures of {', '.join(page.folders)}",
-        {"address": address, "folders": page.folders},
-        then=threading.Event().wait,
-    )
+    text = f"Search page: {address}\nIt shows pictures of {', '.join(page.folders)}"
+    # On one line: a program that started this waits for it.
+    about = json.dumps({"address": address, "folders": page.folders})
+    return Answer(text, about, then=threading.Event().wait)

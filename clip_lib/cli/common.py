@@ -15,7 +15,7 @@ class Answer(NamedTuple):
 
     Attributes:
         text: Printed for a person.
-        value: Printed as JSON for a program, with --json.
+        value: Printed as JSON for a program, with --json; a string is JSON already.
         status: The exit status.
         then: What remains to be done once it is printed.
     """
@@ -33,7 +33,8 @@ class Answer(NamedTuple):
                 from clip_lib.retrieval.answers import answer_records
 
                 value = answer_records(value)
-            text = json.dumps(value, indent=2, ensure_ascii=False)
+            if not isinstance(text := value, str):
+                text = json.dumps(value, indent=2, ensure_ascii=False)
         if text:
             print(text, flush=True)
 

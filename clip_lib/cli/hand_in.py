@@ -5,16 +5,16 @@ from pathlib import Path
 import matplotlib
 
 from clip_lib.cli.common import Answer, warn, warn_of_faults
+from clip_lib.handin import report as paper
+from clip_lib.handin import team
 from clip_lib.handin.archive import build_archive
 from clip_lib.handin.clean_outputs import same_cells
 from clip_lib.handin.compile_latex import typeset
 from clip_lib.handin.file_rules import remarks
 from clip_lib.handin.notebook import NOTEBOOK
 from clip_lib.handin.notebook_pdf import count_pages, write_pdf
-from clip_lib.handin.report import GENERATED, REPORT, write_generated
 from clip_lib.handin.report_claims import check_text
 from clip_lib.handin.rules import HandIn
-from clip_lib.handin.team import TEAM_FILE, depositors, read_team, unfilled
 
 
 def pdf(arguments, config) -> Answer:
@@ -23,7 +23,7 @@ def pdf(arguments, config) -> Answer:
     notebook = arguments.notebook or (ran if ran.is_file() else NOTEBOOK)
     how = {"contents": arguments.contents, "anyway": arguments.anyway}
     written = write_pdf(notebook, arguments.output, **how)
-    if names := unfilled():
+    if names := team.unfilled():
         warn(f"warning: equipe.toml is not filled in: {', '.join(names)}")
     if notebook == ran and not same_cells(ran, NOTEBOOK):
         warn(f"warning: {NOTEBOOK} has changed since {ran} ran")
@@ -35,15 +35,16 @@ def pdf(arguments, config) -> Answer:
 def report(arguments, config) -> Answer:
     """Write the report's numbers, tables and figures, then compile it with LaTeX."""
     matplotlib.use("Agg")
-    numbers = write_generated(config, REPORT, say=print)
-    generated = REPORT / GENERATED
+    numbers = paper.write_generated(config, paper.REPORT, say=print)
+    generated = paper.REPORT / paper.GENERATED
     about = {"generated": str(generated), "models": config.model_dir}
     about["source"] = numbers.texts["model/source"]
     print(f"{len(numbers.texts)} numbers, tables and figures: {generated}")
-    text, faults = "", check_text(REPORT, numbers)
+    text, faults = "", check_text(paper.REPORT, numbers)
     if not arguments.no_pdf and not faults:
         print("latexmk (the first time may take a minute)", flush=True)
-        made = typeset(REPORT, arguments.output or REPORT / "rapport.pdf")
+        output = arguments.output or paper.REPORT / "rapport.pdf"
+        made = typeset(paper.REPORT, output)
         about |= {"pdf": str(made.path), "body": made.body, "appendix": made.appendix}
         text = f"{made.path}: body {made.body} pages, appendix {made.appendix}"
         warn_of_faults(made.warnings, "warning")
@@ -53,11 +54,11 @@ def report(arguments, config) -> Answer:
 
 def submit(arguments, config) -> Answer:
     """Check what the course demands, then make the archive to hand in."""
-    root = TEAM_FILE.parent
+    root = team.TEAM_FILE.parent
     notebook = arguments.notebook or config.model_path(NOTEBOOK)
     hand_in = HandIn(
-        *read_team(),
-        depositors(),
+        *team.read_team(),
+        team.depositors(),
         report=arguments.report or root / "report" / "rapport.pdf",
         notebook=notebook,
         notebook_pdf=arguments.pdf or notebook.with_suffix(".pdf"),

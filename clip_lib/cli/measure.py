@@ -1,7 +1,6 @@
 """Commands that look at data and models: check, evaluate, clean."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import matplotlib
@@ -30,7 +29,7 @@ def check(arguments, config) -> Answer:
     if not folder or folder == SCENES or Path(folder).is_dir():
         folder, _ = find_folder(config)
     report = check_folder(folder, config)
-    return Answer(str(report), json.loads(report.to_json()), report.status)
+    return Answer(str(report), report.to_json(), report.status)
 
 
 def evaluate(arguments, config) -> Answer:

@@ -194,8 +194,7 @@ def _hand_in(choices) -> None:
     report.add_argument("--no-pdf", action="store_true", help="do not compile")
     about = "Check what the course demands, then make the archive to hand in. Exit "
     about += "status 0: every rule is kept, <group>.zip is written; 1: not so."
-    example = "--report ~/Downloads/main.pdf"
-    submit = _add(choices, "hand_in", "submit", about, example)
+    submit = _add(choices, "hand_in", "submit", about, "--report main.pdf")
     for name, about in (
         ("--report", "the report (report/rapport.pdf)"),
         ("--notebook", "the executed notebook (what run left)"),
