@@ -32,10 +32,9 @@ import keras
 import tensorflow as tf
 
 from clip_lib.config import Config
-from clip_lib.data.cached_features import StoredFeatures
 from clip_lib.data.captions_table import TABLE
 from clip_lib.data.dataset import Dataset, load_dataset
-from clip_lib.data.pipelines import image_batches
+from clip_lib.data.pipelines import CachedFeatures, image_batches
 from clip_lib.data.vocabulary import learn_vocabulary
 from clip_lib.models.clip import build_clip
 from clip_lib.models.encoders import without_head
@@ -149,7 +148,7 @@ def _measure(dataset, config, epochs, repeats, folder) -> dict:
     decoded = image_batches(paths, config.image_size, training=True)
     reading = [_seconds(lambda: _drain(decoded)) for _ in range(2)]
     began = time.perf_counter()
-    features = StoredFeatures(locked_features(clip), paths, config.image_size, folder)
+    features = CachedFeatures(locked_features(clip), paths, config.image_size, folder)
     computing = time.perf_counter() - began
     batches = clip_batches(dataset, vectorizer, config, "train", features)
     steps = int(batches.cardinality())
@@ -176,7 +175,7 @@ def _measure(dataset, config, epochs, repeats, folder) -> dict:
             "first epoch": clock.epochs[0],
             "later epochs": float(np.median(clock.epochs[1:])),
         },
-        "features_gigabytes": 4 * features.width * len(paths) / 1e9,
+        "features_gigabytes": features.array.nbytes / 1e9,
         "gigabytes": {"before": before, "peak": peak_gigabytes()},
         "milliseconds_per_picture": step,
     }

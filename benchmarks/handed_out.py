@@ -165,12 +165,13 @@ def _read(path, image_size):
     return tf.image.convert_image_dtype(image, tf.float32)
 
 
-def measure(config: Config, epochs: int = EPOCHS) -> dict:
+def measure(config: Config, epochs: int = EPOCHS, fold=None) -> dict:
     """Train the course's recipe once; return its figures on test.
 
     Args:
         config: Data, split, seed, and the folder that receives the weights.
         epochs: Length of the training; the epoch of least validation loss is kept.
+        fold: See `load_dataset`.
 
     Returns:
         Cost (``minutes`` and ``seconds_per_epoch`` of the training, decoding and
@@ -178,7 +179,7 @@ def measure(config: Config, epochs: int = EPOCHS) -> dict:
         and the report of `evaluate_retrieval` twice: ``clip`` when served the
         pixels of its training, ``clip_as_served`` from 0 to 1.
     """
-    dataset = load_dataset(config)
+    dataset = load_dataset(config, fold=fold)
     started = time.monotonic()
     # Fault 5: the captions of validation and test are among them.
     vectorizer = learn_vocabulary(dataset.records["caption"], config)
@@ -228,10 +229,10 @@ def measure(config: Config, epochs: int = EPOCHS) -> dict:
     }
 
 
-def _measure_in_folder(task: tuple[Config, int]) -> dict:
-    config, epochs = task
+def _measure_in_folder(task) -> dict:
+    config, *how = task
     with tempfile.TemporaryDirectory() as folder:
-        return measure(dataclasses.replace(config, model_dir=folder), epochs)
+        return measure(dataclasses.replace(config, model_dir=folder), *how)
 
 
 def main() -> None:
@@ -245,16 +246,16 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a trial, not written")
     arguments = parser.parse_args()
     make = Config.quick if arguments.quick else Config
-    parts = [{"folds": arguments.folds, "fold": k} for k in range(arguments.folds)]
+    folds = [(number, arguments.folds) for number in range(arguments.folds)]
     tasks = [
-        (make(dataset_dir=arguments.data, seed=seed, **part), arguments.epochs)
+        (make(dataset_dir=arguments.data, seed=seed), arguments.epochs, fold)
         for seed in arguments.seeds
-        for part in parts or [{}]
+        for fold in folds or [None]
     ]
     runs = []
     found = each_in_its_process(_measure_in_folder, tasks)
-    for (config, _), run in zip(tasks, found, strict=True):
-        runs.append(run | ({"fold": config.fold} if parts else {}))
+    for (*_, fold), run in zip(tasks, found, strict=True):
+        runs.append(run | ({"fold": fold[0]} if fold else {}))
         print(json.dumps(runs[-1]), flush=True)
     if arguments.quick:
         return

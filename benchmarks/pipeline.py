@@ -49,9 +49,9 @@ def with_captions(dataset: Dataset, file) -> Dataset:
     return dataclasses.replace(dataset, records=records)
 
 
-def measure(config: Config, captions=None) -> dict:
-    """Run the notebook's path once; return its figures on test."""
-    dataset = load_dataset(config)
+def measure(config: Config, captions=None, fold=None) -> dict:
+    """Run the notebook's path once; return its numbers on test."""
+    dataset = load_dataset(config, fold=fold)
     if not dataset.class_names:
         raise ValueError(f"{dataset.folder}: no labels; see pretraining.py.")
     if captions:
@@ -66,7 +66,7 @@ def measure(config: Config, captions=None) -> dict:
     token_ids = encode(engine.vectorizer, test["caption"])
     return {
         "seed": config.seed,
-        "fold": config.fold,
+        "fold": fold[0] if fold else 0,
         "pairs": {part: len(dataset.part(part)) for part in ("train", "validation")},
         "minutes": minutes,
         "peak_gigabytes": peak_gigabytes(),
@@ -84,9 +84,9 @@ def _accuracy(model, inputs, labels) -> float:
 
 
 def _measure_in_folder(task) -> dict:
-    config, captions = task
+    config, *how = task
     with tempfile.TemporaryDirectory() as folder:
-        return measure(dataclasses.replace(config, model_dir=folder), captions)
+        return measure(dataclasses.replace(config, model_dir=folder), *how)
 
 
 def main() -> None:
@@ -101,11 +101,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a trial, not written")
     arguments = parser.parse_args()
     make = Config.quick if arguments.quick else PRESETS[arguments.preset]
-    settings = {"dataset_dir": arguments.data, "folds": arguments.folds}
+    folds = [(number, arguments.folds) for number in range(arguments.folds)] or [None]
     tasks = [
-        (make(seed=seed, fold=fold, **settings), arguments.captions)
+        (make(seed=seed, dataset_dir=arguments.data), arguments.captions, fold)
         for seed in arguments.seeds
-        for fold in range(max(1, arguments.folds))
+        for fold in folds
     ]
     runs = []
     for run in each_in_its_process(_measure_in_folder, tasks):
@@ -114,7 +114,7 @@ def main() -> None:
     if arguments.quick:
         return
     chosen = dataclasses.asdict(make())
-    for name in ("seed", "model_dir", "dataset_dir", "folds", "fold"):
+    for name in ("seed", "model_dir", "dataset_dir"):
         chosen.pop(name)
     options = f"--seeds {' '.join(map(str, arguments.seeds))}"
     options += f" --folds {arguments.folds}" if arguments.folds else ""

@@ -18,8 +18,8 @@ VOCABULARY_FILES = {"smallbert": "vocab.txt", "distilbert": "tokenizer.json"}
 CONFIG_FILE = "config.json"
 """The settings of a training, saved beside its model."""
 IMAGE_ENCODERS = ("cnn", "mobilenet_v3", "efficientnet_v2", "resnet50")
-PRETRAINED = Path(__file__).parents[1] / "models" / "pretrained"
-"""Where the weights of our own lie, see its README."""
+PRETRAINED = "models/pretrained"
+"""Our own pretrained weights, see the README there."""
 ENCODER_VARIABLES = {
     "image_encoder": "CLIP_IMAGE_ENCODER",
     "image_weights": "CLIP_IMAGE_WEIGHTS",
@@ -31,27 +31,24 @@ ENCODER_VARIABLES = {
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Every choice of a run. ``dataclasses.replace(config, seed=1)`` changes one."""
+    """Settings of a run. ``dataclasses.replace(config, seed=1)`` changes one."""
 
-    # Where things are. An empty dataset_dir means: look for the data (see source.py).
+    # Folders. An empty dataset_dir means: look for the data, see data/source.py.
     model_dir: str = "models"
     dataset_dir: str = ""
     seed: int = 42
 
-    # Data: pictures are (height, width) pixels, captions sequence_length tokens.
+    # Data: images are (height, width) pixels, captions sequence_length tokens.
     image_size: tuple[int, int] = (224, 224)
     sequence_length: int = 32
-    vocab_size: int = 10_000  # At most: the training captions hold about 800.
+    vocab_size: int = 10_000  # Upper limit: the training captions hold about 800 words.
     validation_share: float = 0.15
     test_share: float = 0.15
-    # Cross-validation: fold 0 to folds - 1 is the test part. 0 folds: a single split.
-    folds: int = 0
-    fold: int = 0
 
-    # The encoders: ours, or pretrained ones. These take their weights from
-    # text_weights, a Hugging Face name or a folder in its format, and image_weights:
-    # "imagenet", a file of weights, or "" for weights drawn at random. They are frozen
-    # while their head learns, then fine-tuned for fine_tune_epochs, whole.
+    # The encoders: from scratch, or pretrained ones. These take their weights from
+    # text_weights (a Hugging Face name or folder) and image_weights ("imagenet", a file
+    # of weights, or "" for random weights). They are frozen while their head learns,
+    # then fine-tuned for fine_tune_epochs.
     text_encoder: str = "smallbert"
     image_encoder: str = "cnn"
     text_weights: str = "distilbert/distilbert-base-uncased"
@@ -59,46 +56,37 @@ class Config:
     fine_tune_epochs: int = 0
     fine_tune_learning_rate: float = 2e-5
 
-    # Whether our encoders and their projections start from a pretrained CLIP: ours, or
-    # that in pretrained_dir. The sizes below must be its own, see the presets.
-    pretrained: bool = False
+    # Folder of a pretrained CLIP that our encoders and projections start from; empty:
+    # from scratch. The sizes below must be those of that CLIP, see the presets.
     pretrained_dir: str = ""
 
-    # SmallBERT, and the width that both encoders share in CLIP.
+    # SmallBERT; embed_dim is also the width of the common space.
     embed_dim: int = 128
     num_heads: int = 4
     ff_dim: int = 256
     num_layers: int = 2
     dropout: float = 0.1
 
-    # CNN: sides of the cells that sum up the picture, in pixels once its sides are
-    # halved, and how many numbers describe a piece of 4 x 4 cells.
+    # CNN: sides of the cells, in pixels of the half-size image, and number of
+    # descriptors of a patch of 4 x 4 cells.
     cells: tuple[int, ...] = (3, 5, 7)
     descriptors: int = 80
 
     # Training of the two classifiers.
     batch_size: int = 32
     image_epochs: int = 20
-    image_patience: int = 10
     text_epochs: int = 10
-    text_patience: int = 6
     learning_rate: float = 3e-4
-    weight_decay: float = 1e-2
 
     # Training of CLIP: a larger batch gives each pair more negatives. 84 rather than
-    # the course's 32 or 64, because 5 x 84 = 420: no training pair is left over. It is
-    # the batch of all devices together, those of strategy: see open_strategy.
+    # the course's 32 or 64: 5 x 84 = 420, no training pair is left over. strategy names
+    # the devices that share it, see training/distribution.py.
     clip_batch_size: int = 84
-    locked_images: bool = True
-    locked_texts: bool | None = None  # None: locked if DistilBERT.
-    feature_dropout: float = 0.5
     clip_epochs: int = 30
     clip_learning_rate: float = 3e-4
+    feature_dropout: float = 0.5
     temperature: float = 0.15
-    label_smoothing: float = 0.1
     label_share: float = 0.4
-    word_dropout: float = 0.1
-    clip_patience: int = 15
     strategy: str = ""
 
     def __post_init__(self):
@@ -139,7 +127,6 @@ class Config:
             "clip_batch_size": 512,
             "clip_learning_rate": 1e-3,
             "clip_epochs": 50,
-            "clip_patience": 20,
             "feature_dropout": 0.7,
         }
         return cls(**(large | changes))
@@ -147,7 +134,7 @@ class Config:
     @classmethod
     def fine_tuning(cls, **changes) -> "Config":
         """Return the configuration that starts from our own pretrained weights."""
-        tuned = _PRETRAINED_SIZES | {"pretrained": True}
+        tuned = _PRETRAINED_SIZES | {"pretrained_dir": PRETRAINED}
         return cls(**(tuned | changes))
 
     @classmethod
@@ -197,8 +184,8 @@ class Config:
 
     @property
     def pretrained_path(self) -> Path:
-        """The folder of the pretrained CLIP and of its vocabulary."""
-        return Path(self.pretrained_dir or PRETRAINED)
+        """The folder of the pretrained CLIP, ours if there is no other."""
+        return find_pretrained(self.pretrained_dir or PRETRAINED)
 
     @property
     def config_file(self) -> Path:
@@ -237,6 +224,13 @@ class Config:
     def model_path(self, name: str) -> Path:
         """Return the path of a file of the run, such as ``vocab.txt``."""
         return Path(self.model_dir) / name
+
+
+def find_pretrained(folder) -> Path:
+    """Return a folder of weights; a relative one may be one of the repository."""
+    folder = Path(folder)
+    in_repository = Path(__file__).parents[1] / folder
+    return folder if folder.exists() else in_repository
 
 
 _PRETRAINED_SIZES = {

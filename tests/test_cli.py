@@ -473,6 +473,7 @@ def test_index_then_search_in_a_folder(ask, pictures, tmp_path):
     assert said.startswith(f"left out: {folder / 'bad.jpg'}: not a readable picture")
     report = json.loads(ask("index", folder, "--json")[1])
     assert report["kept"] == 3 and len(report["unreadable"]) == 1
+    assert "no such folder of photos" in ask("index", tmp_path / "nowhere")[2]
 
     figure = tmp_path / "answers.png"
     search = ["search", "the grass", "--gallery", folder]
@@ -487,16 +488,6 @@ def test_index_then_search_in_a_folder(ask, pictures, tmp_path):
     assert "without captions" in ask("search", pictures[0], *search[2:])[2]
     printed = ask("score", pictures[0], "the grass", *search[2:])[1]
     assert f"of the 3 pictures ({folder})" in printed and "captions" not in printed
-
-
-def test_index_writes_where_it_is_told(ask, pictures, tmp_path):
-    output = tmp_path / "a new folder/photos.npz"
-    status, printed, _ = ask("index", pictures[0].parent, "--output", output)
-    assert status == 0 and f"--gallery '{output}'" in printed
-    found = json.loads(ask("search", "the grass", "--gallery", output, "--json")[1])
-    assert len(found) == 3
-    status, _, said = ask("index", tmp_path / "nowhere")
-    assert status == 1 and "nowhere: no such folder of photos" in said
 
 
 # Run.

@@ -1,25 +1,32 @@
-"""The course's archive arrives complete, or not at all."""
+"""Where the data is looked for; the archive arrives complete, or not at all."""
 
-import errno
+import functools
 import http.server
 import io
 import os
+import shutil
 import stat
 import threading
-import urllib.error
+import time
 import zipfile
-from pathlib import Path
 
 import pytest
+from conftest import make_folder
 
-from clip_lib.data import download
-from clip_lib.data.download import DownloadError, download_archive, unpack_archive
+from clip_lib.config import Config
+from clip_lib.data import source
+from clip_lib.data.source import download_archive, unpack_archive
+from clip_lib.errors import ClipError
 
+NOBODY = "http://127.0.0.1:9/nobody_listens.zip"
 DATA_SET = {
     "captions.csv": b"image,caption\n",
     "captions/dog_001.txt": b"A dog runs.\n",
     "images/dog/dog_001.jpg": b"\xff\xd8 not really a picture " * 40,
 }
+LINK = zipfile.ZipInfo("images/cat")
+LINK.create_system = 3  # Unix: the high half of external_attr is the file mode.
+LINK.external_attr = (stat.S_IFLNK | 0o777) << 16
 
 
 def zip_bytes(files=DATA_SET, prefix="", method=zipfile.ZIP_STORED):
@@ -32,56 +39,50 @@ def zip_bytes(files=DATA_SET, prefix="", method=zipfile.ZIP_STORED):
     return buffer.getvalue()
 
 
+def patched(offset, new, **options):
+    """Return an archive in whose directory the bytes at an offset are replaced."""
+    content = zip_bytes(**options)
+    place = content.find(b"PK\x01\x02") + offset
+    return content[:place] + new + content[place + len(new) :]
+
+
 def tree(folder):
-    """Return what a folder holds, as {relative path: bytes}."""
+    """Return the content of a folder, as {relative path: bytes}."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """A local server: ``answers`` says, for each path, how to (mis)behave."""
+def send(body, status=200, missing=0):
+    """Return an answer, announced ``missing`` bytes longer than it is."""
 
-    daemon_threads = True
+    def answer(handler):
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(body) + missing))
+        handler.end_headers()
+        handler.wfile.write(body)
 
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answers, self.requests, self.closing = {}, [], threading.Event()
-
-    def url(self, path="/data.zip"):
-        return f"http://127.0.0.1:{self.server_port}{path}"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.requests.append(self.path)
-        self.server.answers[self.path](self)
-
-    def reply(self, body, status=200, length=True, **headers):
-        self.send_response(status)
-        if length:
-            missing = 1000 if length == "too long" else 0
-            self.send_header("Content-Length", str(len(body) + missing))
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments):
-        """Keep the tests' output clean."""
+    return answer
 
 
 @pytest.fixture
-def server(monkeypatch):
+def serve(monkeypatch):
+    """Start a local server that answers so; return its address."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    server = Server()
-    server.answers["/data.zip"] = lambda handler: handler.reply(zip_bytes())
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield server
-    server.closing.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    servers = []
+
+    def start(answer):
+        methods = {"do_GET": answer, "log_message": lambda *arguments: None}
+        handler = type("Handler", (http.server.BaseHTTPRequestHandler,), methods)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.daemon_threads, server.block_on_close = True, False
+        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/data.zip"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture
@@ -93,369 +94,141 @@ def folder(tmp_path):
     return folder
 
 
-def assert_untouched(folder):
-    assert tree(folder) == {"README.md": b"ours"}
-    assert [path.name for path in folder.parent.iterdir()] == ["flickr"]
-
-
-def assert_complete(folder):
-    assert tree(folder) == DATA_SET | {"README.md": b"ours"}
-    assert [path.name for path in folder.parent.iterdir()] == ["flickr"]
-
-
-def refusal(folder, content):
-    """Unpack a refused archive; return the message, once its effects are checked."""
-    zip_path = folder.parent.parent / "by_hand.zip"
-    zip_path.write_bytes(content)
-    with pytest.raises(DownloadError) as caught:
-        unpack_archive(zip_path, folder)
-    assert_untouched(folder)
-    assert zip_path.read_bytes() == content
-    message = str(caught.value)
-    assert str(zip_path) in message and "expected" in message
-    assert "\n" not in message and caught.value.__cause__ is not None
-    return message
-
-
-def failed_download(folder, url, timeout=5.0):
-    """Fail to download; return the message, once its effects are checked."""
-    with pytest.raises(DownloadError) as caught:
-        download_archive(folder, url, timeout)
-    assert_untouched(folder)
-    message = str(caught.value)
-    assert url in message and "expected" in message and "\n" not in message
-    cause = caught.value.__cause__
-    assert cause is not None
-    if isinstance(cause, urllib.error.HTTPError):
-        cause.close()  # It holds the connection, which pytest would report later.
-    return message
-
-
-# What works.
+def assert_holds(folder, files):
+    """A folder holds these files and README.md, and nothing lies beside it."""
+    assert tree(folder) == files | {"README.md": b"ours"}
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
 @pytest.mark.parametrize("prefix", ["", "flickr_subset2/"])
-def test_download_with_and_without_a_leading_folder(server, folder, prefix):
-    body = zip_bytes(prefix=prefix, method=zipfile.ZIP_DEFLATED)
-    server.answers["/data.zip"] = lambda handler: handler.reply(body)
-    assert download_archive(folder, server.url()) == folder
-    assert_complete(folder)
-
-
-def test_the_target_and_its_parents_are_created(server, tmp_path):
-    folder = tmp_path / "new" / "flickr"
-    download_archive(str(folder), server.url())
-    assert tree(folder) == DATA_SET
-
-
-def test_archive_with_nothing_but_captions_csv(tmp_path):
-    (tmp_path / "small.zip").write_bytes(zip_bytes({"captions.csv": b"x"}))
-    unpack_archive(tmp_path / "small.zip", tmp_path / "flickr")
-    assert tree(tmp_path / "flickr") == {"captions.csv": b"x"}
-
-
-def test_second_call_sends_no_request(server, folder):
-    download_archive(folder, server.url())
-    (folder / "captions" / "dog_001.txt").write_bytes(b"edited")
-    download_archive(folder, server.url())
-    assert server.requests == ["/data.zip"]
-    assert (folder / "captions" / "dog_001.txt").read_bytes() == b"edited"
-
-
-def test_redirection_and_unknown_length(server, folder):
-    server.answers["/old.zip"] = lambda handler: handler.reply(
-        b"", 302, Location=server.url()
-    )
-    server.answers["/data.zip"] = lambda handler: handler.reply(
-        zip_bytes(), length=False
-    )
-    download_archive(folder, server.url("/old.zip"))
-    assert server.requests == ["/old.zip", "/data.zip"]
-    assert_complete(folder)
-
-
-def test_progress_goes_to_stderr(server, folder, capsys):
-    download_archive(folder, server.url())
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "Downloading: 100%" in captured.err
-
-
-def test_unpack_by_hand_leaves_the_zip_and_the_readme(folder, tmp_path):
-    zip_path = tmp_path / "by_hand.zip"
-    content = zip_bytes(DATA_SET | {"README.md": b"theirs"}, "flickr_subset2/")
-    zip_path.write_bytes(content)
-    assert unpack_archive(zip_path, folder) == folder
-    assert zip_path.read_bytes() == content
-    assert_complete(folder)
-    zip_path.unlink()
-    unpack_archive(zip_path, folder)  # Complete already: the zip is not needed.
-
-
-def test_junk_of_other_systems_is_ignored(folder, tmp_path):
-    junk = {
-        "__MACOSX/captions.csv": b"junk",
-        "__MACOSX/flickr_subset2/._captions.csv": b"junk",
-        "flickr_subset2/images/.DS_Store": b"junk",
-    }
-    files = {f"flickr_subset2/{name}": data for name, data in DATA_SET.items()}
-    (tmp_path / "mac.zip").write_bytes(zip_bytes(junk | files))
-    unpack_archive(tmp_path / "mac.zip", folder)
-    assert_complete(folder)
-
-
-def test_target_that_is_a_link_to_another_disk(folder, tmp_path, monkeypatch):
-    link, rename, sources = tmp_path / "link", os.replace, []
-
-    def move(source, target):
-        sources.append(source)
-        rename(source, target)
-
-    monkeypatch.setattr(download.os, "replace", move)
-    try:
-        link.symlink_to(folder, target_is_directory=True)
-    except OSError:
-        pytest.skip("this system does not let us make symbolic links")
-    (tmp_path / "by_hand.zip").write_bytes(zip_bytes())
-    unpack_archive(tmp_path / "by_hand.zip", link)
-    assert link.is_symlink()
-    assert_complete(folder)
-    # Moving works between two folders of the same disk only.
-    assert len(sources) == len(DATA_SET)
-    assert all(folder.parent.resolve() in source.parents for source in sources)
-
-
-# What the server can do wrong.
-
-
-def test_http_error(server, folder):
-    server.answers["/no.zip"] = lambda handler: handler.send_error(404)
-    assert "404" in failed_download(folder, server.url("/no.zip"))
-
-
-def test_html_page_instead_of_a_zip(server, folder):
-    server.answers["/data.zip"] = lambda handler: handler.reply(
-        b"<html>Sign in first</html>", **{"Content-Type": "text/html"}
-    )
-    assert "not a zip file" in failed_download(folder, server.url())
-
-
-def test_body_shorter_than_announced(server, folder):
-    # The zip itself is intact: only the announced length tells.
-    server.answers["/data.zip"] = lambda handler: handler.reply(
-        zip_bytes(), length="too long"
-    )
-    length = len(zip_bytes())
-    message = failed_download(folder, server.url())
-    assert f"received {length} bytes instead of {length + 1000}" in message
-
-
-def test_body_cut_without_an_announced_length(server, folder):
-    server.answers["/data.zip"] = lambda handler: handler.reply(
-        zip_bytes()[:-200], length=False
-    )
-    assert "not a zip file" in failed_download(folder, server.url())
-
-
-def test_answer_that_is_not_http(server, folder):
-    server.answers["/data.zip"] = lambda handler: handler.wfile.write(b"hello\r\n")
-    assert "hello" in failed_download(folder, server.url())
-
-
-def test_chunk_shorter_than_announced(server, folder):
-    server.answers["/data.zip"] = lambda handler: handler.reply(
-        b"10\r\nhello", length=False, **{"Transfer-Encoding": "chunked"}
-    )
-    assert "IncompleteRead" in failed_download(folder, server.url())
-
-
-@pytest.mark.parametrize("begins", [False, True], ids=["silent", "stalls"])
-def test_server_that_hangs(server, folder, begins):
-    def hang(handler):
-        if begins:
-            handler.reply(zip_bytes()[:50], length="too long")
-            handler.wfile.flush()
-        server.closing.wait(5)
-
-    server.answers["/data.zip"] = hang
-    message = failed_download(folder, server.url(), timeout=0.3)
-    assert "timed out" in message
-    assert not server.closing.is_set()
-
-
-def test_unreachable_host(server, folder):
-    url = server.url()
-    server.shutdown()
-    server.server_close()
-    assert "refused" in failed_download(folder, url)
-
-
-def test_only_web_addresses(server, folder, tmp_path):
-    local = tmp_path / "local.zip"
-    local.write_bytes(zip_bytes())
-    assert "not an http" in failed_download(folder, local.as_uri())
-    server.answers["/data.zip"] = lambda handler: handler.reply(
-        b"", 302, Location=local.as_uri()
-    )
-    assert "302" in failed_download(folder, server.url())
-    assert "unknown url type" in failed_download(folder, "data.zip")
-
-
-# What the archive can hold.
+def test_an_archive_is_downloaded_and_unpacked_once(serve, folder, prefix):
+    junk = {"__MACOSX/captions.csv": b"x", "images/.DS_Store": b"x"}
+    files = DATA_SET | {"README.md": b"theirs"} | junk
+    assert download_archive(folder, serve(send(zip_bytes(files, prefix)))) == folder
+    assert_holds(folder, DATA_SET)
+    (folder / "captions/dog_001.txt").write_bytes(b"edited")
+    download_archive(folder, NOBODY)
+    assert (folder / "captions/dog_001.txt").read_bytes() == b"edited"
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("answer", "message"),
     [
-        "../evil.txt",
-        "images/../../evil.txt",
-        "/evil.txt",
-        "C:/evil.txt",
-        "C:evil.txt",
-        "..\\evil.txt",
-        "images\\dog.jpg",
-        "..",
+        (send(b"", 404), "404"),
+        (send(b"<html>Sign in first</html>"), "not a zip file"),
+        (send(zip_bytes(), missing=1000), "IncompleteRead"),
+        (lambda handler: handler.wfile.write(b"hello\r\n"), "hello"),
+        (lambda handler: time.sleep(1), "timed out"),
+        (lambda handler: send(b"PK", missing=9)(handler) or time.sleep(1), "timed out"),
+        (None, "refused"),
     ],
 )
-def test_entry_outside_the_target(folder, name):
-    message = refusal(folder, zip_bytes(DATA_SET | {name: b"evil"}))
-    assert f"entry {name!r} would leave the target folder" in message
-    assert not [*folder.parent.parent.rglob("*evil*")]
+def test_a_failed_download_is_one_sentence(serve, folder, answer, message):
+    url = serve(answer) if answer else NOBODY
+    with pytest.raises(ClipError, match=message) as caught:
+        download_archive(folder, url, timeout=0.3)
+    assert_holds(folder, {})
+    assert str(caught.value).startswith(url) and "\n" not in str(caught.value)
 
 
-def test_entry_that_is_a_symbolic_link(folder):
-    link = zipfile.ZipInfo("images/cat")
-    link.create_system = 3  # Unix: the high half of external_attr is the file mode.
-    link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    message = refusal(folder, zip_bytes(DATA_SET | {link: b"/etc"}))
-    assert "entry 'images/cat' is a symbolic link" in message
-
-
-def test_encrypted_entry(folder):
-    content = bytearray(zip_bytes())
-    content[content.find(b"PK\x01\x02") + 8] |= 0x1
-    content[content.find(b"PK\x03\x04") + 6] |= 0x1
-    message = refusal(folder, bytes(content))
-    assert "captions.csv" in message and "encrypted" in message
-
-
-def test_unusual_compression(folder):
-    message = refusal(folder, zip_bytes(method=zipfile.ZIP_BZIP2))
-    assert "neither stored nor deflated" in message
-
-
-@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_corrupted_content(folder, method):
-    content = bytearray(zip_bytes(method=method))
-    content[content.find(b"images/dog/dog_001.jpg") + 22 + 20] ^= 0x10
-    message = refusal(folder, bytes(content))
-    if method == zipfile.ZIP_STORED:
-        assert "Bad CRC-32 for file 'images/dog/dog_001.jpg'" in message
-
-
-def test_entry_larger_than_it_says(folder):
-    # So that no bomb can hide behind a small announced size.
-    content = bytearray(zip_bytes({"captions.csv": b"0" * 10_000}))
-    content[(at := content.find(b"PK\x01\x02") + 24) : at + 4] = b"\x0a\0\0\0"
-    assert "CRC" in refusal(folder, bytes(content))
-
-
-def test_too_many_bytes(folder):
-    content = bytearray(zip_bytes())
-    at = content.find(b"PK\x01\x02") + 24
-    content[at : at + 4] = (2 * 1024**3).to_bytes(4, "little")
-    assert "too large" in refusal(folder, bytes(content))
-
-
-def test_too_many_entries(folder, monkeypatch):
-    monkeypatch.setattr(download, "MAX_ENTRIES", len(DATA_SET) - 1)
-    assert "3 entries" in refusal(folder, zip_bytes())
+OUTSIDE = ["../evil.txt", "images/../../evil.txt", "/evil.txt", "C:/evil.txt"]
+OUTSIDE += ["C:evil.txt", "..\\evil.txt", "images\\dog.jpg", ".."]
 
 
 @pytest.mark.parametrize(
-    "files",
+    ("content", "message"),
     [
-        {},
-        {"images/dog/dog_001.jpg": b"x"},
-        {"one/two/captions.csv": b"x"},
-        {"one/captions.csv": b"x", "two/captions.csv": b"x"},
-        {"captions.csv/dog_001.txt": b"x"},
+        *((zip_bytes(DATA_SET | {name: b"x"}), "would leave") for name in OUTSIDE),
+        (zip_bytes(DATA_SET | {LINK: b"/etc"}), "'images/cat' is a symbolic link"),
+        (zip_bytes(method=zipfile.ZIP_BZIP2), "neither stored nor deflated"),
+        (zip_bytes().replace(b"not really", b"not.really"), "Bad CRC-32"),
+        (patched(8, b"\x01"), "encrypted"),
+        # A bomb behind a small announced size, and an announced one.
+        (patched(24, b"\x0a\0\0\0", files={"captions.csv": b"0" * 10_000}), "CRC"),
+        (patched(24, (2 * 1024**3).to_bytes(4, "little")), "too large"),
+        (zip_bytes(dict.fromkeys(map(str, range(9)), b"")), "9 entries"),
+        (zip_bytes({"one/two/captions.csv": b"x"}), "0 captions.csv"),
+        (zip_bytes({f"{n}/captions.csv": b"x" for n in "ab"}), "2 captions.csv"),
+        (zip_bytes({"captions.csv/dog_001.txt": b"x"}), "instead of one file"),
     ],
-    ids=["empty", "none", "too deep", "ambiguous", "a folder"],
 )
-def test_captions_csv_is_missing(folder, files):
-    assert "captions.csv instead of one file" in refusal(folder, zip_bytes(files))
+def test_a_bad_archive_is_refused(folder, tmp_path, monkeypatch, content, message):
+    monkeypatch.setattr(source, "MAX_ENTRIES", 8)
+    archive = tmp_path / "by_hand.zip"
+    archive.write_bytes(content)
+    with pytest.raises(ClipError) as caught:
+        unpack_archive(archive, folder)
+    assert_holds(folder, {})
+    assert not [*tmp_path.rglob("*evil*")] and archive.read_bytes() == content
+    said = str(caught.value)
+    assert said.startswith(f"{archive}: expected") and "\n" not in said
+    assert message in said
 
 
-def test_zip_that_does_not_exist(folder, tmp_path):
-    with pytest.raises(DownloadError, match=r"No such file.*absent\.zip"):
-        unpack_archive(tmp_path / "absent.zip", folder)
-    assert_untouched(folder)
+@pytest.mark.parametrize("moved", [None, 0, 1])
+def test_an_interruption_is_made_good_by_the_same_call(
+    serve, folder, monkeypatch, moved
+):
+    """While unpacking (None), or after so many parts were moved into place."""
+    url, done = serve(send(zip_bytes())), []
 
-
-def test_random_damage_is_always_one_sentence(folder, tmp_path):
-    # Sound or refused: no other exception may escape, whatever byte is wrong.
-    sound = zip_bytes(method=zipfile.ZIP_DEFLATED)
-    zip_path = tmp_path / "damaged.zip"
-    refused = 0
-    for position in range(0, len(sound), 3):
-        damaged = bytearray(sound)
-        damaged[position] ^= 0xFF
-        zip_path.write_bytes(damaged)
-        target = tmp_path / "targets" / str(position)
-        try:
-            unpack_archive(zip_path, target)
-        except DownloadError as error:
-            refused += 1
-            assert not str(error).endswith(": .")  # Some errors have no text.
-            assert not target.exists()
-    assert refused > 50
-    assert len([*(tmp_path / "targets").glob(".*")]) == 0
-
-
-# Interruptions.
-
-
-@pytest.mark.parametrize(
-    "error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")]
-)
-@pytest.mark.parametrize("moment", ["download", "unpacking"])
-def test_interruption_leaves_nothing(server, folder, monkeypatch, moment, error):
-    def interrupt(*arguments, **options):
-        partial = {path.name for path in folder.parent.rglob("*")} - {"flickr"}
-        assert "archive.zip" in partial  # There is something to clean up.
-        raise error
-
-    if moment == "download":
-        monkeypatch.setattr(download.tqdm, "update", interrupt)
-    else:
-        monkeypatch.setattr(zipfile.ZipFile, "extract", interrupt)
-    expected = DownloadError if isinstance(error, OSError) else KeyboardInterrupt
-    with pytest.raises(expected) as caught:
-        download_archive(folder, server.url())
-    if expected is DownloadError:
-        assert "No space left" in str(caught.value)
-    assert_untouched(folder)
-
-
-@pytest.mark.parametrize("moves", range(len(DATA_SET)))
-def test_interruption_while_moving_is_repaired(server, folder, monkeypatch, moves):
-    done = []
-
-    def move(source, target):
-        if len(done) == moves:
+    def stop(*arguments):
+        if len(done) == (moved or 0):
             raise KeyboardInterrupt
-        done.append(Path(target).name)
-        rename(source, target)
+        done.append(os.rename(*arguments))
 
-    rename = os.replace
-    monkeypatch.setattr(download.os, "replace", move)
-    with pytest.raises(KeyboardInterrupt):
-        download_archive(folder, server.url())
-    assert len(done) == moves
+    place = (zipfile.ZipFile, "extractall") if moved is None else (source.os, "replace")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(*place, stop)
+        download_archive(folder, url)
     assert not (folder / "captions.csv").exists()
     assert [path.name for path in folder.parent.iterdir()] == ["flickr"]
-    monkeypatch.undo()
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    download_archive(folder, server.url())
-    assert_complete(folder)
+    download_archive(folder, url)
+    assert_holds(folder, DATA_SET)
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """An empty working folder, and an archive that cannot be reached."""
+    monkeypatch.chdir(tmp_path)
+    for name, change in (
+        ("download_archive", {"url": NOBODY}),
+        ("draw_scenes", {"per_label": 1}),
+    ):
+        changed = functools.partial(getattr(source, name), **change)
+        monkeypatch.setattr(source, name, changed)
+
+
+def test_the_configured_folder_comes_first(offline, tiny_folder, tmp_path):
+    make_folder(tmp_path / "data/flickr", per_label=1)
+    config = Config(dataset_dir=str(tiny_folder))
+    assert source.find_folder(config) == (tiny_folder, False)
+    with pytest.raises(ClipError, match="nowhere: no such data folder"):
+        source.find_folder(Config(dataset_dir="nowhere"))
+
+
+@pytest.mark.parametrize("place", ["data/flickr", "data/flickr/flickr_subset2"])
+def test_then_the_default_folder_also_with_that_of_the_archive(
+    offline, tmp_path, place
+):
+    made = make_folder(tmp_path / place, per_label=1)
+    for config in (Config(), Config(dataset_dir="data/flickr")):
+        folder, drawn = source.find_folder(config)
+        assert folder.resolve() == made and not drawn
+
+
+def test_then_an_archive_that_lies_there(offline, tmp_path):
+    made = make_folder(tmp_path / "made/flickr_subset2", per_label=1)
+    (tmp_path / "data/flickr").mkdir(parents=True)
+    shutil.make_archive("data/flickr/flickr_subset2", "zip", made.parent)
+    folder, drawn = source.find_folder(Config())
+    assert (folder / "images/dog/dog_001.jpg").is_file() and not drawn
+
+
+def test_then_drawn_scenes_and_it_is_said_loudly(offline, capsys):
+    folder, drawn = source.find_folder(Config())
+    assert drawn and (folder / "captions.csv").is_file()
+    message = capsys.readouterr().err
+    assert "DRAWN SCENES" in message and NOBODY in message
+    assert source.find_folder(Config(dataset_dir="scenes")) == (folder, drawn)
+    assert not capsys.readouterr().err

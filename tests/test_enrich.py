@@ -214,6 +214,8 @@ def test_no_test_is_made_of_an_enriched_caption(enrich, server, tmp_path):
     rows = table(replaced.folder)
     assert list(rows) == ["image_path", "label", "caption"]
     assert rows["caption"].str.endswith(ENDING).tolist() == [False] + [True] * 39
+    fold = load_dataset(Config(dataset_dir=str(new.folder)), fold=(2, 5))
+    assert not fold.test["caption"].str.endswith(ENDING).any()
     # `evaluate --split all` asks the originals too.
     whole = load_dataset(Config(dataset_dir=str(new.folder)), split=False)
     assert len(whole.records) == len(old.records)

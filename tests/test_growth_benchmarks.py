@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from clip_lib.data.cached_features import StoredFeatures
 from clip_lib.data.dataset import load_dataset
+from clip_lib.data.pipelines import CachedFeatures
 from clip_lib.models.learner import learner, locked_features
 from clip_lib.training.fit import clip_batches
 from clip_lib.training.optimizer import build_optimizer
@@ -67,7 +67,7 @@ def test_parts_of_a_step_are_timed(
     tiny_clip, tiny_dataset, vectorizer, tiny_config, tmp_path
 ):
     paths = tiny_dataset.paths(tiny_dataset.train)
-    kept = StoredFeatures(locked_features(tiny_clip), paths, (64, 64), tmp_path)
+    kept = CachedFeatures(locked_features(tiny_clip), paths, (64, 64), tmp_path)
     batches = clip_batches(tiny_dataset, vectorizer, tiny_config, "train", kept)
     model = learner(tiny_clip, labelled=True)
     model.compile(build_optimizer(1e-3, 0.01, 10))

@@ -12,13 +12,13 @@ from clip_lib.data.check import check_folder
 from clip_lib.data.dataset import load_dataset
 from clip_lib.data.source import SCENES, find_folder
 from clip_lib.errors import ClipError, first_line
-from clip_lib.evaluation.cleaning import find_suspicions
+from clip_lib.evaluation.cleaning import find_suspicions, write_clean
 from clip_lib.evaluation.evaluate import (
     evaluate_dataset,
     evaluate_indexes,
     report_table,
 )
-from clip_lib.figures.contact_sheet import contact_sheet, write_clean
+from clip_lib.figures.contact_sheet import contact_sheet
 from clip_lib.retrieval.search import Clip, Search
 
 
@@ -28,7 +28,13 @@ def check(arguments, config) -> Answer:
     # A folder that does not exist is for the report to name: status 2, in JSON too.
     if not folder or folder == SCENES or Path(folder).is_dir():
         folder, _ = find_folder(config)
-    report = check_folder(folder, config)
+    vectorizer = None
+    if config.text_encoder == "distilbert":
+        from clip_lib.towers.word_pieces import WordPieces, checkpoint_folder
+
+        weights = checkpoint_folder(config.text_weights)
+        vectorizer = WordPieces.from_checkpoint(weights, 512)
+    report = check_folder(folder, config, vectorizer)
     return Answer(str(report), report.to_json(), report.status)
 
 

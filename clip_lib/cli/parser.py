@@ -11,10 +11,7 @@ from clip_lib.config import PRESETS
 DATA = "data folder, or 'scenes' for the drawn scenes"
 MODEL = "a CLIP, with its vocabulary and indexes beside it (models/...)"
 MODELS = "folder of the run's models (models/)"
-GALLERY = (
-    "train, validation, test (the default) or all of the model's data; an indexed "
-    "folder; or an index file"
-)
+GALLERY = "train, validation, test (default) or all of the model's data; indexed folder"
 STRATEGY = "devices for CLIP: mirrored (all GPUs), mirrored:N or multiworker"
 DEBUG = "show the traceback of an error"
 
@@ -147,7 +144,6 @@ def _photos(choices) -> None:
     about = "Embed a folder of photos, or what changed in it, for search to query."
     index = _add(choices, "photos", "index", about, "~/photos")
     index.add_argument("folder", help="a folder, and the folders within it")
-    index.add_argument("--output", help="the index, .npz (beside the model)")
     for command in (classify, rerank, index):
         command.add_argument("--model", help=MODEL)
 

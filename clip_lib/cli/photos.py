@@ -10,9 +10,8 @@ import pandas as pd
 from clip_lib.cli.common import Answer, warn_of_faults, warn_of_words
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.answers import answer_lines, answer_records
-from clip_lib.retrieval.embed_files import embed_readable
 from clip_lib.retrieval.index import Index
-from clip_lib.retrieval.photo_folder import index_file, update_index
+from clip_lib.retrieval.photo_folder import embed_files, index_file, update_index
 from clip_lib.retrieval.search import IMAGE_INDEX_FILE, Clip, open_index
 from clip_lib.retrieval.zero_shot import TEMPLATES, knows_label, label_index
 
@@ -26,7 +25,7 @@ def classify(arguments, config) -> Answer:
     # Our own templates are no one's mistake.
     frames = [template.replace("{}", " ") for template in arguments.template or ()]
     warn_of_words(clip, " ".join([*labels, *frames]).replace("_", " "))
-    read, embeds, faults = embed_readable(clip, arguments.images)
+    read, embeds, faults = embed_files(clip, arguments.images)
     tables = [index.search(one, len(labels), clip.temperature) for one in embeds]
     found = list(zip(read, tables, strict=True))
     return Answer(
@@ -51,7 +50,7 @@ def rerank(arguments, config) -> Answer:
     clip = Clip.load(arguments.model or config.clip_file)
     text = clip.embed_text(arguments.text)
     warn_of_words(clip, arguments.text)
-    read, embeds, faults = embed_readable(clip, files)
+    read, embeds, faults = embed_files(clip, files)
     index = Index(embeds, pd.DataFrame({"paths": read}))
     k = len(files) if arguments.k is None else arguments.k
     answers = index.search(text, k, clip.temperature)
@@ -63,12 +62,11 @@ def rerank(arguments, config) -> Answer:
 
 def index(arguments, config) -> Answer:
     """Embed any folder of photos, or what changed in it, for search to answer from."""
-    model_file = arguments.model or config.clip_file
     folder = arguments.folder
-    path = Path(arguments.output or index_file(model_file, folder))
-    changes = update_index(Clip.load(model_file), folder, path)
+    clip = Clip.load(arguments.model or config.clip_file)
+    changes, path = update_index(clip, folder), index_file(clip, folder)
     warn_of_faults(changes.unreadable, "left out")
-    words = ["--gallery", str(path if arguments.output else folder)]
+    words = ["--gallery", folder]
     words += ["--model", arguments.model] if arguments.model else []
     hint = f"python -m clip_lib search TEXT {shlex.join(words)}"
     about = {"folder": str(Path(folder).resolve()), "index": str(path)}

@@ -22,8 +22,9 @@ from clip_lib.retrieval.answers import (
     answer_records,
     gallery_words,
 )
+from clip_lib.towers.choice import choose_builders
 from clip_lib.training import pipeline
-from clip_lib.training.distribution import open_devices
+from clip_lib.training.distribution import check_batch_size, open_strategy
 
 
 def run(arguments, config) -> Answer:
@@ -59,12 +60,14 @@ def run(arguments, config) -> Answer:
 
 def train(arguments, config) -> Answer:
     """Train a CLIP on any folder, with labels or without, and measure it."""
-    config = open_devices(changed(config, arguments.set))
+    config = changed(config, arguments.set)
+    check_batch_size(config.clip_batch_size, open_strategy(config.strategy))
     dataset = load_dataset(config)
     sizes = {split: len(dataset.pictures(split)) for split in ("train", "test")}
     labels = ", ".join(dataset.class_names) or "none: CLIP alone is trained"
     print(f"{sizes['train']} {dataset.source} to learn from, labels {labels}")
-    clip = pipeline.train(dataset, config).clip
+    pipeline.train(dataset, config, choose_builders(config))
+    clip = search.Clip.load(config.clip_file)
     images, texts = search.build_indexes(clip, dataset)
     images.save(config.model_path(search.IMAGE_INDEX_FILE))
     texts.save(config.model_path(search.TEXT_INDEX_FILE))

@@ -1,14 +1,14 @@
-"""Read and check the table of a data folder.
+"""Read the captions of a data folder.
 
 Layout of a data folder (the course's own)::
 
     captions.csv                      columns image_path,label,caption
     images/<label>/<label>_<nnn>.jpg  any path will do: image_path names it
-    captions/<label>_<nnn>.txt        a caption a line; read if there is no captions.csv
+    captions/<label>_<nnn>.txt        one caption a line; read without a captions.csv
 
-Without a column label, the pictures have none: CLIP needs none. A column split, if
-there is one, says which part each picture belongs to; a column origin says
-``enriched`` of what a language model wrote. Other columns are not read.
+Without a column label the pictures have none, which suffices for CLIP. A column split
+assigns each picture to a part; ``enriched`` in a column origin marks the captions that
+a language model wrote. Other columns are ignored.
 """
 
 import csv
@@ -17,16 +17,15 @@ import posixpath
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
-from clip_lib.data.images import SUFFIXES, open_picture
+from clip_lib.data.images import SUFFIXES
 from clip_lib.errors import ClipError
 
 TABLE = "captions.csv"
 COLUMNS = ("image_path", "label", "caption")
-NEEDED = ("image_path", "caption")
 ORIGIN, ENRICHED = "origin", "enriched"
 SPLIT = "split"
+READ = (*COLUMNS, ORIGIN, SPLIT)
 
 
 def read_records(folder) -> pd.DataFrame:
@@ -40,125 +39,98 @@ def read_records(folder) -> pd.DataFrame:
         split, if there); one row per caption.
 
     Raises:
-        ClipError: If there is neither captions.csv nor captions/*.txt. If captions.csv
-            is empty, not CSV in UTF-8, lacks a column (all named), or has a row with
-            too few or too many fields, an empty field, or a picture outside the folder
-            (the first one is named). If a text file is not UTF-8, holds no caption, or
-            has not exactly one picture of its name.
+        ClipError: If there is neither captions.csv nor captions/*.txt, captions.csv is
+            not such a table, or a text file has not exactly one picture of its name.
+            The message names the file, and the line or the field at fault.
     """
     folder = Path(folder)
     if (folder / TABLE).is_file():
-        columns, rows = _rows_of_table(folder / TABLE)
-    elif caption_files(folder):
-        columns, rows = COLUMNS, _rows_of_texts(folder)
+        rows = _table_rows(folder / TABLE)
+    elif texts := _own_files(folder, "captions/*.txt"):
+        rows = _text_rows(folder, texts)
     else:
         raise ClipError(
             f"{folder / TABLE}: no such file; a data folder needs it, or else "
             "captions/<name>.txt for each images/<label>/<name>.jpg."
         )
-    checked = [
-        _checked(place, dict(zip(columns, row, strict=True))) for place, row in rows
-    ]
-    records = pd.DataFrame(checked)
+    records = pd.DataFrame([_checked(place, row) for place, row in rows])
+    if records.empty:
+        raise ClipError(f"{folder / TABLE}: no row under the heading.")
     if "label" not in records:
         records.insert(1, "label", "")
     return records
 
 
-def caption_files(folder) -> list[Path]:
-    """Return the text files of captions/, in the order of their names."""
-    return [path for path in _own_files(folder, "captions/*") if path.suffix == ".txt"]
-
-
 def picture_files(folder, pattern: str = "**/*") -> list[Path]:
-    """Return what is named like a picture, relative to the data folder, in order."""
+    """Return the files named like pictures, relative to the data folder, in order."""
     paths = (path.relative_to(folder) for path in _own_files(folder, pattern))
     return [path for path in paths if path.suffix.lower() in SUFFIXES]
 
 
 def _own_files(folder, pattern: str) -> list[Path]:
-    """List files, without what systems add: .ipynb_checkpoints/, ._dog.jpg of macOS."""
-    folder = Path(folder)
+    """List files, but not what systems add: .ipynb_checkpoints/, ._dog.jpg of macOS."""
     return [
         path
-        for path in sorted(folder.glob(pattern))
+        for path in sorted(Path(folder).glob(pattern))
         if path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
 
 
-def read_captions(path) -> list[str]:
-    """Read the text file of a picture: a caption a line, blank lines left out.
-
-    Raises:
-        ClipError: If the file is not text in UTF-8.
-    """
-    lines = (" ".join(line.split()) for line in _read_text(Path(path)).splitlines())
-    return [line for line in lines if line]
-
-
 def _read_text(path: Path) -> str:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ClipError(f"{path}: not text in UTF-8 ({error}).") from error
-    if "\0" in text:
-        raise ClipError(f"{path}: not text in UTF-8 (it holds a zero byte).")
-    return text
 
 
-def _rows_of_table(path: Path):
-    """Read captions.csv: the columns that are used; each row's place and fields."""
-    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
+def _table_rows(path: Path):
+    """Yield each row of captions.csv, as its place and {column: value}."""
+    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""), strict=True)
     try:
-        # Blank lines are no rows.
-        rows = [(f"{path}, line {reader.line_num}", row) for row in reader if row]
+        heading = list(reader.fieldnames or [])
+        faulty = [name for name in ("image_path", "caption") if name not in heading]
+        faulty += [name for name in READ if heading.count(name) > 1]
+        if faulty:
+            raise ClipError(
+                f"{path}: not one column {', '.join(faulty)}; expected "
+                f"{','.join(COLUMNS)}, found {','.join(heading)[:200]!r}."
+            )
+        for row in reader:
+            place = f"{path}, line {reader.line_num}"
+            if None in row or None in row.values():
+                raise ClipError(
+                    f"{place}: not {len(heading)} fields as in line 1; a caption that "
+                    "holds a comma stands between quotes."
+                )
+            yield place, {name: row[name] for name in READ if name in row}
     except csv.Error as error:
         raise ClipError(f"{path}: not a CSV file ({error}).") from error
-    if not rows:
-        raise ClipError(f"{path}: empty, expected {','.join(COLUMNS)}.")
-    (_, heading), *rows = rows
-    faulty = [name for name in NEEDED if heading.count(name) != 1]
-    faulty += [name for name in ("label", ORIGIN, SPLIT) if heading.count(name) > 1]
-    if faulty:
-        raise ClipError(
-            f"{path}: not one column {', '.join(faulty)}; expected "
-            f"{','.join(COLUMNS)}, found {','.join(heading)[:200]!r}."
-        )
-    if not rows:
-        raise ClipError(f"{path}: no row under the heading.")
-    for place, row in rows:
-        if len(row) != len(heading):
-            raise ClipError(
-                f"{place}: {len(row)} fields, expected {len(heading)}; a caption that "
-                "holds a comma stands between quotes."
-            )
-    columns = [name for name in (*COLUMNS, ORIGIN, SPLIT) if name in heading]
-    order = [heading.index(name) for name in columns]
-    return columns, [(place, [row[column] for column in order]) for place, row in rows]
 
 
-def _rows_of_texts(folder: Path) -> list[tuple[str, list[str]]]:
-    """Read captions/<name>.txt: the label is the folder of the picture <name>."""
+def _text_rows(folder: Path, texts: list[Path]):
+    """Yield the captions of captions/<name>.txt, as rows of a table.
+
+    The label is the name of the folder that holds the picture <name>.
+    """
     pictures = {}
     for path in picture_files(folder, "images/*/*"):
         pictures.setdefault(path.stem, []).append(path)
-    rows = []
-    for text in caption_files(folder):
+    for text in texts:
         found = pictures.get(text.stem, [])
         if len(found) != 1:
             raise ClipError(
                 f"{text}: {len(found)} pictures, expected one: "
                 f"images/<label>/{text.stem}.jpg (or .png, .webp, .gif...)."
             )
-        picture, label = found[0].as_posix(), found[0].parent.name
-        captions = read_captions(text) or [""]
-        rows += [(str(text), [picture, label, caption]) for caption in captions]
-    return rows
+        lines = [line for line in _read_text(text).splitlines() if line.strip()]
+        about = {"image_path": found[0].as_posix(), "label": found[0].parent.name}
+        for caption in lines or [""]:
+            yield str(text), about | {"caption": caption}
 
 
 def _checked(place: str, row: dict[str, str]) -> dict[str, str]:
-    """Normalise a row: no field empty, a caption on one line, one name a picture."""
+    """Normalise a row: no empty field, a caption on one line, one path per picture."""
     picture = row["image_path"].strip()
     row = {name: " ".join(value.split()) for name, value in row.items()}
     for name, value in row.items():
@@ -173,22 +145,3 @@ def _checked(place: str, row: dict[str, str]) -> dict[str, str]:
             "expected a relative path such as images/dog/dog_001.jpg."
         )
     return row | {"image_path": normal}
-
-
-def check_pictures(folder, records: pd.DataFrame) -> None:
-    """Open every picture of the table, with a progress bar.
-
-    Raises:
-        ClipError: If a picture is missing or does not decode: all of them are named.
-    """
-    faults = []
-    for name in tqdm(
-        records["image_path"].unique(), "Checking pictures", delay=2, leave=False
-    ):
-        try:
-            open_picture(Path(folder) / name)
-        except ValueError as error:
-            faults.append(str(error))
-    if faults:
-        listing = "\n  ".join(faults)
-        raise ClipError(f"{len(faults)} unusable pictures:\n  {listing}")

@@ -1,49 +1,44 @@
-"""Is a data folder sound? Every finding in one line, with the name of its file.
+"""Check a data folder before training: one finding a line, each naming its file.
 
-The folder is read with the functions that training reads it with; nothing is repaired.
+The folder is read as training reads it; nothing is repaired.
 """
 
 import dataclasses
+import hashlib
 import json
-from collections import Counter, namedtuple
-from pathlib import Path, PurePosixPath
+from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from clip_lib.config import Config
-from clip_lib.data.captions_table import (
-    caption_files,
-    picture_files,
-    read_captions,
-    read_records,
-)
-from clip_lib.data.images import describe_picture
+from clip_lib.data.captions_table import picture_files, read_records
+from clip_lib.data.images import open_picture
 from clip_lib.data.split import MIN_PICTURES, SPLITS, split_records
-from clip_lib.data.vocabulary import learn_vocabulary
+from clip_lib.data.vocabulary import Vectorizer, learn_vocabulary, word_tokens
+from clip_lib.errors import ClipError
 
 Finding = namedtuple("Finding", ["kind", "where", "message"])
-"""One thing to look at: what kind of thing, in which file, and what about it."""
+"""One thing to look at: its kind, its file, and what about it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What `check_folder` found.
+    """The result of `check_folder`.
 
     Attributes:
         folder: The data folder.
-        findings: One a fault, in the order of the checks.
-        labels: A row a label and one for all: pictures, captions, pictures of each part
-            of the split, words of a caption (median, most), share of captions cut.
-        figures: Vocabulary, unknown words, sizes and modes of the whole folder.
+        findings: One for each fault, in the order of the checks.
+        labels: One row per label and one for all: pictures, captions, pictures of each
+            part of the split, words per caption (median, most), share of captions cut.
         unusable: Why nothing can be trained on this folder; empty if something can.
     """
 
     folder: str
     findings: tuple[Finding, ...] = ()
     labels: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
-    figures: dict = dataclasses.field(default_factory=dict)
     unusable: str = ""
 
     @property
@@ -51,58 +46,55 @@ class Report:
         """Exit status: 0 sound, 1 findings, 2 unusable."""
         return 2 if self.unusable else int(bool(self.findings))
 
-    @property
-    def kinds(self) -> dict[str, int]:
-        """Number of findings of each kind."""
-        return dict(Counter(finding.kind for finding in self.findings))
-
     def to_json(self) -> str:
         """Return everything as JSON."""
-        report = vars(self) | {"status": self.status, "kinds": self.kinds}
+        report = vars(self) | {"status": self.status}
         report["findings"] = [finding._asdict() for finding in self.findings]
         report["labels"] = self.labels.to_dict(orient="index")
         return json.dumps(report, indent=2, ensure_ascii=False)
 
     def __str__(self) -> str:
-        """Lay everything out for reading: findings, table, figures, verdict."""
+        """Return everything for reading: findings, table, verdict."""
         lines = [": ".join(finding) for finding in self.findings]
         lines += [self.labels.round(3).to_string()] if len(self.labels) else []
-        for name, counts in (self.figures | {"findings": self.kinds}).items():
-            shown = [f"{key} ({count})" for key, count in counts.items()]
-            shown[15:] = ["..."] * (len(shown) > 15)
-            lines.append(f"{name}: {', '.join(shown) or 'none'}")
+        lines.append(f"findings: {len(self.findings) or 'none'}")
         lines += [f"unusable: {self.unusable}"] if self.unusable else []
         return "\n".join(lines)
 
 
-def check_folder(folder, config: Config) -> Report:
-    """Check a data folder: its table, its texts, its pictures and its split.
+def check_folder(folder, config: Config, vectorizer: Vectorizer | None = None):
+    """Check a data folder: its table, its captions, its pictures and its split.
 
     Args:
         folder: Data folder, see `clip_lib.data.captions_table`.
-        config: Says how the folder is split and how many words the model reads.
+        config: Tells how the folder is split and how many tokens the model reads.
+        vectorizer: The tokenizer of a pretrained text encoder, of such a length that it
+            cuts no caption; by default SmallBERT's words are counted.
 
     Returns:
-        The report; its status is 2 for a folder that cannot be read or split.
+        The `Report`; its status is 2 for a folder that cannot be read or split.
     """
     folder, records, unusable = Path(folder), None, ""
     try:
         records = read_records(folder)
         records = split_records(records, config)
-    except (ValueError, OSError) as error:
+    except (ClipError, OSError) as error:
         unusable = str(error)
         if records is None:
             return Report(str(folder), unusable=unusable)
         records = records.assign(split="all")
-    records, figures = _count_words(records, config)
-    pictures, findings = _decode(folder, records)
-    if pictures.empty:
+    pictures, findings = records.drop_duplicates("image_path"), []
+    findings += _picture_findings(folder, pictures)
+    if sum(found.kind == "unreadable picture" for found in findings) == len(pictures):
         unusable = "not one picture can be read."
-    for name in ("size", "mode"):
-        figures[name] = pictures[name].value_counts().to_dict()
-    findings += _text_findings(folder, records)
-    findings += _caption_findings(records, config)
-    findings += _twin_findings(records, pictures)
+    records = _count_tokens(records, config, vectorizer)
+    for kind, at_fault in (
+        ("empty caption", records["words"] == 0),
+        ("long caption", records["tokens"] > config.sequence_length),
+        ("same caption", records.duplicated("caption")),
+    ):
+        for row in records[at_fault].itertuples():
+            findings.append(Finding(kind, row.image_path, row.caption[:200]))
     on_disk = {path.as_posix() for path in picture_files(folder)}
     for name in sorted(on_disk.difference(records["image_path"])):
         findings.append(Finding("unused picture", name, "no row names it"))
@@ -110,91 +102,49 @@ def check_folder(folder, config: Config) -> Report:
     for label, count in labels["pictures"].iloc[:-1].items():
         if count < MIN_PICTURES:
             findings.append(Finding("small label", label, f"{count} pictures"))
-    return Report(str(folder), tuple(findings), labels, figures, unusable)
+    return Report(str(folder), tuple(findings), labels, unusable)
 
 
-def _count_words(records, config: Config) -> tuple[pd.DataFrame, dict]:
-    """Add the column words; count those outside the vocabulary of training."""
-    trained = records["split"].isin(["train", "all"])
-    # As SmallBERT's training learns it, but no caption is cut: without a length, the
-    # longest one.
-    whole = dataclasses.replace(config, text_encoder="smallbert", sequence_length=None)
-    vectorizer = learn_vocabulary(records["caption"][trained], whole)
-    token_ids = np.asarray(vectorizer(list(records["caption"])))
-    words = {
-        "vocabulary": vectorizer.vocabulary_size(),
-        "in validation and test": int((token_ids[~trained] > 0).sum()),
-        "of these unknown to training": int((token_ids[~trained] == 1).sum()),
-    }
-    return records.assign(words=(token_ids > 0).sum(axis=1)), {"words": words}
-
-
-def _decode(folder: Path, records) -> tuple[pd.DataFrame, list[Finding]]:
-    """Decode every picture: what it holds, see `describe_picture`, or a finding."""
-    rows, findings = {}, []
-    names = records["image_path"].unique()
-    for name in tqdm(names, "Decoding pictures", delay=1, leave=False):
-        try:
-            rows[name] = describe_picture(folder / name)
-        except ValueError as error:
-            cause = str(error).removeprefix(f"{folder / name}: ")
-            findings.append(Finding("unreadable picture", name, cause))
-    return pd.DataFrame(rows, index=["size", "mode", "pixels"]).T, findings
-
-
-def _text_findings(folder: Path, records):
-    """Compare captions.csv, which is the truth, with captions/*.txt, if there are."""
-    texts = {path.stem: path for path in caption_files(folder)}
-    orphans = texts.copy()
-    for name, captions in records.groupby("image_path", sort=False)["caption"]:
-        stem = PurePosixPath(name).stem
-        orphans.pop(stem, None)
-        try:
-            if texts and stem not in texts:
-                yield Finding("missing text", name, f"no captions/{stem}.txt")
-            elif texts and set(read_captions(texts[stem])) != set(captions):
-                yield Finding("other text", name, f"{stem}.txt differs from its rows")
-        except ValueError as error:
-            yield Finding("unreadable text", name, str(error))
-    for stem in orphans:
-        yield Finding("orphan text", f"captions/{stem}.txt", "no row of this name")
-
-
-def _caption_findings(records, config: Config):
-    """Look for captions that hold no word, too many, or what another one says."""
-    again = records.duplicated(["image_path", "caption"])
-    owner = records.groupby("caption")["image_path"].transform("first")
-    for row in records.assign(again=again, owner=owner).itertuples():
+def _picture_findings(folder: Path, pictures: pd.DataFrame):
+    """Decode every picture; compare the pixels, whatever the names and the formats."""
+    first_of = {}
+    rows, count = pictures.itertuples(), len(pictures)
+    for row in tqdm(rows, "Decoding pictures", count, leave=False, delay=1):
         name = row.image_path
-        if not row.words:
-            yield Finding("empty caption", name, "not one word in it")
-        if row.words > config.sequence_length:
-            yield Finding("long caption", name, f"{row.words} words, the last are cut")
-        if row.again:
-            yield Finding("repeated row", name, "twice the same caption")
-        elif row.owner != name:
-            yield Finding("same caption", name, f"the caption of {row.owner}")
+        try:
+            picture = open_picture(folder / name)
+        except ClipError as error:
+            cause = str(error).removeprefix(f"{folder / name}: ")
+            yield Finding("unreadable picture", name, cause)
+            continue
+        pixels = picture.size, hashlib.sha256(picture.tobytes()).digest()
+        first = first_of.setdefault(pixels, row)
+        if first is not row:
+            kind = "same picture" if row.split == first.split else "leak"
+            message = f"in {row.split}, the pixels of {first.image_path}"
+            yield Finding(kind, name, f"{message} in {first.split}")
 
 
-def _twin_findings(records, pictures):
-    """Compare the hashes of the pixels, whatever the names and the formats."""
-    rows = records.drop_duplicates("image_path").set_index("image_path")
-    for _, twins in pictures.groupby("pixels", sort=False):
-        first, *others = rows.loc[twins.index].itertuples()
-        for other in others:
-            kind = "same picture" if other.split == first.split else "leak"
-            message = f"in {other.split}, the pixels of {first.Index} in {first.split}"
-            yield Finding(kind, other.Index, message)
+def _count_tokens(records, config: Config, vectorizer: Vectorizer | None):
+    """Add the columns words and tokens, which differ by marks and punctuation."""
+    captions = list(records["caption"])
+    if vectorizer is None:
+        # As long as the longest caption: none is cut.
+        whole = dataclasses.replace(config, sequence_length=None)
+        vectorizer = learn_vocabulary(captions, whole)
+    tokens = (np.asarray(vectorizer(captions)) > 0).sum(axis=1)
+    words = [len(token_ids) for token_ids in word_tokens(vectorizer, captions)]
+    return records.assign(words=words, tokens=tokens)
 
 
 def _label_table(records, config: Config) -> pd.DataFrame:
     rows = {}
     parts = [part for part in records.groupby("label") if part[0]]  # "": no label.
     for label, part in [*parts, ("all labels", records)]:
-        pictures = part.drop_duplicates("image_path")
-        rows[label] = {"pictures": len(pictures), "captions": len(part)}
-        rows[label] |= {name: (pictures["split"] == name).sum() for name in SPLITS}
+        splits = part.drop_duplicates("image_path")["split"]
+        rows[label] = {"pictures": len(splits), "captions": len(part)}
+        rows[label] |= {name: (splits == name).sum() for name in SPLITS}
         rows[label]["median words"] = part["words"].median()
         rows[label]["most words"] = part["words"].max()
-        rows[label]["cut"] = (part["words"] > config.sequence_length).mean()
+        rows[label]["cut"] = (part["tokens"] > config.sequence_length).mean()
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -4,14 +4,11 @@ import dataclasses
 from pathlib import Path
 
 import pandas as pd
+from tqdm import tqdm
 
 from clip_lib.config import Config
-from clip_lib.data.captions_table import (
-    ENRICHED,
-    ORIGIN,
-    check_pictures,
-    read_records,
-)
+from clip_lib.data.captions_table import ENRICHED, ORIGIN, read_records
+from clip_lib.data.images import open_picture
 from clip_lib.data.source import find_folder
 from clip_lib.data.split import SPLITS, split_records
 from clip_lib.errors import ClipError
@@ -43,11 +40,6 @@ class Dataset:
         return self.records[self.records["split"] == split].reset_index(drop=True)
 
     @property
-    def source(self) -> str:
-        """What the pictures are: "drawn scenes" or "photographs"."""
-        return "drawn scenes" if self.drawn else "photographs"
-
-    @property
     def train(self) -> pd.DataFrame:
         """Rows the models learn from."""
         return self.part("train")
@@ -59,11 +51,16 @@ class Dataset:
 
     @property
     def test(self) -> pd.DataFrame:
-        """Rows that judge each finished model, and choose nothing."""
+        """Rows that judge the finished models, and choose nothing."""
         return self.part("test")
 
+    @property
+    def source(self) -> str:
+        """The kind of pictures: "drawn scenes" or "photographs"."""
+        return "drawn scenes" if self.drawn else "photographs"
+
     def pictures(self, split: str) -> pd.DataFrame:
-        """Return one row a picture of a split, whatever its number of captions."""
+        """Return one row per picture of a split, with its first caption."""
         return self.part(split).drop_duplicates("image_path").reset_index(drop=True)
 
     def labels(self, records: pd.DataFrame) -> list[int] | None:
@@ -77,38 +74,44 @@ class Dataset:
         return [str(self.folder / path) for path in records["image_path"]]
 
 
-def load_dataset(config: Config, split: bool = True) -> Dataset:
+def load_dataset(config: Config, split: bool = True, fold=None) -> Dataset:
     """Find, read, check and split the data.
 
-    A caption that ``origin`` calls enriched is for learning alone: outside the training
-    part, its row is left out, so that no test is made of what a language model wrote.
+    A caption whose ``origin`` is enriched is for training only: in the other parts its
+    row is left out, so that no model is tested on what a language model wrote.
 
     Args:
-        config: Says where the data is and how it is split.
+        config: Tells where the data is and how it is split.
         split: Whether to split; a folder that only serves as a gallery may be small.
+        fold: Number and count for cross-validation, see `split_records`.
 
     Raises:
-        ClipError: See `find_folder`, `read_records`, `check_pictures` and
-            `split_records`; or if a picture has enriched captions alone.
+        ClipError: If the data is missing or faulty in any way.
     """
     folder, drawn = find_folder(config)
     records = read_records(folder)
-    check_pictures(folder, records)
-    records = split_records(records, config) if split else records.assign(split="all")
-    records = _enriched_to_learn(folder, records)
+    faults, names = [], records["image_path"].unique()
+    for name in tqdm(names, "Checking pictures", delay=2, leave=False):
+        try:
+            open_picture(folder / name)
+        except ClipError as error:
+            faults.append(str(error))
+    if faults:
+        listing = "\n  ".join(faults)
+        raise ClipError(f"{len(faults)} unusable pictures:\n  {listing}")
+    if split:
+        records = split_records(records, config, fold)
+    else:
+        records = records.assign(split="all")
+    if ORIGIN in records:
+        enriched = records[ORIGIN] == ENRICHED
+        alone = set(records["image_path"]) - set(records["image_path"][~enriched])
+        if alone:
+            raise ClipError(
+                f"{folder}: {min(alone)} has only a caption whose origin is {ENRICHED};"
+                " expected the original beside it."
+            )
+        kept = ~enriched | (records["split"] == "train")
+        records = records[kept].reset_index(drop=True)
     class_names = tuple(sorted(filter(None, records["label"].unique())))
     return Dataset(folder, records, class_names, drawn)
-
-
-def _enriched_to_learn(folder: Path, records: pd.DataFrame) -> pd.DataFrame:
-    """Leave enriched captions to the training part."""
-    if ORIGIN not in records:
-        return records
-    enriched = records[ORIGIN] == ENRICHED
-    alone = set(records["image_path"]) - set(records["image_path"][~enriched])
-    if alone:
-        raise ClipError(
-            f"{folder}: {min(alone)} has only a caption whose origin is {ENRICHED}; "
-            "expected the original beside it."
-        )
-    return records[~enriched | (records["split"] == "train")].reset_index(drop=True)

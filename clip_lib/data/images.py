@@ -1,47 +1,34 @@
-"""One way to read a picture, whatever its format, size or mode.
+"""Read any picture file into one form: upright, RGB, of the model's size.
 
-Training, search and the checks all call `load_image`, so that a picture never looks
-different to the model when it is served than it did when it was learned. Scaling the
-pixels is not done here: it is a layer of the model.
+Training, search and the checks all call `load_image`, so that the model is served
+pictures as it was trained on them. Scaling the pixels is a layer of the model.
 """
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image, ImageOps
 
-from clip_lib.errors import ClipError
+from clip_lib.errors import ClipError, first_line
 
 MAX_PIXELS = 100_000_000
-"""A picture of more pixels is refused before it is decoded, unless told otherwise."""
+"""A larger picture is refused before it is decoded, unless told otherwise."""
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
-"""What is read. Pillow knows many more, some of which start other programs (EPS)."""
+"""The formats read. Pillow knows more, some of which start other programs (EPS)."""
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
-"""Names that look like pictures; what a file is, its content says."""
+"""File names taken for pictures; the format is found in the content."""
 
 MAX_SCANS = 100
-"""A progressive JPEG has some ten; each is decoded over the whole picture, so that
-thousands in a small file take hours."""
+"""Scans of a progressive JPEG: usually ten. Each is decoded over the whole picture, so
+thousands of them in a small file would take hours."""
 
 WIDE_MODES = {"I;16", "I;16B", "I;16L", "I", "F"}
 
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What brings a picture of each EXIF orientation upright."""
 
-
-class TooManyPixels(ValueError):
-    """A picture is larger than what is read."""
+class TooManyPixels(ClipError):
+    """The picture is larger than allowed."""
 
 
 def open_picture(source, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -49,35 +36,33 @@ def open_picture(source, max_pixels: int = MAX_PIXELS) -> Image.Image:
 
     Args:
         source: Path of a picture (see `FORMATS`) or a binary file object.
-        max_pixels: What holds more is refused before it is decoded.
+        max_pixels: A picture with more is refused before it is decoded.
 
     Returns:
         An RGB picture: turned as its EXIF orientation says, transparency on white,
         first frame of an animation.
 
     Raises:
-        ClipError: If there is no such file, or it is not a whole picture, or
-            (`TooManyPixels`) it is too large. The message names the file.
+        ClipError: If there is no such file, it is not a complete picture, or
+            (`TooManyPixels`) it is too large.
     """
     is_path = isinstance(source, str | Path)
     name = source if is_path else getattr(source, "name", "data")
+    # Image.open would wait for ever on a named pipe.
+    if is_path and not Path(source).is_file():
+        raise ClipError(f"{name}: no such picture.")
     try:
-        # Not left to Image.open, which would wait for ever on a named pipe.
-        exists = Path(source).is_file() if is_path else True
-        if exists:
-            with Image.open(source, formats=FORMATS) as picture:
-                width, height = picture.size
-                if 0 < width * height <= max_pixels:
-                    _check_scans(picture)
-                    return _upright_rgb(picture)
+        with Image.open(source, formats=FORMATS) as picture:
+            width, height = picture.size
+            if 0 < width * height <= max_pixels:
+                _check_scans(picture)
+                return _upright_rgb(picture)
     except Exception as error:
         # On a damaged file Pillow's decoders raise nearly anything.
-        cause = " ".join(str(error).split()) or repr(error)
         bomb = isinstance(error, Image.DecompressionBombError)
-        kind = TooManyPixels if bomb else ValueError
+        kind = TooManyPixels if bomb else ClipError
+        cause = first_line(error)
         raise kind(f"{name}: not a readable picture ({cause}).") from error
-    if not exists:
-        raise ClipError(f"{name}: no such picture.")
     raise TooManyPixels(
         f"{name}: {width} x {height} pixels, expected at least one and at most "
         f"{max_pixels // 1_000_000} million."
@@ -85,7 +70,7 @@ def open_picture(source, max_pixels: int = MAX_PIXELS) -> Image.Image:
 
 
 def _check_scans(picture: Image.Image) -> None:
-    """Refuse a JPEG that is drawn over itself without end."""
+    """Refuse a progressive JPEG of too many scans."""
     if picture.info.get("progressive"):
         place = picture.fp.tell()
         picture.fp.seek(0)
@@ -96,13 +81,13 @@ def _check_scans(picture: Image.Image) -> None:
 
 
 def _upright_rgb(picture: Image.Image) -> Image.Image:
-    """Decode an opened picture, turn it and bring it to RGB on white."""
+    """Decode an opened picture, turn it upright and convert it to RGB on white."""
     picture.load()
-    # Not ImageOps.exif_transpose: it writes the EXIF data anew, and any odd tag of a
-    # camera then makes a good picture fail.
-    orientation = picture.getexif().get(ExifTags.Base.Orientation)
-    if orientation in TURNS:
-        picture = picture.transpose(TURNS[orientation])
+    # exif_transpose writes the EXIF data it finds here anew, and would fail on a good
+    # picture with one odd tag; the orientation has been read by then.
+    picture.getexif()
+    picture.info.pop("exif", None)
+    ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode in WIDE_MODES:
         picture = _to_eight_bits(picture)
     if picture.has_transparency_data:
@@ -118,21 +103,20 @@ def _to_eight_bits(picture: Image.Image) -> Image.Image:
     Pillow's own conversion clips them: nearly everything would turn white or black.
     """
     levels = np.array(picture, "float32")
+    # In place: each copy of the largest picture takes 0.4 GB.
     np.nan_to_num(levels, copy=False, nan=0, posinf=0, neginf=0)
     top = 65535 if picture.mode.startswith("I;16") else max(levels.max(), 1e-12)
-    # In place: a copy of a large picture takes a tenth of a gigabyte.
-    levels /= top
-    levels *= 255
+    levels *= 255 / top
     return Image.fromarray(levels.clip(0, 255, out=levels).astype("uint8"))
 
 
 def load_image(
     source, image_size: tuple[int, int], max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
-    """Read a picture and resize it to what the model expects.
+    """Read a picture and resize it to the model's input.
 
     The whole picture is kept and its sides are squeezed to a square, as in the course's
-    archive: cropping would cut off things that the caption speaks of.
+    archive: cropping would cut off things the caption mentions.
 
     Args:
         source, max_pixels: See `open_picture`.
@@ -149,24 +133,3 @@ def load_image(
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(picture)
-
-
-def describe_picture(source) -> dict[str, str]:
-    """Say what a picture file holds.
-
-    Args:
-        source: Path of a picture.
-
-    Returns:
-        ``size`` (upright, "224 x 224"), ``mode`` (of the file, "PNG P") and ``pixels``,
-        a hash that two pictures share if `open_picture` finds the same pixels in them.
-
-    Raises:
-        ClipError: See `open_picture`.
-    """
-    picture = open_picture(source)
-    size = f"{picture.width} x {picture.height}"
-    pixels = hashlib.sha256(size.encode() + picture.tobytes()).hexdigest()
-    with Image.open(source, formats=FORMATS) as stored:
-        mode = f"{stored.format} {stored.mode}"
-    return {"size": size, "mode": mode, "pixels": pixels}

@@ -1,11 +1,10 @@
-"""Which pictures a model learns from, which choose its best epoch, which judge it."""
+"""Split the pictures into training, validation and test parts."""
 
 import pandas as pd
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from clip_lib.config import Config
 from clip_lib.data.captions_table import SPLIT
-from clip_lib.data.folds import hold_out
 from clip_lib.errors import ClipError
 
 SPLITS = ("train", "validation", "test")
@@ -14,36 +13,32 @@ MIN_PICTURES = 10
 """Fewest pictures of a label, for each of the three parts to have some."""
 
 
-def split_records(records: pd.DataFrame, config: Config) -> pd.DataFrame:
+def split_records(
+    records: pd.DataFrame, config: Config, fold: tuple[int, int] | None = None
+) -> pd.DataFrame:
     """Add the column ``split``: the table's own, or by picture and label, seeded.
 
-    The split is by picture, not by row, so that no picture is learned under one caption
-    and tested under another. With ``config.folds``, the test part is one of the folds
-    of a cross-validation; see `hold_out`.
+    The split is by picture, not by row: no picture is learned under one caption and
+    tested under another.
 
     Args:
         records: Table of `read_records`.
-        config: Gives ``seed``, the shares of validation and test, and the folds.
+        config: Gives ``seed`` and the shares of validation and test.
+        fold: Number k and count n for cross-validation: the test part is then fold k
+            of 0 to n - 1, and over all n folds each picture is tested once.
 
     Raises:
-        ClipError: If a label has too few pictures for the three parts or the folds, a
-            picture has two labels, or there is no such fold. If the table's own split
-            is not one, or folds are asked for beside it.
+        ClipError: If the table cannot be split so, or its own split is not one.
     """
     pictures = records.drop_duplicates(["image_path", "label"])
     twice = pictures["image_path"][pictures["image_path"].duplicated()]
     if len(twice):
         raise ClipError(f"{twice.iloc[0]}: two labels for one picture.")
     if SPLIT in records:
-        return _own_split(records, config)
-    counts = pictures["label"].value_counts()
-    if counts.min() < MIN_PICTURES:
-        label = counts.idxmin()
-        raise ClipError(
-            f"{f'label {label!r}' if label else 'the table'}: {counts.min()} pictures, "
-            f"expected at least {MIN_PICTURES} to split them in three."
-        )
-    rest, test = hold_out(pictures, config)
+        if fold:
+            raise ClipError("a fold of data with a column split: expected one only.")
+        return _own_split(records)
+    rest, test = _hold_out(pictures, config, fold)
     _, validation = train_test_split(
         rest,
         test_size=round(config.validation_share * len(pictures)),
@@ -56,27 +51,41 @@ def split_records(records: pd.DataFrame, config: Config) -> pd.DataFrame:
     return records.assign(**{SPLIT: records["image_path"].map(split)})
 
 
-def _own_split(records: pd.DataFrame, config: Config) -> pd.DataFrame:
-    """Honour the split that the table brings."""
-    if config.folds:
+def _hold_out(pictures: pd.DataFrame, config: Config, fold):
+    """Return the rest and the test pictures: a share of all, or one fold."""
+    labels, (number, folds) = pictures["label"], fold or (0, 0)
+    counts, needed = labels.value_counts(), max(folds, MIN_PICTURES)
+    if counts.min() < needed:
+        label = counts.idxmin()
         raise ClipError(
-            f"folds = {config.folds}: the data has a split of its own, in the column "
-            "split; expected 0 folds, or a table without it."
+            f"{f'label {label!r}' if label else 'the table'}: {counts.min()} pictures, "
+            f"expected at least {needed} to split them."
         )
-    split = records[SPLIT].replace(OTHER_NAMES)
-    unknown = records[SPLIT][~split.isin(SPLITS)]
-    if len(unknown):
+    if not fold:
+        return train_test_split(
+            pictures,
+            test_size=config.test_share,
+            stratify=labels,
+            random_state=config.seed,
+        )
+    if folds < 2 or number not in range(folds):
         raise ClipError(
-            f"split {unknown.iloc[0]!r} of {records['image_path'][unknown.index[0]]}: "
-            f"expected one of {', '.join((*SPLITS, *OTHER_NAMES))}."
+            f"fold {number} of {folds}: expected at least 2 folds, and one from 0."
+        )
+    cut = StratifiedKFold(folds, shuffle=True, random_state=config.seed)
+    rest, test = list(cut.split(pictures, labels))[number]
+    return pictures.iloc[rest], pictures.iloc[test]
+
+
+def _own_split(records: pd.DataFrame) -> pd.DataFrame:
+    """Honour the split that the table brings."""
+    split = records[SPLIT].replace(OTHER_NAMES)
+    if set(split) != set(SPLITS):
+        raise ClipError(
+            f"column split: found {', '.join(sorted(set(split)))}; expected each of "
+            f"{', '.join(SPLITS)} (or {', '.join(OTHER_NAMES)})."
         )
     parts = split.groupby(records["image_path"]).nunique()
     if parts.max() > 1:
-        raise ClipError(
-            f"{parts.idxmax()}: in {parts.max()} parts of the split, expected one."
-        )
-    if missing := sorted(set(SPLITS) - set(split)):
-        raise ClipError(
-            f"no picture whose split is {', '.join(missing)}: expected all three parts."
-        )
+        raise ClipError(f"{parts.idxmax()}: in {parts.max()} parts, expected one.")
     return records.assign(**{SPLIT: split})

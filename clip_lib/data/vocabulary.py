@@ -1,10 +1,13 @@
-"""Captions to token ids: the vocabulary, and what it does not know.
+"""Captions to token ids: SmallBERT's vocabulary, and the words that it does not know.
 
-SmallBERT's vocabulary is learned on the training captions alone. `vocab.txt` holds one
-word a line and the line's number is the token's id: line 0 is padding (empty), line 1
-is ``[UNK]``, the unknown word. DistilBERT brings its own, see word_pieces.py.
+It is learned from the training captions alone. ``vocab.txt`` holds one word a line, and
+the number of the line is the token id: line 0 is padding (empty), line 1 ``[UNK]``, the
+unknown word. Other text encoders bring a tokenizer of their own, see `READERS`.
 """
 
+from clip_lib import silence_tensorflow  # noqa: F401
+
+# isort: split
 import hashlib
 import json
 from pathlib import Path
@@ -15,35 +18,24 @@ import numpy as np
 from clip_lib.atomic import replacing
 from clip_lib.config import Config
 from clip_lib.errors import ClipError
-from clip_lib.towers.word_pieces import WordPieces, checkpoint_folder
 
-Vectorizer = keras.layers.TextVectorization | WordPieces
-"""What turns texts into token ids, of SmallBERT or of DistilBERT."""
+Vectorizer = keras.layers.TextVectorization
+"""Texts (B,) to token ids (B, length). A tokenizer that stands in for it is called and
+asked for its vocabulary alike, and has ``save(path)``, ``unknown_id`` (else 1),
+``silent_ids`` of what is no word (else padding) and ``spelling`` (of capitals)."""
+READERS = {}
+"""Readers of other vocabulary files, by file name: (path, sequence_length) to a
+tokenizer. Its module adds its own when it is imported."""
 
 
 def learn_vocabulary(captions, config: Config) -> Vectorizer:
-    """Learn the vocabulary of the training captions, or load the pretrained one.
+    """Learn SmallBERT's vocabulary.
 
     Args:
         captions: Iterable of strings, training split only.
-        config: Gives ``text_encoder``, ``sequence_length`` and, for the one that is
-            learned, ``vocab_size`` (most words kept); ``text_weights`` for
-            DistilBERT's, ``pretrained_dir`` for that of our own pretrained weights.
-
-    Returns:
-        What turns strings (B,) into token ids (B, sequence_length), 0 = padding.
-
-    Raises:
-        ClipError: If DistilBERT's cannot be had, see `checkpoint_folder`, or ours, see
-            `load_vocabulary`.
+        config: Gives ``sequence_length`` and ``vocab_size`` (most words kept).
     """
-    if config.text_encoder == "distilbert":
-        folder = checkpoint_folder(config.text_weights)
-        return WordPieces.from_checkpoint(folder, config.sequence_length)
-    if config.pretrained:
-        path = config.pretrained_path / config.vocabulary_file.name
-        return load_vocabulary(path, config.sequence_length)
-    vectorizer = keras.layers.TextVectorization(
+    vectorizer = Vectorizer(
         max_tokens=config.vocab_size, output_sequence_length=config.sequence_length
     )
     vectorizer.adapt(list(captions))
@@ -51,24 +43,24 @@ def learn_vocabulary(captions, config: Config) -> Vectorizer:
 
 
 def save_vocabulary(vectorizer: Vectorizer, path) -> None:
-    """Write vocab.txt, one word a line, line number = token id, or tokenizer.json."""
-    if isinstance(vectorizer, WordPieces):
+    """Write a vocabulary: vocab.txt, or what another tokenizer's `save` writes."""
+    if not isinstance(vectorizer, Vectorizer):
         return vectorizer.save(path)
     with replacing(path) as temporary:
         temporary.write_text("\n".join(vectorizer.get_vocabulary()), encoding="utf-8")
 
 
 def load_vocabulary(path, sequence_length: int) -> Vectorizer:
-    """Read vocab.txt back, or a tokenizer that ends in .json.
-
-    Raises:
-        ClipError: If there is no such file, or it is not a vocabulary.
-    """
+    """Read back what `save_vocabulary` wrote; ClipError if it is no vocabulary."""
     path = Path(path)
     if not path.is_file():
         raise ClipError(f"{path}: no such vocabulary; it is saved beside the model.")
+    if path.name in READERS:
+        return READERS[path.name](path, sequence_length)
     if path.suffix == ".json":
-        return WordPieces.load(path, sequence_length)
+        raise ClipError(
+            f"{path}: no reader for this tokenizer; import clip_lib.towers.texts first."
+        )
     try:
         words = path.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError as error:
@@ -80,13 +72,11 @@ def load_vocabulary(path, sequence_length: int) -> Vectorizer:
             f"{path}: not a vocabulary; expected an empty line, [UNK], then one word a "
             "line, each once."
         )
-    return keras.layers.TextVectorization(
-        vocabulary=words[2:], output_sequence_length=sequence_length
-    )
+    return Vectorizer(vocabulary=words[2:], output_sequence_length=sequence_length)
 
 
 def vocabulary_fingerprint(vectorizer: Vectorizer) -> str:
-    """Return a name for these very words in this very order."""
+    """Return a hash of the words in their order."""
     about = vectorizer.get_vocabulary(), getattr(vectorizer, "spelling", None)
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
@@ -94,16 +84,9 @@ def vocabulary_fingerprint(vectorizer: Vectorizer) -> str:
 def check_vocabulary(
     vectorizer: Vectorizer, path, model_file, known: int, fingerprint: str
 ) -> None:
-    """Make sure that a model was trained with this very vocabulary.
+    """Raise ClipError unless ``model_file`` was trained with the words of ``path``.
 
-    Args:
-        vectorizer: The vocabulary of ``path``.
-        path, model_file: Where the two come from, for the message.
-        known: Number of tokens that the model knows.
-        fingerprint: Of the model's vocabulary, or "" if it is not known.
-
-    Raises:
-        ClipError: If it is another, or in another order.
+    The model knows ``known`` tokens, of a vocabulary with this fingerprint, or "".
     """
     size = vectorizer.vocabulary_size()
     if size != known or fingerprint not in ("", vocabulary_fingerprint(vectorizer)):
@@ -114,13 +97,10 @@ def check_vocabulary(
 
 
 def encode(vectorizer: Vectorizer, captions) -> np.ndarray:
-    """Turn captions into token ids.
+    """Turn captions into token ids, int32 (captions, sequence_length).
 
     A text without a single word (only punctuation) becomes one [UNK]: the mean over no
-    token at all would not be a number. DistilBERT's always has two, [CLS] and [SEP].
-
-    Returns:
-        int32 array (captions, sequence_length).
+    token at all would not be a number.
     """
     token_ids = np.array(vectorizer(list(captions)), dtype="int32")
     token_ids[~token_ids.any(axis=1), 0] = 1
@@ -128,12 +108,9 @@ def encode(vectorizer: Vectorizer, captions) -> np.ndarray:
 
 
 def word_tokens(vectorizer: Vectorizer, texts) -> list[np.ndarray]:
-    """Return the token ids that stand for words.
+    """Return the token ids of each text that stand for words, in order.
 
-    A mark of punctuation that stands alone is none, nor what marks start, end, padding.
-
-    Returns:
-        For each text its token ids, in order.
+    Lone punctuation does not, nor do the marks of start, end and padding.
     """
     if not (texts := list(texts)):
         return []
@@ -143,7 +120,7 @@ def word_tokens(vectorizer: Vectorizer, texts) -> list[np.ndarray]:
 
 
 def known_tokens(vectorizer: Vectorizer, texts) -> list[np.ndarray]:
-    """Say of each token of `word_tokens` whether the vocabulary knows it."""
+    """Tell for each token of `word_tokens` whether the vocabulary knows it."""
     unknown = getattr(vectorizer, "unknown_id", 1)
     return [token_ids != unknown for token_ids in word_tokens(vectorizer, texts)]
 
@@ -157,7 +134,7 @@ def count_words(vectorizer: Vectorizer) -> int:
 def sort_words(vectorizer: Vectorizer, text: str) -> tuple[list[str], list[str]]:
     """Return the words of a text that the model knows, and those it never saw.
 
-    A mark of punctuation that stands alone is neither: it says nothing.
+    Lone punctuation is in neither list.
     """
     words = text.split()
     tokens = list(zip(words, known_tokens(vectorizer, words), strict=True))
@@ -166,19 +143,12 @@ def sort_words(vectorizer: Vectorizer, text: str) -> tuple[list[str], list[str]]
     return known, unknown
 
 
-def check_query(vectorizer: Vectorizer, text: str) -> list[str]:
-    """Return the words of a query that the model never saw; see `sort_words`.
-
-    Raises:
-        ClipError: If the query is empty, or holds no known word: every answer would
-            be arbitrary.
-    """
+def check_query(vectorizer: Vectorizer, text: str) -> None:
+    """Raise ClipError for a query without a known word: any answer is arbitrary."""
     if not text.strip():
         raise ClipError("Empty query: expected a few English words.")
-    known, unknown = sort_words(vectorizer, text)
-    if not known:
+    if not sort_words(vectorizer, text)[0]:
         raise ClipError(
             f"{text!r}: not one word is among the {count_words(vectorizer)} that "
             "the model learned, the ranking would mean nothing."
         )
-    return unknown

@@ -1,22 +1,22 @@
-"""How pictures are changed in training: layers at the bottom of every image encoder."""
+"""Random changes of the training images: layers at the bottom of each image encoder."""
 
 import keras
 import numpy as np
 from keras import layers
 
-DISTORTIONS = ("zoom", "shift", "brightness", "contrast")
-"""All of them but the mirror, in order."""
+LAST = "contrast"
+"""Name of the last augmentation layer."""
 
 
 def augment(images, value_range: tuple[int, int]):
-    """Change pictures in training, in ways that change neither label nor caption.
+    """Change images in training in ways that preserve label and caption.
 
     Args:
         images: Tensor (B, height, width, 3).
-        value_range: The least and the greatest value that its numbers may have.
+        value_range: Smallest and largest value that a pixel can have.
 
     Returns:
-        The same shape and range; at inference, the very images.
+        Tensor of the same shape and range; unchanged at inference.
     """
     images = layers.RandomFlip("horizontal", name="flip")(images)
     images = layers.RandomZoom((-0.3, 0.1), fill_mode="reflect", name="zoom")(images)
@@ -25,21 +25,21 @@ def augment(images, value_range: tuple[int, int]):
     )
     limits = {"value_range": value_range}
     images = layers.RandomBrightness(0.2, name="brightness", **limits)(images)
-    return layers.RandomContrast(0.3, name="contrast", **limits)(images)
+    return layers.RandomContrast(0.3, name=LAST, **limits)(images)
 
 
 def augmented_views(model: keras.Model, image, count: int = 8) -> np.ndarray:
-    """Return one picture as a model in training may see it.
+    """Return augmented versions of one image, as the model sees them in training.
 
     Args:
         model: Image classifier, of any encoder.
         image: (height, width, 3), values 0 to 255.
-        count: How many times.
+        count: Number of versions.
 
     Returns:
-        (count, height, width, 3), values 0 to 1, at the size that is augmented.
+        (count, height, width, 3), values 0 to 1, at the resolution that is augmented.
     """
-    last = model.get_layer(DISTORTIONS[-1])
+    last = model.get_layer(LAST)
     images = np.repeat(np.asarray(image)[None], count, axis=0)
     views = keras.Model(model.input, last.output)(images, training=True)
     low, high = last.value_range

@@ -1,137 +1,151 @@
-"""CLIP: two encoders, one space."""
+"""CLIP: two encoders without their heads, projected into one space."""
 
 import keras
 from keras import layers
 
 from clip_lib.config import Config
+from clip_lib.data.pipelines import FEATURE_INPUT
 from clip_lib.models.contrastive_loss import ContrastiveLoss
-from clip_lib.models.cross_replica import WholeBatchNormalization
-from clip_lib.models.encoders import mirrors_only, unfreeze
 from clip_lib.models.saving import (
-    HIDDEN,
     IMAGE_ENCODER,
+    LOSS,
     PROJECTION,
     SCALE,
     TEXT_ENCODER,
     split_encoders,
 )
-from clip_lib.towers.pretrained_clip import start_projections
+
+HIDDEN = "hidden_features"
+"""Dropout on the image features: the layers before it can be frozen."""
+TEMPERATURE_RATE = 10.0
+"""Of the log-temperature: see `ContrastiveLoss`."""
 
 
-def build_encoder(
-    features: keras.Model, embed_dim: int, name: str, start="glorot_uniform"
-) -> keras.Model:
-    """Project features into the common space, on the unit sphere.
+def without_head(classifier: keras.Model, frozen: bool = False) -> keras.Model:
+    """Copy a classifier up to its layer ``features``, without its head.
 
     Args:
-        features: Model that returns feature vectors (B, width).
-        embed_dim: Width of the common space.
-        name: Name of the encoder.
-        start: Initialiser of the projection.
+        classifier: Model with a layer named ``features``.
+        frozen: Whether CLIP keeps these weights as they are.
 
     Returns:
-        Model that returns unit vectors (B, embed_dim). The normalisation is inside, so
-        that training, search and the reloaded file share one geometry.
+        Model with the classifier's input and the feature vector (B, width) as output. A
+        copy with the same weights: training it does not change the classifier.
+
+    Raises:
+        ValueError: If no layer is named ``features``.
     """
-    projection = layers.Dense(embed_dim, kernel_initializer=start, name=PROJECTION)
-    outputs = layers.UnitNormalization(name="unit_length")(projection(features.output))
+    body = keras.Model(classifier.input, classifier.get_layer("features").output)
+    features = _copy(body)
+    if frozen:
+        features.trainable = False
+    return features
+
+
+def _copy(model: keras.Model) -> keras.Model:
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _encoder(outputs, features, embed_dim: int, name: str, kernel) -> keras.Model:
+    """Project features onto the unit sphere of the common space.
+
+    The normalisation is part of the model, so that training, search and the reloaded
+    file share one geometry.
+    """
+    projection = layers.Dense(embed_dim, kernel_initializer=kernel, name=PROJECTION)
+    outputs = layers.UnitNormalization(name="unit_length")(projection(outputs))
     return keras.Model(features.input, outputs, name=name)
-
-
-def _one_scale(features: keras.Model) -> keras.Model:
-    """Bring features of different scales to one."""
-    # Some features hardly vary: Keras' default epsilon would leave them near zero.
-    outputs = WholeBatchNormalization(
-        momentum=0.9, epsilon=1e-6, center=False, scale=False, name=SCALE
-    )(features.output)
-    return keras.Model(features.input, outputs)
 
 
 def build_clip(
     image_features: keras.Model, text_features: keras.Model, config: Config
 ) -> keras.Model:
-    """Join the two encoders with the contrastive loss.
+    """Join two encoders by a linear projection each and the contrastive loss.
 
-    The image features are locked, only their projection learns (Zhai et al. 2022, LiT):
-    trained further on so few pairs, they retrieve less well (benchmarks/README.md). So
-    are the text features of a pretrained network, which its rate would wreck.
+    Frozen features stay frozen: only their projection learns (Zhai et al. 2022, LiT).
 
     Args:
-        image_features, text_features: Classifiers without their heads.
-        config: Gives ``embed_dim``, ``temperature``, ``label_smoothing``,
-            ``label_share``, ``text_encoder``, ``locked_images``, ``locked_texts`` and
-            ``feature_dropout``; if ``pretrained``, the projections start from those of
-            `load_pretrained`.
+        image_features, text_features: Classifiers without their heads, see
+            `without_head`. They are copied; training CLIP does not change them.
+        config: Gives ``embed_dim``, ``temperature``, ``label_share``,
+            ``feature_dropout`` and ``seed``.
 
     Returns:
         Model from ``{"image_input", "text_input"}`` to (image_embeddings,
         text_embeddings), each (B, embed_dim), which carries its own loss: ``compile``
         needs none.
     """
-    keras.utils.set_random_seed(config.seed)  # The projections start at random.
-    # Small on the side of the images, which are many numbers: what is learned soon
-    # outweighs the directions drawn at the start.
+    keras.utils.set_random_seed(config.seed)  # For the weights of the projections.
+    images, texts = _copy(image_features), _copy(text_features)
+    # Small on the image side, which has many features: what is learned soon outweighs
+    # the random initial directions.
     small = keras.initializers.TruncatedNormal(stddev=0.01)
-    # Distorted pictures would blur what the projection learns from.
-    image_features = mirrors_only(image_features)
-    if config.locked_images:
-        image_features.trainable = False
-    else:
-        unfreeze(image_features)
-        for layer in image_features.layers:
-            # Pretrained, it is locked in the classifier.
-            layer.trainable |= layer.name == "descriptors"
-    locked_texts = config.locked_texts
-    if locked_texts is None:
-        locked_texts = config.text_encoder != "smallbert"
-    if locked_texts:
-        text_features.trainable = False
-    else:
-        unfreeze(text_features)
-    hidden = layers.Dropout(config.feature_dropout, name=HIDDEN)
-    image_features = keras.Model(image_features.input, hidden(image_features.output))
-    image_encoder = build_encoder(
-        image_features, config.embed_dim, IMAGE_ENCODER, small
-    )
-    text_encoder = build_encoder(
-        _one_scale(text_features), config.embed_dim, TEXT_ENCODER
+    hidden = layers.Dropout(config.feature_dropout, name=HIDDEN)(images.output)
+    image_encoder = _encoder(hidden, images, config.embed_dim, IMAGE_ENCODER, small)
+    # Text features differ in scale, and some hardly vary: the default epsilon would
+    # leave those near zero.
+    scaled = layers.BatchNormalization(
+        momentum=0.9,
+        epsilon=1e-6,
+        center=False,
+        scale=False,
+        synchronized=True,
+        name=SCALE,
+    )(texts.output)
+    text_encoder = _encoder(
+        scaled, texts, config.embed_dim, TEXT_ENCODER, "glorot_uniform"
     )
     image_input = keras.Input(image_encoder.input.shape[1:], name="image_input")
     text_input = keras.Input(
         text_encoder.input.shape[1:], dtype="int32", name="text_input"
     )
     loss = ContrastiveLoss(
-        config.temperature,
-        config.label_smoothing,
-        config.label_share,
-        name="contrastive_loss",
+        config.temperature, config.label_share, TEMPERATURE_RATE, name=LOSS
     )
     embeddings = loss([image_encoder(image_input), text_encoder(text_input)])
     inputs = {"image_input": image_input, "text_input": text_input}
-    clip = keras.Model(inputs, embeddings, name="clip")
-    if config.pretrained:
-        start_projections(clip, config)
-    return clip
+    return keras.Model(inputs, embeddings, name="clip")
 
 
-def with_labels(clip: keras.Model) -> keras.Model:
-    """Let the loss of a CLIP see the labels, while it is trained.
+def frozen_features(clip: keras.Model) -> keras.Model | None:
+    """Return the frozen part of the image encoder, images to features (B, width).
+
+    None if it is not frozen. A frozen encoder gives an image the same features in every
+    epoch: they can be computed once.
+    """
+    image_encoder, _ = split_encoders(clip)
+    features = keras.Model(image_encoder.input, image_encoder.get_layer(HIDDEN).input)
+    return None if features.trainable_weights else features
+
+
+def trainable_part(clip: keras.Model, labelled: bool = False) -> keras.Model:
+    """Return what `fit_clip` trains: a model that shares its weights with ``clip``.
 
     Args:
         clip: Model of `build_clip`.
+        labelled: Whether there is a third input, ``label_input`` (B,): label numbers,
+            for the loss. Queries have no label, so ``clip`` has no such input.
 
     Returns:
-        Model with one more input, ``label_input`` (B,): label numbers. It shares every
-        weight with ``clip``, which stays as it is: queries have no label.
+        Model from ``{"image_input", "text_input"}``, or from ``{"feature_input",
+        "text_input"}`` if the image features are frozen, to (image_embeddings,
+        text_embeddings), each (B, embed_dim); it adds the loss of ``clip``.
     """
     image_encoder, text_encoder = split_encoders(clip)
-    label_input = keras.Input((), dtype="int32", name="label_input")
-    embeddings = clip.get_layer("contrastive_loss")(
-        [
-            image_encoder(clip.input["image_input"]),
-            text_encoder(clip.input["text_input"]),
-            label_input,
-        ]
-    )
-    inputs = clip.input | {"label_input": label_input}
-    return keras.Model(inputs, embeddings, name="clip_with_labels")
+    inputs = {"text_input": clip.input["text_input"]}
+    if frozen_features(clip) is None:
+        inputs["image_input"] = clip.input["image_input"]
+        images = image_encoder(inputs["image_input"])
+    else:
+        hidden = image_encoder.get_layer(HIDDEN)
+        images = keras.Input(hidden.input.shape[1:], name=FEATURE_INPUT)
+        inputs[FEATURE_INPUT] = images
+        for layer in image_encoder.layers[image_encoder.layers.index(hidden) :]:
+            images = layer(images)
+    embeddings = [images, text_encoder(inputs["text_input"])]
+    if labelled:
+        inputs["label_input"] = keras.Input((), dtype="int32", name="label_input")
+        embeddings.append(inputs["label_input"])
+    return keras.Model(inputs, clip.get_layer(LOSS)(embeddings), name="trained_clip")

@@ -1,27 +1,26 @@
-"""A CLIP as a file, and the names of its parts."""
+"""Models as files: write, read back, and check that a fresh process reads them."""
 
+import subprocess
+import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from clip_lib.atomic import replacing
 from clip_lib.errors import ClipError, first_line
 
-# Loading needs the layers of our own to be known.
-from clip_lib.models import contrastive_loss as losses  # noqa: F401
-from clip_lib.models import second_order_pooling as second_order  # noqa: F401
-
 IMAGE_ENCODER = "image_encoder"
 TEXT_ENCODER = "text_encoder"
-HIDDEN = "hidden_features"
-"""The layer that hides some image features in training; those before may be locked."""
+LOSS = "contrastive_loss"
 PROJECTION, SCALE = "projection", "one_scale"
+"""Names of the parts of a CLIP; the last two are layers of its encoders."""
 
 
 def split_encoders(clip: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """Return the image encoder and the text encoder: models that stand on their own."""
+    """Return the image encoder and the text encoder: each usable on its own."""
     return clip.get_layer(IMAGE_ENCODER), clip.get_layer(TEXT_ENCODER)
 
 
@@ -32,31 +31,11 @@ def save_model(model: keras.Model, path) -> Path:
     return Path(path)
 
 
-def save_small(model: keras.Model, path) -> Path:
-    """Save a model as `save_model` does, in about half the bytes, to be handed on.
-
-    Its weights are rounded to 16 bits, as is usual for weights that are only read: the
-    zeros that stand in for the other 16 are deflated. Any Keras reads the file.
-    """
-    small = keras.models.clone_model(model)
-    small.set_weights([w.astype("float16") for w in model.get_weights()])
-    with replacing(path) as temporary, tempfile.TemporaryDirectory() as folder:
-        whole = Path(folder) / "model.keras"
-        small.save(whole)
-        with (
-            zipfile.ZipFile(whole) as source,
-            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as target,
-        ):
-            for name in source.namelist():
-                target.writestr(name, source.read(name))
-    return Path(path)
-
-
 def load_clip(path) -> keras.Model:
     """Load a CLIP saved by this project.
 
     Raises:
-        ClipError: If there is no such file, or it is not a CLIP of ours.
+        ClipError: If there is no such file, or it is not such a CLIP.
     """
     path = Path(path)
     if not path.is_file():
@@ -64,9 +43,59 @@ def load_clip(path) -> keras.Model:
     try:
         clip = keras.saving.load_model(path, compile=False)
         split_encoders(clip)
-        clip.get_layer("contrastive_loss")
+        clip.get_layer(LOSS)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise ClipError(
             f"{path}: not a CLIP saved by this project ({first_line(error)})."
         ) from error
     return clip
+
+
+# What a user would write: importing clip_lib.models registers our layers.
+_SCRIPT = """
+import sys
+import clip_lib.models, keras
+import numpy as np
+
+model = keras.saving.load_model(sys.argv[1], compile=False)
+inputs = dict(np.load(sys.argv[2]))
+inputs = inputs.get("array", inputs)
+outputs = model.predict(inputs, verbose=0)
+np.savez(sys.argv[3], *(outputs if isinstance(outputs, (list, tuple)) else [outputs]))
+"""
+
+
+def reload_difference(model: keras.Model, path, inputs) -> float:
+    """Load a saved model in a new Python process and compare its outputs.
+
+    Args:
+        model: The model in memory.
+        path: The ``.keras`` file it was saved to.
+        inputs: A batch: an array, or input name -> array.
+
+    Returns:
+        Largest absolute difference between the outputs of the two models.
+
+    Raises:
+        RuntimeError: If the file does not load; the message ends with the error.
+    """
+    outputs = model.predict(inputs, verbose=0)
+    if not isinstance(outputs, list | tuple):
+        outputs = [outputs]
+    with tempfile.TemporaryDirectory() as folder:
+        given, returned = Path(folder) / "inputs.npz", Path(folder) / "outputs.npz"
+        np.savez(given, **(inputs if isinstance(inputs, dict) else {"array": inputs}))
+        process = subprocess.run(
+            [sys.executable, "-c", _SCRIPT, Path(path).resolve(), given, returned],
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        if process.returncode:
+            raise RuntimeError(f"{path} does not reload:\n{process.stderr[-2000:]}")
+        with np.load(returned) as arrays:
+            again = [arrays[name] for name in arrays.files]
+    return max(
+        float(np.abs(one - other).max())
+        for one, other in zip(outputs, again, strict=True)
+    )

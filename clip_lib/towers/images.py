@@ -11,9 +11,9 @@ import numpy as np
 from keras import applications, layers, ops
 
 from clip_lib.config import Config
+from clip_lib.data.dataset import Dataset
 from clip_lib.errors import ClipError, first_line
 from clip_lib.models.augmentation import augment
-from clip_lib.models.encoders import FEATURES
 
 LEAST_SIDE = 32
 _STORE = "https://storage.googleapis.com/tensorflow/keras-applications"
@@ -61,7 +61,7 @@ BLUE_FIRST = ("resnet50",)
 """Networks, by their own name, that read blue, green, red."""
 
 
-def build_backbone_classifier(config: Config, num_classes: int) -> keras.Model:
+def build_backbone_classifier(dataset: Dataset, config: Config) -> keras.Model:
     """Build a classifier on a pretrained network, which is frozen.
 
     Sources: Howard et al. 2019, *Searching for MobileNetV3*; Tan and Le 2021,
@@ -70,7 +70,7 @@ def build_backbone_classifier(config: Config, num_classes: int) -> keras.Model:
     Args:
         config: Gives ``image_encoder``, ``image_weights``, ``image_shape`` and
             ``dropout``.
-        num_classes: Number of labels.
+        dataset: Gives the labels.
 
     Returns:
         Model from images (B, height, width, 3), pixel values 0 to 255, to probabilities
@@ -79,6 +79,8 @@ def build_backbone_classifier(config: Config, num_classes: int) -> keras.Model:
     Raises:
         ClipError: If the pictures are too small, or the weights cannot be had or read.
     """
+    keras.utils.set_random_seed(config.seed)
+    num_classes = max(1, len(dataset.class_names))
     network = load_backbone(config)
     network.trainable = False
     image_input = keras.Input(config.image_shape, name="image_input")
@@ -87,7 +89,7 @@ def build_backbone_classifier(config: Config, num_classes: int) -> keras.Model:
     outputs = augment(image_input, (0, 255))
     if network.name in BLUE_FIRST:
         outputs = caffe_pixels(outputs)
-    outputs = layers.GlobalAveragePooling2D(name=FEATURES)(network(outputs))
+    outputs = layers.GlobalAveragePooling2D(name="features")(network(outputs))
     outputs = layers.Dropout(config.dropout)(outputs)
     outputs = layers.Dense(num_classes, activation="softmax", name="label")(outputs)
     return keras.Model(image_input, outputs, name="image_classifier")

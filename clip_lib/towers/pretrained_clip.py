@@ -1,24 +1,17 @@
-"""Our own pretrained weights: where both classifiers and CLIP may start.
+"""Start from a pretrained CLIP: its encoders get new heads, CLIP its projections.
 
-They come from a CLIP that `python -m clip_lib train --preset pretraining` trained on
-thousands of captioned pictures without labels; see models/pretrained/README.md.
+Ours lies in models/pretrained, see its README.
 """
-
-import math
 
 import keras
 from keras import layers
 
-from clip_lib.config import VOCABULARY_FILES, Config
-from clip_lib.data.vocabulary import Vectorizer, check_vocabulary
+from clip_lib.config import Config
+from clip_lib.data.dataset import Dataset
+from clip_lib.data.vocabulary import Vectorizer, check_vocabulary, load_vocabulary
 from clip_lib.errors import ClipError
-from clip_lib.models.encoders import (
-    FEATURES,
-    STATISTICS,
-    build_image_classifier,
-    build_text_classifier,
-)
-from clip_lib.models.saving import PROJECTION, SCALE, load_clip, split_encoders
+from clip_lib.models.clip import build_clip, without_head
+from clip_lib.models.saving import LOSS, PROJECTION, SCALE, load_clip, split_encoders
 
 MODEL = Config().clip_file.name
 
@@ -30,8 +23,8 @@ def load_pretrained(config: Config) -> keras.Model:
         config: Gives ``pretrained_dir`` and the sizes that it must have.
 
     Raises:
-        ClipError: If it is not there, or its pictures, texts or embeddings are of
-            other sizes than ``config`` says.
+        ClipError: If there is none, or its images, texts or embeddings are of other
+            sizes than ``config`` says.
     """
     path = config.pretrained_path / MODEL
     clip = load_clip(path)
@@ -49,115 +42,82 @@ def load_pretrained(config: Config) -> keras.Model:
     return clip
 
 
-def copy_weights(source: keras.Model, target: keras.Model, config: Config) -> None:
-    """Copy the weights of an encoder's layers to those of the same name.
-
-    Args:
-        source: A pretrained encoder.
-        target: A classifier, which may have a head of its own.
-        config: Says where ``source`` comes from.
+def pretrained_vocabulary(captions, config: Config) -> Vectorizer:
+    """Load the vocabulary of the pretrained CLIP; ``captions`` are not read.
 
     Raises:
-        ClipError: If a layer is in one of them alone, or has other sizes.
-    """
-    layers_of = [
-        {layer.name for layer in model.layers if layer.weights}
-        | {layer.name for layer in model.layers if layer.name.startswith(STATISTICS)}
-        for model in (source, target)
-    ]
-    if other := (layers_of[0] ^ layers_of[1]) - {PROJECTION, SCALE, "label"}:
-        raise ClipError(
-            f"{config.pretrained_path}: {', '.join(sorted(other))} in one of the model "
-            "and the configuration alone; expected the sizes of the preset fine-tuning."
-        )
-    for layer in source.layers:
-        if not layer.weights or layer.name in (PROJECTION, SCALE):
-            continue
-        weights = layer.get_weights()
-        here = target.get_layer(layer.name)
-        shapes = [tuple(each.shape) for each in here.weights]
-        if shapes != [each.shape for each in weights]:
-            raise ClipError(
-                f"{config.pretrained_path}: its layer {layer.name} has weights of "
-                f"shapes {[each.shape for each in weights]}, not {shapes}; expected "
-                "the sizes of the preset fine-tuning."
-            )
-        here.set_weights(weights)
-
-
-def pretrained_image_classifier(config: Config, num_classes: int) -> keras.Model:
-    """Build the CNN classifier on pretrained features, which are locked.
-
-    Its head reads the features and their pretrained projection: the first are many and
-    plain, the second few, and chosen by thousands of captions.
-
-    Args:
-        config: As for `build_image_classifier`.
-        num_classes: Number of labels.
-
-    Returns:
-        Model from images (B, height, width, 3) to probabilities (B, num_classes).
-
-    Raises:
-        ClipError: See `load_pretrained`.
-    """
-    encoder, _ = split_encoders(load_pretrained(config))
-    body = build_image_classifier(config, num_classes)
-    copy_weights(encoder, body, config)
-    for layer in body.layers:
-        layer.trainable = False
-    features = body.get_layer(FEATURES).output
-    projection = layers.Dense(config.embed_dim, trainable=False, name=PROJECTION)
-    embedding = layers.UnitNormalization(name="embedding")(projection(features))
-    projection.set_weights(encoder.get_layer(PROJECTION).get_weights())
-    # Of one length, so that neither drowns the other, and of numbers about 1 rather
-    # than of length 1, which the head would learn from too slowly.
-    length = math.sqrt(config.embed_dim)
-    scaled = layers.Rescaling(
-        length / math.sqrt(features.shape[-1]), name="scaled_features"
-    )(features)
-    embedding = layers.Rescaling(length, name="scaled_embedding")(embedding)
-    outputs = layers.Concatenate(name="both")([scaled, embedding])
-    outputs = layers.Dropout(config.dropout)(outputs)
-    outputs = layers.Dense(num_classes, activation="softmax", name="label")(outputs)
-    return keras.Model(body.input, outputs, name="image_classifier")
-
-
-def pretrained_text_classifier(
-    config: Config, vectorizer: Vectorizer, num_classes: int
-) -> keras.Model:
-    """Build the SmallBERT classifier, its encoder pretrained; a new head.
-
-    Args:
-        config: As for `build_text_classifier`.
-        vectorizer: The vocabulary that the weights were trained with.
-        num_classes: Number of labels.
-
-    Raises:
-        ClipError: See `load_pretrained`; or if the vocabulary is another.
+        ClipError: If it is missing, or not the one of the weights.
     """
     clip = load_pretrained(config)
     _, encoder = split_encoders(clip)
+    path = config.pretrained_path / config.vocabulary_file.name
+    vectorizer = load_vocabulary(path, config.sequence_length)
     known = encoder.get_layer("embedding").token_embedding.input_dim
-    fingerprint = clip.get_layer("contrastive_loss").vocabulary
-    folder = config.pretrained_path
-    files = folder / VOCABULARY_FILES["smallbert"], folder / MODEL
-    check_vocabulary(vectorizer, *files, known, fingerprint)
-    model = build_text_classifier(config, known, num_classes)
-    copy_weights(encoder, model, config)
-    return model
+    about = config.pretrained_path / MODEL, known, clip.get_layer(LOSS).vocabulary
+    check_vocabulary(vectorizer, path, *about)
+    return vectorizer
 
 
-def start_projections(clip: keras.Model, config: Config) -> None:
-    """Give a CLIP of `build_clip` the pretrained projections of our own encoders."""
-    encoders = zip(
+def _with_new_head(features, outputs, config: Config, dataset: Dataset, name: str):
+    outputs = layers.Dropout(config.dropout)(outputs)
+    num_classes = max(1, len(dataset.class_names))
+    outputs = layers.Dense(num_classes, activation="softmax", name="label")(outputs)
+    return keras.Model(features.input, outputs, name=name)
+
+
+def pretrained_image_classifier(dataset: Dataset, config: Config) -> keras.Model:
+    """Put a new head on the frozen, pretrained image encoder.
+
+    The head reads the features and their pretrained projection: the first are many and
+    generic, the second few and shaped by thousands of captions.
+
+    Returns:
+        Model from images (B, height, width, 3) to probabilities (B, num_classes).
+    """
+    encoder, _ = split_encoders(load_pretrained(config))
+    keras.utils.set_random_seed(config.seed)
+    body = without_head(encoder, frozen=True)
+    projection = layers.Dense(config.embed_dim, trainable=False, name=PROJECTION)
+    embedding = layers.UnitNormalization()(projection(body.output))
+    projection.set_weights(encoder.get_layer(PROJECTION).get_weights())
+    # Both get unit length, so that neither dominates, times a factor that brings their
+    # values to about 1, which the head learns from at a usual rate.
+    scale = config.embed_dim**0.5
+    both = layers.Concatenate()(
+        [
+            layers.Rescaling(scale / body.output.shape[-1] ** 0.5)(body.output),
+            layers.Rescaling(scale)(embedding),
+        ]
+    )
+    return _with_new_head(body, both, config, dataset, "image_classifier")
+
+
+def pretrained_text_classifier(dataset: Dataset, vectorizer, config: Config):
+    """Put a new head on the pretrained SmallBERT, which is trained further.
+
+    Returns:
+        Model from token ids (B, sequence_length) to probabilities (B, num_classes).
+    """
+    _, encoder = split_encoders(load_pretrained(config))
+    keras.utils.set_random_seed(config.seed)
+    body = without_head(encoder)
+    contexts = body.output[:, config.embed_dim :]
+    return _with_new_head(body, contexts, config, dataset, "text_classifier")
+
+
+def pretrained_clip(image_features, text_features, config: Config) -> keras.Model:
+    """Build a CLIP that starts from the pretrained projections; see `build_clip`.
+
+    An encoder with features of another width keeps a random projection.
+    """
+    clip = build_clip(image_features, text_features, config)
+    pairs = zip(
         split_encoders(load_pretrained(config)), split_encoders(clip), strict=True
     )
-    own = config.image_encoder == "cnn", config.text_encoder == "smallbert"
-    for (source, target), is_own in zip(encoders, own, strict=True):
-        if not is_own:
-            continue
-        for name in (PROJECTION, SCALE):
-            if name in {layer.name for layer in target.layers}:
-                weights = source.get_layer(name).get_weights()
-                target.get_layer(name).set_weights(weights)
+    for source, target in pairs:
+        names = {layer.name for layer in source.layers} & {PROJECTION, SCALE}
+        for name in names:
+            here, there = target.get_layer(name), source.get_layer(name)
+            if [w.shape for w in here.weights] == [w.shape for w in there.weights]:
+                here.set_weights(there.get_weights())
+    return clip

@@ -7,15 +7,15 @@ import keras_nlp
 from keras import layers, ops
 
 from clip_lib.config import Config
+from clip_lib.data.dataset import Dataset
 from clip_lib.errors import ClipError, first_line
-from clip_lib.models.encoders import FEATURES
 from clip_lib.towers.word_pieces import WordPieces, checkpoint_folder
 
 DISTILBERT = "distilbert"
 
 
 def build_distilbert_classifier(
-    config: Config, vectorizer: WordPieces, num_classes: int
+    dataset: Dataset, vectorizer: WordPieces, config: Config
 ) -> keras.Model:
     """Build a classifier on DistilBERT, which is frozen.
 
@@ -24,7 +24,7 @@ def build_distilbert_classifier(
     Args:
         config: Gives ``text_weights``, ``sequence_length`` and ``dropout``.
         vectorizer: The tokenizer of the same checkpoint.
-        num_classes: Number of labels.
+        dataset: Gives the labels.
 
     Returns:
         Model from token ids (B, sequence_length), 0 = padding, to probabilities
@@ -34,6 +34,8 @@ def build_distilbert_classifier(
     Raises:
         ClipError: If the checkpoint cannot be had or read, or does not fit.
     """
+    keras.utils.set_random_seed(config.seed)
+    num_classes = max(1, len(dataset.class_names))
     network = load_network(config, vectorizer)
     network.trainable = False
     text_input = keras.Input(
@@ -43,7 +45,7 @@ def build_distilbert_classifier(
     outputs = network(
         {"token_ids": text_input, "padding_mask": ops.cast(mask, "int32")}
     )
-    outputs = layers.GlobalAveragePooling1D(name=FEATURES)(outputs, mask=mask)
+    outputs = layers.GlobalAveragePooling1D(name="features")(outputs, mask=mask)
     outputs = layers.Dropout(config.dropout)(outputs)
     outputs = layers.Dense(num_classes, activation="softmax", name="label")(outputs)
     return keras.Model(text_input, outputs, name="text_classifier")

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from clip_lib.atomic import replacing
+from clip_lib.config import Config
+from clip_lib.data.vocabulary import READERS
 from clip_lib.errors import ClipError, first_line
 
 NEEDED = (("config.json",), ("model.safetensors",), ("vocab.txt", "tokenizer.json"))
@@ -181,3 +183,19 @@ class WordPieces:
                     f"tokenizer_config.json beside it ({pieces.spelling})."
                 )
         return pieces
+
+
+def pretrained_tokenizer(captions, config: Config) -> WordPieces:
+    """Load the tokenizer of a checkpoint; ``captions`` are not read.
+
+    Args:
+        config: Gives ``text_weights`` and ``sequence_length``.
+
+    Raises:
+        ClipError: If it cannot be had, see `checkpoint_folder`.
+    """
+    folder = checkpoint_folder(config.text_weights)
+    return WordPieces.from_checkpoint(folder, config.sequence_length)
+
+
+READERS["tokenizer.json"] = WordPieces.load

@@ -3,19 +3,20 @@
 import keras
 import numpy as np
 
-from clip_lib.evaluation.metrics import RECALLS, first_ranks, recall_at_k
 from clip_lib.models.contrastive_loss import contrastive_loss
-from clip_lib.models.saving import save_model
+from clip_lib.models.saving import LOSS, save_model
+
+RECALLS = (1, 5, 10)
 
 
 class KeepBest(keras.callbacks.Callback):
-    """Save the model whenever a figure improves; a training can be cut at any time.
+    """Save a model whenever a metric improves.
 
     Unlike ``ModelCheckpoint`` it never leaves a half-written file (see `save_model`).
 
     Args:
-        path: Where to save.
-        monitor: Name of the figure in the logs, the higher the better.
+        path: File to write.
+        monitor: Name of the metric in the logs, the higher the better.
         kept: The model to save, if it is not the one that is trained.
     """
 
@@ -31,40 +32,38 @@ class KeepBest(keras.callbacks.Callback):
 
 
 class ValidationRecall(keras.callbacks.Callback):
-    """Add ``val_recall`` to the logs: mean of recall@1, 5 and 10, both directions.
+    """Add retrieval metrics on validation pairs to the logs.
 
-    With each of the three, ``val_recall@1`` and so on, as the mean of both directions,
-    and ``val_loss``, from the same embeddings, over one batch as large as those of the
-    training: the contrastive loss grows with the batch.
-
-    The contrastive loss says little on withheld pairs: it punishes overconfidence long
-    after the order of the answers has stopped changing, or while it still improves.
+    ``val_recall`` is the mean of recall@1, 5 and 10 in both directions, which chooses
+    the epoch to keep; ``val_recall@1`` and so on are means of both directions. The
+    contrastive loss is a poor guide on validation pairs: it punishes overconfidence
+    long after the order of the answers has stopped changing. ``val_loss`` is computed
+    on one batch of the training's size, since that loss grows with the batch.
 
     Args:
-        clip: Model of `build_clip`, which shares its weights with the one trained.
-        pairs: Batches of pairs in a fixed order, one caption a picture.
-        batch_size: Pairs over which the loss is taken.
-        labels: Label numbers of the pairs, if the training shares its targets by them.
+        model: Model from the inputs of ``pairs`` to (image_embeddings,
+            text_embeddings), which shares its weights with the one trained.
+        pairs: Batches of pairs in a fixed order, one caption an image.
+        batch_size: Number of pairs of the validation loss.
+        labels: Label numbers of the pairs, if the loss shares its targets by label.
     """
 
-    def __init__(self, clip: keras.Model, pairs, batch_size: int, labels=None):
+    def __init__(self, model: keras.Model, pairs, batch_size: int, labels=None):
         super().__init__()
-        self.clip, self.pairs, self.batch_size = clip, pairs, batch_size
+        self.reader, self.pairs, self.batch_size = model, pairs, batch_size
         self.labels = None if labels is None else np.asarray(labels)[:batch_size]
 
     def on_epoch_end(self, epoch, logs=None):
-        image_embeddings, text_embeddings = self.clip.predict(self.pairs, verbose=0)
+        image_embeddings, text_embeddings = self.reader.predict(self.pairs, verbose=0)
         similarity = image_embeddings @ text_embeddings.T
-        own = np.eye(len(similarity), dtype=bool)
-        recalls = [
-            [recall_at_k(first_ranks(direction, own), k) for k in RECALLS]
-            for direction in (similarity, similarity.T)
-        ]
-        layer = self.clip.get_layer("contrastive_loss")
+        own = similarity.diagonal()
+        # Ties count against the model, as in evaluation.metrics.
+        ranks = [(~(similarity < own[:, None])).sum(1), (~(similarity < own)).sum(0)]
+        recalls = {k: float(np.mean(np.stack(ranks) <= k)) for k in RECALLS}
+        layer = self.reader.get_layer(LOSS)
         logits = similarity[: self.batch_size, : self.batch_size] / layer.temperature
-        targets = layer.label_smoothing, self.labels, layer.label_share
-        logs["val_loss"] = float(contrastive_loss(logits, *targets))
-        logs["val_recall"] = float(np.mean(recalls))
+        loss = contrastive_loss(logits, self.labels, layer.label_share)
+        logs["val_loss"] = float(loss)
+        logs["val_recall"] = float(np.mean(list(recalls.values())))
         logs["temperature"] = layer.temperature
-        for k, recall in zip(RECALLS, np.mean(recalls, axis=0), strict=True):
-            logs[f"val_recall@{k}"] = float(recall)
+        logs.update({f"val_recall@{k}": recall for k, recall in recalls.items()})

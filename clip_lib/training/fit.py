@@ -1,69 +1,125 @@
-"""The one way models are trained: by the notebook, the benchmarks and the tests."""
+"""The one way models are trained: by the notebook, the command line, the benchmarks."""
 
+import dataclasses
+import functools
+import json
+import sys
 from pathlib import Path
 
 import keras
+from keras import layers
+from tqdm import tqdm
+from tqdm.keras import TqdmCallback
 
 from clip_lib.config import CONFIG_FILE, Config
-from clip_lib.data.cached_features import StoredFeatures
 from clip_lib.data.dataset import Dataset
-from clip_lib.data.pairs import pair_batches
-from clip_lib.data.pipelines import image_batches, text_batches
+from clip_lib.data.pipelines import (
+    CachedFeatures,
+    image_batches,
+    pair_batches,
+    text_batches,
+)
 from clip_lib.data.vocabulary import encode, vocabulary_fingerprint
-from clip_lib.models.clip import with_labels
-from clip_lib.models.encoders import unfreeze
-from clip_lib.models.initialization import start_image_classifier, start_text_classifier
-from clip_lib.models.learner import learner, locked_features
-from clip_lib.training.callbacks import KeepBest, ValidationRecall
-from clip_lib.training.distribution import on_devices, open_strategy, trainer
-from clip_lib.training.fitting import fit, fit_on_devices
-from clip_lib.training.optimizer import build_optimizer
+from clip_lib.models.clip import frozen_features, trainable_part
+from clip_lib.models.saving import LOSS
+from clip_lib.training.callbacks import RECALLS, KeepBest, ValidationRecall
+from clip_lib.training.distribution import check_batch_size, on_devices, open_strategy
 from clip_lib.training.resume import Resume, training_mark
-from clip_lib.training.workers import FirstWorkersFigures, own_folder, share_file
 
 
-def _fit_classifier(model, batches, validation, config, epochs, patience, path):
-    """Train the head and, where a pretrained network is under it, then both."""
-    best = KeepBest(path, "val_accuracy")
+def build_optimizer(learning_rate: float, steps: int) -> keras.optimizers.Optimizer:
+    """Adam with a short warm-up and a cosine decay to zero."""
+    warmup = max(1, steps // 20)
+    return keras.optimizers.Adam(
+        keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0,
+            decay_steps=max(1, steps - warmup),
+            warmup_target=learning_rate,
+            warmup_steps=warmup,
+        )
+    )
+
+
+class _Bar(TqdmCallback):
+    """A progress bar without the individual recalls, which do not fit in its line."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        # TqdmCallback sets this on the instance, where it would hide a method.
+        recalls = [f"val_recall@{k}" for k in RECALLS]
+        self.on_epoch_end = self.bar2callback(self.epoch_bar, pop=recalls)
+
+
+def _fit(model, batches, validation, epochs: int, callbacks) -> dict:
+    """Fit a compiled model; show one line of progress; return the history."""
+    # On standard output, since Jupyter shows standard error in red.
+    shape = "{n_fmt}/{total_fmt} {bar:12} {elapsed}<{remaining}{postfix}"
+    bar = functools.partial(tqdm, file=sys.stdout, bar_format=shape)
+    progress = _Bar(epochs=epochs, verbose=0, tqdm_class=bar)
+    try:
+        return model.fit(
+            batches,
+            validation_data=validation,
+            epochs=epochs,
+            shuffle=False,  # The stream shuffles itself.
+            verbose=0,
+            callbacks=[*callbacks, progress],
+        ).history
+    finally:
+        progress.epoch_bar.close()  # An error message starts on its own line.
+
+
+def _unfreeze(model: keras.Model) -> bool:
+    """Unfreeze the networks nested in a model; return whether there are any.
+
+    Their batch normalisation stays frozen: statistics of a few hundred images would
+    replace those of the millions they were trained on.
+    """
+    networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    for network in networks:
+        network.trainable = True
+        for layer in network.layers:
+            if isinstance(layer, layers.BatchNormalization):
+                layer.trainable = False
+    return bool(networks)
+
+
+def _fit_classifier(model, batches, validation, epochs: int, config: Config, path):
+    best = KeepBest(Path(path), "val_accuracy")
 
     def phase(model, epochs, learning_rate):
-        steps = epochs * int(batches.cardinality())
         model.compile(
-            build_optimizer(learning_rate, config.weight_decay, steps),
+            build_optimizer(learning_rate, epochs * int(batches.cardinality())),
             loss="sparse_categorical_crossentropy",
             metrics=["accuracy"],
         )
-        stop = keras.callbacks.EarlyStopping(
-            "val_accuracy", mode="max", patience=patience
-        )
-        return fit(model, batches, validation, epochs, [best, stop])
+        return _fit(model, batches, validation, epochs, [best])
 
     history = phase(model, epochs, config.learning_rate)
     if config.fine_tune_epochs:
         model = keras.saving.load_model(path)
-        if unfreeze(model):
+        if _unfreeze(model):
             more = phase(model, config.fine_tune_epochs, config.fine_tune_learning_rate)
-            for name, values in more.history.items():
-                history.history[name] += values
-    return history
+            history = {name: values + more[name] for name, values in history.items()}
+    return keras.saving.load_model(path), history
 
 
-def fit_image_classifier(dataset: Dataset, config: Config, path, model=None):
-    """Train the image classifier; the best epoch by validation accuracy is kept.
+def fit_image_classifier(model: keras.Model, dataset: Dataset, config: Config, path):
+    """Train an image classifier; the best epoch by validation accuracy is kept.
 
-    A pretrained network is frozen while the head learns, then it learns too, for
-    ``config.fine_tune_epochs``.
+    Its frozen layers stay frozen for ``image_epochs``. A network nested in it is then
+    fine-tuned for ``fine_tune_epochs``.
 
     Args:
-        dataset: Split data.
-        config: Sizes, seed and schedule.
+        model: Images (B, height, width, 3), 0 to 255, to probabilities (B, classes).
+        dataset: Split data with labels.
+        config: Gives batch size, epochs, learning rates and seed.
         path: ``.keras`` file that receives the best epoch.
-        model: Where to start; by default `start_image_classifier`.
 
     Returns:
-        The best model, reloaded from ``path``, and the history of the training.
+        The best model, reloaded from ``path``, and the history: name -> a value for
+        each epoch.
     """
-    model = model or start_image_classifier(dataset, config)
     batches, validation = (
         image_batches(
             dataset.paths(rows),
@@ -78,125 +134,118 @@ def fit_image_classifier(dataset: Dataset, config: Config, path, model=None):
             (dataset.pictures("validation"), False),
         )
     )
-    schedule = (config.image_epochs, config.image_patience)
-    history = _fit_classifier(model, batches, validation, config, *schedule, path)
-    return keras.saving.load_model(path), history
+    return _fit_classifier(
+        model, batches, validation, config.image_epochs, config, path
+    )
 
 
-def _word_dropout(config: Config) -> float:
-    # It puts token 1 in the place of a word, which is [UNK] for SmallBERT alone.
-    return config.word_dropout if config.text_encoder == "smallbert" else 0.0
+def fit_text_classifier(
+    model: keras.Model, dataset: Dataset, vectorizer, config: Config, path
+):
+    """Train a text classifier; see `fit_image_classifier`.
 
-
-def fit_text_classifier(dataset: Dataset, vectorizer, config: Config, path, model=None):
-    """Train the text classifier; see `fit_image_classifier`.
-
-    ``vectorizer`` is that of `learn_vocabulary`, for the same ``config``.
+    Args:
+        model: Token ids (B, sequence_length) to probabilities (B, classes).
+        vectorizer: Captions to token ids, with the vocabulary that ``model`` expects.
     """
-    model = model or start_text_classifier(dataset, vectorizer, config)
     batches, validation = (
         text_batches(
             encode(vectorizer, rows["caption"]),
             dataset.labels(rows),
             config.batch_size,
-            word_dropout=_word_dropout(config) if training else 0.0,
             training=training,
             seed=config.seed,
         )
         for rows, training in ((dataset.train, True), (dataset.validation, False))
     )
-    schedule = (config.text_epochs, config.text_patience)
-    history = _fit_classifier(model, batches, validation, config, *schedule, path)
-    return keras.saving.load_model(path), history
-
-
-def _in_random_order(dataset: Dataset, split: str, config: Config):
-    return dataset.part(split).sample(frac=1, random_state=config.seed)
+    return _fit_classifier(model, batches, validation, config.text_epochs, config, path)
 
 
 def clip_batches(
     dataset: Dataset, vectorizer, config: Config, split: str, features=None
 ):
-    """Stream the pairs of a split as CLIP reads them, anew each epoch for "train".
+    """Stream the pairs of a split as CLIP reads them; "train" is reshuffled each epoch.
 
     The other splits come in one random order: the table is sorted by label, and a batch
-    of one label alone would be harder than the batches of the training. ``features``
-    are those of a locked encoder, see `pair_batches`.
+    of one label alone would be harder than those of the training.
+
+    Args:
+        dataset, vectorizer, config: As for `fit_clip`.
+        split: "train", "validation" or "test".
+        features: `CachedFeatures` of a frozen image encoder, or None for images.
     """
-    rows = _in_random_order(dataset, split, config)
+    rows = _shuffled(dataset, split, config)
     training = split == "train"
     return pair_batches(
         dataset.paths(rows),
         encode(vectorizer, rows["caption"]),
         config.image_size,
         config.clip_batch_size,
-        labels=dataset.labels(rows) if training else None,
-        word_dropout=_word_dropout(config) if training else 0.0,
+        labels=dataset.labels(rows) if training and dataset.class_names else None,
         training=training,
         seed=config.seed,
         features=features,
     )
 
 
-def fit_clip(clip, dataset: Dataset, vectorizer, config: Config, path):
+def _shuffled(dataset: Dataset, split: str, config: Config):
+    return dataset.part(split).sample(frac=1, random_state=config.seed)
+
+
+def fit_clip(clip: keras.Model, dataset: Dataset, vectorizer, config: Config, path):
     """Train CLIP; the best epoch by validation recall is kept.
 
-    On the devices of ``config.strategy``: each gets an equal share of the batch of
-    ``config.clip_batch_size`` pairs. A training that was killed goes on, see `Resume`.
+    The features of a frozen image encoder are computed once. An interrupted training
+    continues where it was; see `Resume`. The settings are saved beside the model, as
+    ``config.json``.
 
     Args:
         clip: Model of `build_clip`, which carries its loss.
-        dataset, config: As in `fit_image_classifier`.
-        vectorizer: What turns the captions into token ids; the file names it.
+        dataset, config: As in `fit_image_classifier`; labels are optional.
+        vectorizer: Captions to token ids; the saved model names its vocabulary.
         path: ``.keras`` file that receives the best epoch.
 
     Returns:
-        The best model, reloaded from ``path``, and the history of the training, with
-        ``val_recall`` and ``temperature`` beside the losses.
+        The best model, reloaded from ``path``, and the history, with ``val_recall`` and
+        ``temperature`` beside the losses.
+
+    Raises:
+        ClipError: If the devices of ``config.strategy`` cannot share the batches.
     """
     keras.utils.set_random_seed(config.seed)
+    path = Path(path)
     vocabulary = vocabulary_fingerprint(vectorizer)
-    clip.get_layer("contrastive_loss").vocabulary = vocabulary
+    clip.get_layer(LOSS).vocabulary = vocabulary
     strategy = open_strategy(config.strategy)
+    check_batch_size(config.clip_batch_size, strategy)
     clip = on_devices(clip, strategy)
-    resume = Resume(path, clip, strategy, training_mark(config, dataset, vocabulary))
-    path = own_folder(strategy, Path(path).parent) / Path(path).name
-    labelled = bool(dataset.class_names)
-    if config.locked_images:
-        # Their features never change: they are computed once.
-        made = locked_features(clip)
-        trained, reader = learner(clip, labelled), learner(clip)
-    else:
-        made, reader = None, clip
-        trained = with_labels(clip) if labelled else clip
-    trained = trainer(trained, strategy)
+    with strategy.scope():
+        trained = trainable_part(clip, labelled=bool(dataset.class_names))
+    frozen = frozen_features(clip)
 
     def stream(split):
-        features = made and StoredFeatures(
-            made,
-            dataset.paths(dataset.part(split)),
-            config.image_size,
-            path.parent,
+        paths = dataset.paths(dataset.part(split))
+        features = frozen and CachedFeatures(
+            frozen, paths, config.image_size, path.parent
         )
         return clip_batches(dataset, vectorizer, config, split, features)
 
     batches, pairs = stream("train"), stream("validation")
     steps = config.clip_epochs * int(batches.cardinality())
     with strategy.scope():
-        trained.compile(
-            build_optimizer(config.clip_learning_rate, config.weight_decay, steps)
-        )
-    withheld = _in_random_order(dataset, "validation", config)
-    labels = dataset.labels(withheld.drop_duplicates("image_path"))
-    callbacks = [
-        ValidationRecall(reader, pairs, config.clip_batch_size, labels),
-        FirstWorkersFigures(strategy),
-        KeepBest(path, "val_recall", clip),
-        keras.callbacks.EarlyStopping(
-            "val_recall", mode="max", patience=config.clip_patience
-        ),
-    ]
-    history = fit_on_devices(trained, batches, config.clip_epochs, callbacks, resume)
-    config.save(path.with_name(CONFIG_FILE))  # Before the model is ever served.
-    # A worker that was started anew has missed the best epoch.
-    return keras.saving.load_model(share_file(strategy, path)), history
+        trained.compile(build_optimizer(config.clip_learning_rate, steps))
+    rows = _shuffled(dataset, "validation", config).drop_duplicates("image_path")
+    labels = dataset.labels(rows) if dataset.class_names else None
+    best = KeepBest(path, "val_recall", clip)
+    settings = dataclasses.asdict(config)
+    for place in ("strategy", "model_dir", "dataset_dir"):
+        del settings[place]
+    records = dataset.records.to_csv(index=False)
+    mark = training_mark(clip, json.dumps(settings), records, vocabulary)
+    resume = Resume(path, mark, best)
+    measure = ValidationRecall(
+        trainable_part(clip), pairs, config.clip_batch_size, labels
+    )
+    config.save(path.with_name(CONFIG_FILE))
+    _fit(trained, batches, None, config.clip_epochs, [measure, best, resume])
+    return keras.saving.load_model(path), resume.history

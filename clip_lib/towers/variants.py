@@ -8,16 +8,18 @@ from pathlib import Path
 
 from clip_lib.config import Config
 from clip_lib.data.dataset import Dataset, load_dataset
-from clip_lib.errors import first_line
+from clip_lib.errors import ClipError, first_line
 from clip_lib.evaluation.evaluate import evaluate_dataset
+from clip_lib.retrieval.search import Clip
+from clip_lib.towers.choice import choose_builders
 from clip_lib.towers.images import BACKBONES
 from clip_lib.towers.pretrained_clip import MODEL
 from clip_lib.towers.word_pieces import checkpoint_folder
 from clip_lib.training.pipeline import train
 
-KEPT = ("seed", "model_dir", "dataset_dir", "validation_share", "test_share", "folds")
-KEPT += ("fold", "image_epochs", "text_epochs", "clip_epochs", "fine_tune_epochs")
-KEPT += ("text_weights", "image_weights", "pretrained_dir", "strategy")
+KEPT = ("seed", "model_dir", "dataset_dir", "validation_share", "test_share")
+KEPT += ("image_epochs", "text_epochs", "clip_epochs", "fine_tune_epochs")
+KEPT += ("text_weights", "image_weights", "strategy")
 BACKBONE = "mobilenet_v3"
 """The cheapest of the pretrained picture encoders."""
 
@@ -92,7 +94,7 @@ def _lacks_distilbert(text_weights: str) -> str:
         return "requirements-distilbert.txt"
     try:
         checkpoint_folder(text_weights, download=False)
-    except ValueError:
+    except ClipError:
         return text_weights
     return ""
 
@@ -120,11 +122,12 @@ def measure_options(options: list[Option]) -> dict[str, dict]:
         started = time.monotonic()
         try:
             dataset = load_dataset(option.config)
-            clip = train(dataset, option.config).clip
-        except ValueError as error:
+            train(dataset, option.config, choose_builders(option.config))
+        except ClipError as error:
             results[option.key] = {"lacks": first_line(error)}
             continue
         seconds = time.monotonic() - started
+        clip = Clip.load(option.config.clip_file)
         report = evaluate_dataset(clip, dataset, "test")
         results[option.key] = {"seconds": seconds, "report": report}
     return results
