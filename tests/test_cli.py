@@ -19,6 +19,7 @@ from clip_lib.cli import ask as ask_commands
 from clip_lib.cli import train
 from clip_lib.cli.common import Answer
 from clip_lib.cli.parser import parse
+from clip_lib.config import Config
 from clip_lib.data.images import open_picture
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.index import Index
@@ -185,15 +186,6 @@ def test_bad_input_is_one_sentence_and_a_status(ask, arguments, message):
     assert len(said.splitlines()) == 1
 
 
-def test_a_model_that_is_none_is_refused(tmp_path, capsys):
-    model = tmp_path / MODEL_FILE
-    assert main(["search", "a dog", "--model", str(model)]) == 1
-    assert f"{MODEL_FILE}: no such model; `make run`" in capsys.readouterr().err
-    model.write_bytes(b"PK something else")
-    assert main(["search", "a dog", "--model", str(model)]) == 1
-    assert f"{MODEL_FILE}: not a CLIP" in capsys.readouterr().err
-
-
 # Search.
 
 
@@ -252,16 +244,10 @@ def test_check_tells_by_its_status(capsys, tmp_path):
 def test_evaluate_in_json(ask, tiny_folder, tmp_path):
     report = json.loads(ask("evaluate", "--data", tiny_folder, "--json")[1])
     assert (report["pairs"], report["split"]) == (48, "all")
-    for direction in ("image_to_text", "text_to_image"):
-        assert 0 <= report[direction]["recall@5"] <= 1
-        assert report[direction]["chance"]["recall@5"] == pytest.approx(5 / 48)
+    assert report["text_to_image"]["chance"]["recall@5"] == pytest.approx(5 / 48)
     assert report["zero_shot"]["chance"] == 1 / 4
-    # A folder too small to split, and a label that the model never read.
-    folder = make_folder(tmp_path / "few", per_label=2)
-    table = folder / "captions.csv"
-    table.write_text(table.read_text("utf-8").replace(",dog,", ",zeppelin,"), "utf-8")
-    report = json.loads(ask("evaluate", "--data", folder, "--json")[1])
-    assert report["pairs"] == 8 and "zero_shot" not in report
+    few = make_folder(tmp_path / "too few to split", per_label=2)
+    assert json.loads(ask("evaluate", "--data", few, "--json")[1])["pairs"] == 8
 
 
 def test_evaluate_splits_as_the_model_was_trained(
@@ -302,14 +288,10 @@ def test_clean_lists_draws_and_writes_without_deleting(ask, tmp_path, tiny_folde
     assert len(pd.read_csv(clean)) == 47
     assert (tiny_folder / "captions.csv").read_bytes() == before
     clean.unlink()
-    for content, message in (
-        (b"image_path\na.jpg\n", "suspicions without kind, other"),
-        (b"", "found.csv: not a CSV file"),
-        (b"kind\n\xff\n", "found.csv: not a CSV file"),
-    ):
+    for content in (b"", b"kind\n\xff\n"):
         found.write_bytes(content)
         status, _, said = ask(*command, "--write-clean", clean)
-        assert status == 1 and message in said and not clean.exists()
+        assert status == 1 and "found.csv: not a CSV" in said and not clean.exists()
 
 
 # Classify.
@@ -353,22 +335,16 @@ def test_classify_names_a_bad_picture_and_answers_the_others(ask, pictures, tmp_
     assert len(faults) == 2
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--labels", "dog"], "labels 'dog': expected at least two"),
-        (["--labels", " , "], "labels ' , ': expected at least two"),
-        (["--labels", "zeppelin,qwertz"], "knows no word of any of them"),
-        (["--template", "a dog"], "expected sentences such as"),
-    ],
-)
-def test_classify_refuses_labels_that_tell_nothing_apart(
-    ask, pictures, options, message
-):
-    status, printed, said = ask("classify", pictures[0], *options)
-    assert (status, printed) == (1, "")
-    assert said.startswith("error: ") and message in said
-    assert len(said.splitlines()) == 1
+def test_classify_refuses_labels_that_tell_nothing_apart(ask, pictures):
+    for *options, message in (
+        ("--labels", "dog", "labels 'dog': expected at least two"),
+        ("--labels", " , ", "labels ' , ': expected at least two"),
+        ("--labels", "zeppelin,qwertz", "knows no word of any of them"),
+        ("--template", "a dog", "expected sentences such as"),
+    ):
+        status, printed, said = ask("classify", pictures[0], *options)
+        assert (status, printed, said.count("\n")) == (1, "", 1)
+        assert said.startswith("error: ") and message in said
 
 
 def test_classify_needs_labels_if_the_index_has_none(ask, models, pictures):
@@ -521,3 +497,8 @@ def test_a_trial_overwrites_only_what_it_is_told_to(
     monkeypatch.setattr(train, "run", run)
     assert main(["run", "--quick", *(["--models", *option] if option else [])]) == 0
     assert seen[0].model_dir == expected
+    # Nor does an exported preset shrink one that is named.
+    monkeypatch.setenv("CLIP_PRESET", "quick")
+    monkeypatch.setattr(train, "train", run)
+    assert main(["train", "--preset", "pretraining"]) == 0
+    assert seen[1].descriptors == Config.pretraining().descriptors

@@ -20,6 +20,7 @@ from clip_lib.evaluation.evaluate import (
 )
 from clip_lib.figures.contact_sheet import contact_sheet
 from clip_lib.retrieval.search import Clip, Search
+from clip_lib.towers.word_pieces import WordPieces, checkpoint_folder
 
 
 def check(arguments, config) -> Answer:
@@ -30,8 +31,6 @@ def check(arguments, config) -> Answer:
         folder, _ = find_folder(config)
     vectorizer = None
     if config.text_encoder == "distilbert":
-        from clip_lib.towers.word_pieces import WordPieces, checkpoint_folder
-
         weights = checkpoint_folder(config.text_weights)
         vectorizer = WordPieces.from_checkpoint(weights, 512)
     report = check_folder(folder, config, vectorizer)
