@@ -83,8 +83,7 @@ def app(arguments, config) -> Answer:
     # its background jobs to ignore an interrupt.
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.default_int_handler)
-    models = arguments.model or [config.clip_file]
-    page = Page.load(models, arguments.gallery)
+    page = Page.load(arguments.model or [config.clip_file], arguments.gallery)
     _, address, _ = launch(
         page, arguments.port, arguments.open, quiet=True, prevent_thread_lock=True
     )

@@ -43,8 +43,7 @@ def run(arguments, config) -> Answer:
                 f"{dataset.folder}: no labels, which the notebook's classifiers need; "
                 "train CLIP alone with `python -m clip_lib train`."
             )
-    output = arguments.output or config.model_path(NOTEBOOK)
-    written = execute_notebook(output=output)
+    written = execute_notebook(output=arguments.output or config.model_path(NOTEBOOK))
     engine = search.Search.load(config.clip_file)
     answers = {query: engine.images_for(query) for query in QUERIES}
     where = gallery_words(engine, "test")
