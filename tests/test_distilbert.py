@@ -504,7 +504,7 @@ def test_what_an_answer_rests_on_is_told_of_words(saved):
     )
     assert table["word"].tolist() == ["A", "dog", "waterland"]
     assert table["token"].tolist() == ["a", "dog", "water ##land"]
-    pairs = hardest_pairs(search.images, search.texts, search.clip.vectorizer, k=48)
+    pairs = hardest_pairs(search.images, search.texts, search.clip.vectorizer)
     # 'A "ball" of ballword1, on the grass .': a, ball, of, ball ##word ##1, on, the...
     assert set(pairs["known_words"]) == {1.0}
     search.texts.items["captions"] = "a zeppelin !"

@@ -119,7 +119,7 @@ def _ask(choices) -> None:
     app = _add(choices, "ask", "app", about, "--gallery ~/photos")
     app.add_argument("--port", type=_port, help="(a free one from 7860 on)")
     app.add_argument("--open", action="store_true", help="in the browser, at once")
-    about = "an indexed folder; may be repeated"
+    about = "a folder of pictures; may be repeated"
     app.add_argument("--gallery", action="append", default=[], help=about)
     app.add_argument("--model", action="append", help=f"{MODEL}; may be repeated")
 
