@@ -159,7 +159,7 @@ def add_commands(choices) -> None:
         "app",
         app,
         "                    opens the page of the model in models/",
-        "--gallery ~/photos  a folder that was indexed, beside its own pictures",
+        "--gallery ~/photos  a folder of pictures, beside the model's own",
         model=False,
     )
     command.add_argument(
@@ -167,7 +167,7 @@ def add_commands(choices) -> None:
         action="append",
         default=[],
         metavar="FOLDER",
-        help="a folder that was indexed; may be given several times",
+        help="a folder of pictures; may be given several times",
     )
     command.add_argument(
         "--model",
