@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import h5py
 import keras
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from keras import applications, layers
@@ -18,8 +17,6 @@ from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 from clip_lib.config import Config
 from clip_lib.data.vocabulary import save_vocabulary
 from clip_lib.evaluation.embeddings import colour_filters
-from clip_lib.handin.architecture import architecture_figure
-from clip_lib.handin.model_summary import architecture_sizes, encoder_titles
 from clip_lib.models.augmentation import augmented_views
 from clip_lib.models.clip import build_clip
 from clip_lib.models.encoders import (
@@ -31,7 +28,6 @@ from clip_lib.models.encoders import (
     without_head,
 )
 from clip_lib.models.saving import save_model, split_encoders
-from clip_lib.retrieval.search import Clip
 from clip_lib.towers.images import BACKBONES, build_backbone_classifier, load_backbone
 from clip_lib.training.fit import fit_clip, fit_image_classifier
 from clip_lib.training.fitting import fit
@@ -489,21 +485,3 @@ def test_a_saved_clip_gives_the_same_vectors_in_a_fresh_process(
         check=True,
     )
     assert np.abs(np.load(tmp_path / "vectors.npy") - expected).max() < 1e-5
-
-
-def test_the_report_draws_it(saved):
-    clip = Clip.load(saved.file)
-    sizes = architecture_sizes(clip)
-    assert sizes["channels"] == sizes["image_features"] == 576
-    assert (sizes["last_height"], sizes["last_width"]) == (2, 2)
-    assert sizes["trained_image"] == 576 * 32 + 32
-    # Counted in the table of Howard et al. 2019: a first and a last one, 11 blocks of
-    # three but the first of two, and two more in each of the 9 that squeeze.
-    assert sizes["convolutions"] == 2 + 11 * 3 - 1 + 9 * 2
-    assert "descriptors" not in sizes
-    assert encoder_titles(clip) == ("MobileNetV3Small", "SmallBERT")
-    figure = architecture_figure(clip, 4)
-    shown = "\n".join(text.get_text() for text in figure.axes[0].texts)
-    plt.close(figure)
-    for words in ("MobileNetV3", "52 convolutions", "576 nombres", "1 bloc Transfor"):
-        assert words in shown

@@ -2,13 +2,12 @@
 
 import dataclasses
 import shutil
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from tiny_distilbert import write_checkpoint
 
 from clip_lib.data.captions_table import COLUMNS
+from clip_lib.errors import ClipError
 from clip_lib.evaluation.evaluate import evaluate_dataset
 from clip_lib.figures.tables import lacking_options, options_table
 from clip_lib.retrieval.search import MODEL_FILE, Clip
@@ -19,44 +18,38 @@ from clip_lib.towers.variants import Option, list_options, measure_options
 @pytest.fixture
 def config(tiny_config, tmp_path, monkeypatch):
     """Nothing that an option needs is here."""
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    return dataclasses.replace(
-        tiny_config,
-        text_weights="somebody/a-name-that-nobody-has",
-        pretrained_dir=str(tmp_path / "pretrained"),
-        model_dir=str(tmp_path / "models"),
-    )
+
+    def absent(*_, **__):
+        raise ClipError("not here")
+
+    monkeypatch.setattr("clip_lib.config.PRETRAINED", str(tmp_path / "pretrained"))
+    monkeypatch.setattr(variants, "checkpoint_folder", absent)
+    return dataclasses.replace(tiny_config, model_dir=str(tmp_path / "models"))
 
 
-def lacks(config, dataset):
-    return {option.key: option.lacks for option in list_options(config, dataset)}
+def listed(config, dataset):
+    return {option.key: option for option in list_options(config, dataset)}
 
 
-def test_an_option_says_what_it_lacks(config, tiny_dataset, tmp_path):
-    found = lacks(config, tiny_dataset)
-    assert found["pretrained"] == (tmp_path / "pretrained" / MODEL_FILE).as_posix()
-    assert found["distilbert"] == "somebody/a-name-that-nobody-has"
-    assert found["mobilenet_v3"].endswith("no_top_v2.h5")
-    assert found["enriched"].endswith("tiny_enriched/captions.csv")
-
-
-def test_what_is_there_is_not_lacked(config, tiny_dataset, tmp_path):
-    (tmp_path / "pretrained").mkdir()
-    (tmp_path / "pretrained" / MODEL_FILE).touch()
-    (tmp_path / "keras" / "models").mkdir(parents=True)
-    file = lacks(config, tiny_dataset)["mobilenet_v3"]
-    (tmp_path / "keras" / "models" / file).touch()
-    checkpoint = write_checkpoint(tmp_path / "checkpoint")
-    config = dataclasses.replace(config, text_weights=str(checkpoint))
-    options = {option.key: option for option in list_options(config, tiny_dataset)}
-    lacking = [key for key, option in options.items() if option.lacks]
-    assert lacking == ["enriched"]
-    assert options["pretrained"].config.pretrained
+def test_an_option_says_what_it_lacks(config, tiny_dataset, tmp_path, monkeypatch):
+    options = listed(config, tiny_dataset)
+    file = tmp_path / "pretrained" / MODEL_FILE
+    assert options["pretrained"].lacks == file.as_posix()
+    assert options["enriched"].lacks.endswith("tiny_enriched/captions.csv")
+    assert "distilbert" in options["distilbert"].lacks
+    file.parent.mkdir()
+    file.touch()
+    monkeypatch.setattr(variants, "checkpoint_folder", lambda *_, **__: tmp_path)
+    options = listed(config, tiny_dataset)
+    assert options["pretrained"].lacks == options["distilbert"].lacks == ""
+    assert options["pretrained"].config.pretrained_dir
     assert options["pretrained"].config.clip_epochs == config.clip_epochs
     assert options["distilbert"].config.text_encoder == "distilbert"
     folders = {option.config.model_dir for option in options.values()}
     assert len(folders) == 4 and config.model_dir not in folders
+    # What the usual run does is no option.
+    usual = dataclasses.replace(config, text_encoder="distilbert")
+    assert "distilbert" not in listed(usual, tiny_dataset)
 
 
 def test_an_option_is_trained_and_measured(
@@ -71,20 +64,20 @@ def test_an_option_is_trained_and_measured(
     )
     table = pd.concat([records, longer])
     table.to_csv(folder / "captions.csv", index=False)
-    clip, trained = Clip.load(run_config.clip_file), []
+    trained = []
 
-    def train(dataset, config):
+    def train(dataset, config, *_):
         trained.append(dataset)
-        return SimpleNamespace(clip=clip)
+        shutil.copytree(run_config.model_dir, config.model_dir)
 
     monkeypatch.setattr(variants, "train", train)
-    changed = dataclasses.replace(config, dataset_dir=str(folder))
-    options = [Option("enriched", changed), Option("distilbert", config, "a file")]
-    results = measure_options(options)
+    option = Option("enriched", dataclasses.replace(config, dataset_dir=str(folder)))
+    results = measure_options([option, Option("distilbert", config, "a file")])
     assert results["distilbert"] == {"lacks": "a file"}
     (dataset,) = trained
     assert len(dataset.train) == 2 * len(tiny_dataset.train)
     assert dataset.test["caption"].tolist() == tiny_dataset.test["caption"].tolist()
+    clip = Clip.load(run_config.clip_file)
     expected = evaluate_dataset(clip, dataset, "test")["image_to_text"]
     assert results["enriched"]["report"]["image_to_text"] == expected
     table = options_table({"usual": results["enriched"]} | results)
@@ -95,16 +88,17 @@ def test_an_option_is_trained_and_measured(
     assert lacking_options(results) == "DistilBERT : il manque a file"
 
 
-def test_a_faulty_file_is_a_row_and_not_an_end(config, tiny_dataset, tmp_path):
-    """The weights of one network are no reason to lose a finished notebook."""
-    (tmp_path / "weights.h5").write_bytes(b"of something else")
-    config = dataclasses.replace(config, image_weights=str(tmp_path / "weights.h5"))
-    options = {option.key: option for option in list_options(config, tiny_dataset)}
-    assert not options["mobilenet_v3"].lacks
-    (found,) = measure_options([options["mobilenet_v3"]]).values()
-    assert "weights.h5: not the weights" in found["lacks"]
+def test_a_faulty_file_is_a_row_and_a_bug_is_an_end(config, tiny_dataset, monkeypatch):
+    """One network's weights are no reason to lose a finished notebook."""
 
+    def train(*_):
+        raise fault
 
-def test_the_usual_run_is_no_option(config, tiny_dataset):
-    config = dataclasses.replace(config, image_encoder="mobilenet_v3")
-    assert "mobilenet_v3" not in lacks(config, tiny_dataset)
+    monkeypatch.setattr(variants, "train", train)
+    options = [Option("distilbert", config)]
+    fault = ClipError("weights.h5: not the weights\nof it")
+    found = {"distilbert": {"lacks": "weights.h5: not the weights"}}
+    assert measure_options(options) == found
+    fault = ValueError("a bug")
+    with pytest.raises(ValueError, match="a bug"):
+        measure_options(options)

@@ -5,29 +5,27 @@ from pathlib import Path
 import matplotlib
 
 from clip_lib.cli.common import Answer, warn, warn_of_faults
-from clip_lib.handin import report as paper
-from clip_lib.handin import team
 from clip_lib.handin.archive import build_archive
-from clip_lib.handin.clean_outputs import same_cells
-from clip_lib.handin.compile_latex import typeset
-from clip_lib.handin.file_rules import remarks
+from clip_lib.handin.compile_latex import compile_report
+from clip_lib.handin.document_text import read_pdf, same_cells
 from clip_lib.handin.notebook import NOTEBOOK
-from clip_lib.handin.notebook_pdf import count_pages, write_pdf
-from clip_lib.handin.report_claims import check_text
-from clip_lib.handin.rules import HandIn
+from clip_lib.handin.notebook_pdf import write_pdf
+from clip_lib.handin.report import GENERATED, REPORT, check_text, write_generated
+from clip_lib.handin.rules import HandIn, remarks
+from clip_lib.handin.team import TEAM_FILE, depositors, read_team, unfilled
 
 
 def pdf(arguments, config) -> Answer:
     """Typeset the executed notebook on A4 pages, to hand it in."""
     ran = config.model_path(NOTEBOOK)
     notebook = arguments.notebook or (ran if ran.is_file() else NOTEBOOK)
-    how = {"contents": arguments.contents, "anyway": arguments.anyway}
-    written = write_pdf(notebook, arguments.output, **how)
-    if names := team.unfilled():
-        warn(f"warning: equipe.toml is not filled in: {', '.join(names)}")
+    written = write_pdf(notebook, arguments.output)
+    if places := unfilled(*read_team()):
+        warn(f"warning: equipe.toml is not filled in: {', '.join(places)}")
     if notebook == ran and not same_cells(ran, NOTEBOOK):
         warn(f"warning: {NOTEBOOK} has changed since {ran} ran")
-    pages = count_pages(written)
+    paper = read_pdf(written)
+    pages = paper.body + paper.appendix
     about = {"notebook": str(notebook), "pdf": str(written), "pages": pages}
     return Answer(f"{notebook}: {pages} pages, {written}", about)
 
@@ -35,39 +33,41 @@ def pdf(arguments, config) -> Answer:
 def report(arguments, config) -> Answer:
     """Write the report's numbers, tables and figures, then compile it with LaTeX."""
     matplotlib.use("Agg")
-    numbers = paper.write_generated(config, paper.REPORT, say=print)
-    generated = paper.REPORT / paper.GENERATED
+    numbers = write_generated(config, REPORT, say=print)
+    generated = REPORT / GENERATED
     about = {"generated": str(generated), "models": config.model_dir}
     about["source"] = numbers.texts["model/source"]
     print(f"{len(numbers.texts)} numbers, tables and figures: {generated}")
-    text, faults = "", check_text(paper.REPORT, numbers)
+    text, faults = "", check_text(REPORT, numbers)
     if not arguments.no_pdf and not faults:
         print("latexmk (the first time may take a minute)", flush=True)
-        output = arguments.output or paper.REPORT / "rapport.pdf"
-        made = typeset(paper.REPORT, output)
-        about |= {"pdf": str(made.path), "body": made.body, "appendix": made.appendix}
-        text = f"{made.path}: body {made.body} pages, appendix {made.appendix}"
-        warn_of_faults(made.warnings, "warning")
-        faults = made.faults
+        output = arguments.output or REPORT / "rapport.pdf"
+        paper, faults, warnings = compile_report(REPORT, output)
+        about |= {"pdf": str(output), "body": paper.body, "appendix": paper.appendix}
+        text = f"{output}: body {paper.body} pages, appendix {paper.appendix}"
+        warn_of_faults(warnings, "warning")
     return Answer(text, about | {"faults": faults}, warn_of_faults(faults))
 
 
 def submit(arguments, config) -> Answer:
     """Check what the course demands, then make the archive to hand in."""
-    root = team.TEAM_FILE.parent
+    root = TEAM_FILE.parent
     notebook = arguments.notebook or config.model_path(NOTEBOOK)
     hand_in = HandIn(
-        *team.read_team(),
-        team.depositors(),
+        *read_team(),
+        depositors(),
         report=arguments.report or root / "report" / "rapport.pdf",
         notebook=notebook,
         notebook_pdf=arguments.pdf or notebook.with_suffix(".pdf"),
         root=root,
     )
     archive, rules = build_archive(hand_in, arguments.output, arguments.force)
-    broken = [rule for rule in rules if rule.faults]
+    broken = [rule for rule, faults in rules.items() if faults]
     warn_of_faults(remarks(hand_in), "warning")
-    lines = [f"{'no   ' if rule.faults else 'yes  '}{rule}" for rule in rules]
+    lines = [
+        ("no   " if faults else "yes  ") + "\n      ".join([rule, *faults])
+        for rule, faults in rules.items()
+    ]
     are = "is" if len(broken) == 1 else "are"
     count = f"{len(broken)} of {len(rules)} rules {are} broken"
     if archive is None:
@@ -81,6 +81,6 @@ def submit(arguments, config) -> Answer:
         though = f", though {count}" if broken else ""
         lines += [f"\n{archive} ({size}), for {who} to put on Moodle{though}."]
         lines += ["No rule knows whether the report is in your own words: it must be."]
-    found = [{"rule": rule.name, "faults": rule.faults} for rule in rules]
+    found = [{"rule": rule, "faults": faults} for rule, faults in rules.items()]
     about = {"archive": archive and str(archive), "rules": found}
     return Answer("\n".join(lines), about, 1 if broken else 0)

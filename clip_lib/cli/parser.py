@@ -12,7 +12,7 @@ DATA = "data folder, or 'scenes' for the drawn scenes"
 MODEL = "a CLIP, with its vocabulary and indexes beside it (models/...)"
 MODELS = "folder of the run's models (models/)"
 GALLERY = "train, validation, test (default) or all of the model's data; indexed folder"
-STRATEGY = "devices for CLIP: mirrored (all GPUs), mirrored:N or multiworker"
+STRATEGY = "devices for CLIP: mirrored (all GPUs) or mirrored:N"
 DEBUG = "show the traceback of an error"
 
 
@@ -178,12 +178,12 @@ def _enrich(choices) -> None:
 
 def _hand_in(choices) -> None:
     about = "Typeset the executed notebook on A4 pages, to hand it in."
-    pdf = _add(choices, "hand_in", "pdf", about, "1_ProjetClip.ipynb -o pdf --contents")
+    pdf = _add(
+        choices, "hand_in", "pdf", about, "1_ProjetClip.ipynb -o 7_ProjetClip.pdf"
+    )
     about = "an executed notebook (what run left, else 1_ProjetClip.ipynb)"
     pdf.add_argument("notebook", nargs="?", help=about)
     pdf.add_argument("-o", "--output", help="the PDF (beside the notebook)")
-    pdf.add_argument("--contents", action="store_true", help="a table of contents")
-    pdf.add_argument("--anyway", action="store_true", help="even if a cell failed")
     about = "Write the report's numbers, tables and figures, then compile it."
     report = _add(choices, "hand_in", "report", about, "-o 7.pdf")
     report.add_argument("-o", "--output", help="(report/rapport.pdf)")
