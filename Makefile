@@ -42,34 +42,30 @@ app: .venv/installed-app  ## Open the search page of the trained model
 enrich: .venv/installed-enrich  ## Longer captions: make enrich ARGS="--url URL --model NAME"
 	@$(BIN)/python -m clip_lib enrich $(ARGS)
 
-# DATA is the folder of photographs; CAPTIONS, if given, a table with more of them.
-bench: .venv/installed  ## Measure everything anew: make bench DATA=FOLDER
+# DATA is the folder of photographs; CAPTIONS, if given, a table with more of them; JOBS, how many
+# trainings run at a time. About four hours on two cores, most of them the ablation's.
+JOBS ?= 1
+bench: .venv/installed-app  ## Measure everything anew (hours): make bench DATA=FOLDER [JOBS=N]
 	@test -n "$(DATA)" || { echo "bench: name the photographs: make bench DATA=FOLDER" >&2; exit 2; }
-	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name folds --folds 5 --seeds 42
-	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name untouched --seeds 42
-	$(if $(CAPTIONS),$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name five --folds 5 --seeds 42 --captions "$(CAPTIONS)")
-	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name tuned --preset fine-tuning
-	$(BIN)/python benchmarks/handed_out.py --data "$(DATA)" --name folds --folds 5 --seeds 42
-	$(BIN)/python benchmarks/ablation.py --data "$(DATA)"
+	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name folds --folds 5 --seeds 42 --jobs $(JOBS)
+	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name untouched --seeds 42 --train-seeds 42 43 44 --jobs $(JOBS)
+	$(if $(CAPTIONS),$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name five --folds 5 --seeds 42 --captions "$(CAPTIONS)" --jobs $(JOBS))
+	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name tuned --preset fine-tuning --jobs $(JOBS)
+	$(BIN)/python benchmarks/handed_out.py --data "$(DATA)" --name folds --folds 5 --seeds 42 --jobs $(JOBS)
+	$(BIN)/python benchmarks/ablation.py --data "$(DATA)" --jobs $(JOBS)
+	$(BIN)/python benchmarks/cleaning.py --data "$(DATA)" --jobs $(JOBS)
 	$(BIN)/python benchmarks/speed.py --data "$(DATA)"
-	$(BIN)/python benchmarks/galleries.py
-	$(BIN)/python benchmarks/cleaning.py --data "$(DATA)"
-	$(BIN)/python benchmarks/cost.py --data "$(DATA)" --name photos
-	$(BIN)/python benchmarks/cost.py --data scenes --name scenes
-	$(BIN)/python benchmarks/cost.py --data scenes --name quick --quick
-	$(BIN)/python benchmarks/backbones.py --data "$(DATA)"
-	$(BIN)/python benchmarks/page.py
+	$(BIN)/python benchmarks/cost.py --data "$(DATA)"
+	$(BIN)/python benchmarks/page.py --data "$(DATA)"
 	$(BIN)/python benchmarks/tables.py
 
 # DATA is a folder of thousands of captioned pictures; labels are not needed.
 pretrain: .venv/installed  ## Make the pretrained weights anew: make pretrain DATA=FOLDER
 	@test -n "$(DATA)" || { echo "pretrain: name the photographs: make pretrain DATA=FOLDER" >&2; exit 2; }
 	$(BIN)/python benchmarks/pretraining.py --data "$(DATA)"
-	$(BIN)/python benchmarks/growth.py --data "$(DATA)"
-	$(BIN)/python benchmarks/curves.py
 	$(BIN)/python benchmarks/tables.py
 
-tables: .venv/installed  ## Put the measured figures into the README files
+tables: .venv/installed  ## Put the measured numbers into the README files
 	$(BIN)/python benchmarks/tables.py
 
 format: .venv/installed  ## Format the code, the notebook included
