@@ -122,17 +122,16 @@ def resident() -> dict[str, float]:
     }
 
 
-def loading(task: tuple[str, bool]) -> dict[str, float]:
-    """Load an index file, mapped or not, and ask it once; in a process of its own.
+def loading(path: str) -> dict[str, float]:
+    """Load an index file and ask it once; in a process of its own.
 
     Returns:
         Seconds of the loading, milliseconds of the first answer, and the megabytes that
         both added to the process.
     """
-    path, mapped = task
     query, before = unit_vectors(1, seed=1)[0], resident()
     began = time.perf_counter()
-    index = Index.load(path, mapped)
+    index = Index.load(path)
     loaded = time.perf_counter()
     index.search(query, K, TEMPERATURE)
     answered = time.perf_counter()
@@ -143,11 +142,11 @@ def loading(task: tuple[str, bool]) -> dict[str, float]:
 
 
 def loading_times(size: int, repeats: int = REPEATS) -> dict:
-    """Measure three ways to a first answer; the file is in the system's cache.
+    """Measure two ways to a first answer; the file is in the system's cache.
 
     Returns:
-        For "deflated" (the whole file, as `numpy.savez_compressed` writes it), "stored"
-        and "mapped": the medians of `loading`, and the ``megabytes`` of the file.
+        For "deflated", as `numpy.savez_compressed` writes it, and "stored", as ours is:
+        the medians of `loading`, and the ``megabytes`` of the file.
     """
     with tempfile.TemporaryDirectory() as folder:
         index, deflated = gallery(size), f"{folder}/deflated.npz"
@@ -155,15 +154,10 @@ def loading_times(size: int, repeats: int = REPEATS) -> dict:
         texts = index.items["paths"].to_numpy(str)
         columns = dict(index.items.items()) | {"paths": texts}
         np.savez_compressed(deflated, embeds=index.embeds, **columns)
-        tasks = {
-            "deflated": (deflated, False),
-            "stored": (stored, False),
-            "mapped": (stored, True),
-        }
         result = {}
-        for name, task in tasks.items():
-            runs = pd.DataFrame(each_in_its_process(loading, [task] * repeats))
-            size_of_file = {"megabytes": os.path.getsize(task[0]) / 1e6}
+        for name, path in {"deflated": deflated, "stored": stored}.items():
+            runs = pd.DataFrame(each_in_its_process(loading, [path] * repeats))
+            size_of_file = {"megabytes": os.path.getsize(path) / 1e6}
             result[name] = runs.median().to_dict() | size_of_file
     return result
 

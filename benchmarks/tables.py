@@ -29,8 +29,7 @@ CLEANING = {
     "off-topic pairs": "30 swapped captions, words and CLIP",
     "off-topic pairs, words alone": "the same, words alone",
     "off-topic pairs, CLIP alone": "the same, CLIP alone",
-    "label outliers": "30 foreign labels, neighbours and words",
-    "label outliers, words alone": "the same, words alone",
+    "label outliers, words alone": "30 foreign labels, words",
 }
 COLUMNS = {
     "pipeline_folds": "one caption a picture",
@@ -60,16 +59,8 @@ LOADINGS = (
     ("file, deflated / stored, MB", "megabytes", 1, "deflated", "stored"),
     ("loading, deflated, ms", "seconds", 1e3, "deflated"),
     ("loading, stored, ms", "seconds", 1e3, "stored"),
-    ("loading, mapped, ms", "seconds", 1e3, "mapped"),
-    (
-        "first search, stored / mapped, ms",
-        "first_answer_milliseconds",
-        1,
-        "stored",
-        "mapped",
-    ),
-    ("memory, stored / mapped, MB", "own", 1, "stored", "mapped"),
-    ("pages of files, stored / mapped, MB", "of_files", 1, "stored", "mapped"),
+    ("first search, ms", "first_answer_milliseconds", 1, "stored"),
+    ("memory, MB", "own", 1, "stored"),
 )
 """Title, key, factor, and the ways of loading that share the row."""
 

@@ -10,10 +10,10 @@ from PIL import Image
 from clip_lib.config import Config
 from clip_lib.data.dataset import load_dataset
 from clip_lib.data.vocabulary import learn_vocabulary, save_vocabulary
-from clip_lib.models.clip import build_clip
-from clip_lib.models.encoders import build_text_classifier, without_head
+from clip_lib.models.clip import build_clip, without_head
 from clip_lib.models.initialization import start_image_classifier
 from clip_lib.models.saving import save_model
+from clip_lib.models.smallbert import build_text_classifier
 from clip_lib.retrieval.search import (
     IMAGE_INDEX_FILE,
     MODEL_FILE,
@@ -61,6 +61,16 @@ def make_folder(folder, per_label=12):
     return write_folder(folder, rows, pictures)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """The user's cache directory, in place of the real one."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        name = "clip_lib.retrieval.photo_folder.user_cache_path"
+        patch.setattr(name, lambda name: folder / name)
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory):
     return make_folder(tmp_path_factory.mktemp("data") / "tiny")
@@ -96,7 +106,9 @@ def tiny_clip(tiny_config, vectorizer, started_image_classifier):
     texts = build_text_classifier(
         tiny_config, vectorizer.vocabulary_size(), len(LABELS)
     )
-    return build_clip(without_head(images), without_head(texts), tiny_config)
+    return build_clip(
+        without_head(images, frozen=True), without_head(texts), tiny_config
+    )
 
 
 @pytest.fixture(scope="session")
@@ -109,9 +121,10 @@ def run_config(
     )
     images = started_image_classifier
     texts = build_text_classifier(config, vectorizer.vocabulary_size(), len(LABELS))
-    clip = build_clip(without_head(images), without_head(texts), config)
+    clip = build_clip(without_head(images, frozen=True), without_head(texts), config)
     save_model(clip, config.model_path(MODEL_FILE))
     save_vocabulary(vectorizer, config.model_path(VOCABULARY_FILE))
+    config.save(config.config_file)
     indexes = build_indexes(Clip.load(config.model_path(MODEL_FILE)), tiny_dataset)
     for index, name in zip(indexes, (IMAGE_INDEX_FILE, TEXT_INDEX_FILE), strict=True):
         index.save(config.model_path(name))

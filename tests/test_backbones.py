@@ -17,7 +17,7 @@ from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
 from clip_lib.config import Config
 from clip_lib.data.vocabulary import save_vocabulary
-from clip_lib.evaluation.weights_shown import colour_filters
+from clip_lib.evaluation.embeddings import colour_filters
 from clip_lib.handin.architecture import architecture_figure
 from clip_lib.handin.model_summary import architecture_sizes, encoder_titles
 from clip_lib.models.augmentation import augmented_views

@@ -308,15 +308,6 @@ def test_faiss_gives_the_same_answers():
     assert figures["milliseconds"]["FAISS, one thread"]["median"] > 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_mapped_gallery_lies_in_the_pages_of_its_file(tmp_path):
-    path = str(galleries.gallery(40_000).save(tmp_path / "index.npz"))
-    read, mapped = (galleries.loading((path, mapped)) for mapped in (False, True))
-    # Its vectors are 20 MB.
-    assert mapped["of_files"] > 18 > read["of_files"]
-    assert all(way["seconds"] > 0 for way in (read, mapped))
-
-
 def test_the_table_of_the_galleries_tells_what_was_not_installed(monkeypatch):
     times = {"median": 0.12345, "percentile_95": 12.345}
     way = {
@@ -330,7 +321,7 @@ def test_the_table_of_the_galleries_tells_what_was_not_installed(monkeypatch):
         "size": 10_000,
         "milliseconds": {"ours": times},
         "threads": {"numpy": 2},
-        "loading": {"deflated": way, "stored": way, "mapped": way | {"seconds": 0.02}},
+        "loading": {"deflated": way, "stored": way},
     }
     result = {"machine": "a laptop", "load_before": 0.04, "galleries": [measured]}
     monkeypatch.setattr(tables, "read_result", lambda name: result)
@@ -339,7 +330,6 @@ def test_the_table_of_the_galleries_tells_what_was_not_installed(monkeypatch):
     assert lines[2].endswith("probabilities | 0.123 (12.3) |")
     assert "| FAISS, flat index, one thread | not installed |" in lines
     assert "| loading, stored, ms | 500 |" in lines
-    assert "| loading, mapped, ms | 20 |" in lines
     assert "| file, deflated / stored, MB | 1,234 / 1,234 |" in lines
     assert lines[-1].endswith("NumPy on 2 threads. Load before the run: 0.0.")
 

@@ -26,12 +26,11 @@ from clip_lib.data.vocabulary import (
     check_query,
     count_words,
     encode,
-    learn_vocabulary,
     load_vocabulary,
     save_vocabulary,
     sort_words,
 )
-from clip_lib.evaluation.attribution import word_reliance
+from clip_lib.evaluation.attribution import word_attribution
 from clip_lib.evaluation.embeddings import hardest_pairs
 from clip_lib.models.clip import build_clip, with_labels
 from clip_lib.models.encoders import FEATURES, build_text_classifier, without_head
@@ -46,6 +45,7 @@ from clip_lib.retrieval.search import (
 )
 from clip_lib.towers.texts import DISTILBERT, build_distilbert_classifier
 from clip_lib.training.fit import clip_batches, fit_clip, fit_text_classifier
+from clip_lib.training.pipeline import prepare_vocabulary
 
 TEXTS = ["A dog of waterland, on the grass.", "dogs!", "", "zeppelin", "ball " * 50]
 
@@ -67,7 +67,7 @@ def config(tiny_config, checkpoint, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pieces(config):
-    return learn_vocabulary([], config)
+    return prepare_vocabulary([], config)
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_words_of_a_query_are_sorted(pieces):
 def test_a_saved_tokenizer_encodes_alike(tmp_path, config, lower_case):
     folder = write_checkpoint(tmp_path / "one", lower_case=lower_case)
     config = dataclasses.replace(config, text_weights=str(folder))
-    pieces = learn_vocabulary([], config)
+    pieces = prepare_vocabulary([], config)
     texts = [*TEXTS, "Dog dog DOG"]
     before = encode(pieces, texts)
     save_vocabulary(pieces, tmp_path / "tokenizer.json")
@@ -182,7 +182,7 @@ def test_a_file_that_is_no_tokenizer_is_refused(tmp_path):
 def test_hidden_states_are_those_of_the_formula(config, checkpoint, pieces, length):
     """With padding, and without: 9 tokens are what the first text has."""
     config = dataclasses.replace(config, sequence_length=length)
-    pieces = learn_vocabulary([], config)
+    pieces = prepare_vocabulary([], config)
     model = build_distilbert_classifier(config, pieces, 4)
     token_ids = encode(pieces, TEXTS)
     network = model.get_layer(DISTILBERT)
@@ -205,7 +205,7 @@ def test_padding_changes_nothing(config):
     vectors = []
     for length in (12, 40):
         config = dataclasses.replace(config, sequence_length=length)
-        pieces = learn_vocabulary([], config)
+        pieces = prepare_vocabulary([], config)
         model = without_head(build_distilbert_classifier(config, pieces, 4))
         vectors.append(model.predict(encode(pieces, TEXTS[:4]), verbose=0))
     assert np.abs(vectors[0] - vectors[1]).max() < 1e-5
@@ -218,7 +218,7 @@ def test_padding_changes_nothing(config):
 def refused(config, folder, match):
     config = dataclasses.replace(config, text_weights=str(folder))
     with pytest.raises(ValueError, match=match):
-        build_distilbert_classifier(config, learn_vocabulary([], config), 4)
+        build_distilbert_classifier(config, prepare_vocabulary([], config), 4)
 
 
 @pytest.mark.parametrize(
@@ -288,12 +288,12 @@ def test_two_vocabularies_that_disagree_are_refused(tmp_path, config):
     folder = write_checkpoint(tmp_path / "tiny")
     DistilBertTokenizerFast.from_pretrained(folder).save_pretrained(folder)
     config = dataclasses.replace(config, text_weights=str(folder))
-    both = learn_vocabulary([], config)
+    both = prepare_vocabulary([], config)
     path = folder / "vocab.txt"
     path.write_text("\n".join([*WORDS[:6], *WORDS[:5:-1]]) + "\n")
     refused(config, folder, r"vocab\.txt: its lines are not .* tokenizer\.json beside")
     path.unlink()
-    alone = learn_vocabulary([], config)
+    alone = prepare_vocabulary([], config)
     assert (encode(alone, TEXTS) == encode(both, TEXTS)).all()
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     refused(config, folder, r"tokenizer\.json: treats capitals and accents otherwise")
@@ -307,7 +307,7 @@ def test_what_is_not_there_is_refused_soon(config, monkeypatch, tmp_path):
         match = f"{name}: no folder .* hub did not give it .*local folder in text_wei"
         other = dataclasses.replace(config, text_weights=name)
         with pytest.raises(ValueError, match=match):
-            learn_vocabulary([], other)
+            prepare_vocabulary([], other)
     assert time.monotonic() - started < 5
 
 
@@ -322,7 +322,7 @@ def test_transformers_is_missing(config, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     match = "DistilBERT needs transformers: pip install -r requirements-distilbert.txt"
     with pytest.raises(ValueError, match=match):
-        learn_vocabulary([], config)
+        prepare_vocabulary([], config)
 
 
 # Training.
@@ -481,7 +481,7 @@ def test_another_vocabulary_than_that_of_the_training_is_refused(
 ):
     odd = write_checkpoint(tmp_path / "odd", words=change(WORDS))
     config = dataclasses.replace(config, text_weights=str(odd))
-    save_vocabulary(learn_vocabulary([], config), tmp_path / "tokenizer.json")
+    save_vocabulary(prepare_vocabulary([], config), tmp_path / "tokenizer.json")
     with pytest.raises(ValueError, match=rf"tokenizer\.json: .*{match}"):
         Clip.load(saved.clip_file, tmp_path / "tokenizer.json")
 
@@ -499,7 +499,9 @@ def test_another_treatment_of_capitals_is_refused(saved, tmp_path):
 
 def test_what_an_answer_rests_on_is_told_of_words(saved):
     search = Search.load(saved.clip_file)
-    table = word_reliance(search.clip, "A dog , waterland !", search.images.embeds[0])
+    table = word_attribution(
+        search.clip, "A dog , waterland !", search.images.embeds[0]
+    )
     assert table["word"].tolist() == ["A", "dog", "waterland"]
     assert table["token"].tolist() == ["a", "dog", "water ##land"]
     pairs = hardest_pairs(search.images, search.texts, search.clip.vectorizer, k=48)

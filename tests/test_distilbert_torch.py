@@ -11,8 +11,9 @@ pytest.importorskip("transformers", reason="pip install -r requirements-distilbe
 from tiny_distilbert import write_checkpoint
 
 from clip_lib.config import Config
-from clip_lib.data.vocabulary import encode, learn_vocabulary
+from clip_lib.data.vocabulary import encode
 from clip_lib.towers.texts import load_network
+from clip_lib.training.pipeline import prepare_vocabulary
 
 ROOT = Path(__file__).parents[1]
 PYTHON = ROOT / ".venv-torch/bin/python"
@@ -23,7 +24,7 @@ TEXTS = ["A dog of waterland, on the grass.", "dogs!", "", "zeppelin", "ball " *
 def test_hidden_states_are_those_of_pytorch(tmp_path):
     folder = write_checkpoint(tmp_path / "tiny")
     config = Config(text_encoder="distilbert", text_weights=str(folder))
-    pieces = learn_vocabulary([], config)
+    pieces = prepare_vocabulary([], config)
     token_ids = encode(pieces, TEXTS)
     given, returned = tmp_path / "given.npz", tmp_path / "returned.npz"
     np.savez(given, token_ids=token_ids)

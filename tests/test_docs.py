@@ -17,7 +17,6 @@ ORDER = [
     "quiet",
     "config",
     "atomic",
-    "npz",
     "images",
     "download",
     "scenes",

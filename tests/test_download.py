@@ -1,23 +1,32 @@
-"""The course's archive arrives complete, or not at all."""
+"""Where the data is looked for; the archive arrives complete, or not at all."""
 
+import functools
 import http.server
 import io
 import os
+import shutil
 import stat
 import threading
+import time
 import zipfile
 
 import pytest
+from conftest import make_folder
 
+from clip_lib.config import Config
 from clip_lib.data import source
 from clip_lib.data.source import download_archive, unpack_archive
 from clip_lib.errors import ClipError
 
+NOBODY = "http://127.0.0.1:9/nobody_listens.zip"
 DATA_SET = {
     "captions.csv": b"image,caption\n",
     "captions/dog_001.txt": b"A dog runs.\n",
     "images/dog/dog_001.jpg": b"\xff\xd8 not really a picture " * 40,
 }
+LINK = zipfile.ZipInfo("images/cat")
+LINK.create_system = 3  # Unix: the high half of external_attr is the file mode.
+LINK.external_attr = (stat.S_IFLNK | 0o777) << 16
 
 
 def zip_bytes(files=DATA_SET, prefix="", method=zipfile.ZIP_STORED):
@@ -30,13 +39,11 @@ def zip_bytes(files=DATA_SET, prefix="", method=zipfile.ZIP_STORED):
     return buffer.getvalue()
 
 
-def patched(*changes, **options):
-    """Return an archive in whose directory bytes at an offset are replaced."""
-    content = bytearray(zip_bytes(**options))
-    entry = content.find(b"PK\x01\x02")
-    for offset, new in changes:
-        content[entry + offset : entry + offset + len(new)] = new
-    return bytes(content)
+def patched(offset, new, **options):
+    """Return an archive in whose directory the bytes at an offset are replaced."""
+    content = zip_bytes(**options)
+    place = content.find(b"PK\x01\x02") + offset
+    return content[:place] + new + content[place + len(new) :]
 
 
 def tree(folder):
@@ -45,41 +52,37 @@ def tree(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.requests.append(self.path)
-        self.server.answers[self.path](self)
+def send(body, status=200, missing=0):
+    """Return an answer, announced ``missing`` bytes longer than it is."""
 
-    def reply(self, body, status=200, missing=0, length=True, **headers):
-        """Answer with a body, announced ``missing`` bytes longer than it is."""
-        self.send_response(status)
-        if length:
-            self.send_header("Content-Length", str(len(body) + missing))
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(body)
+    def answer(handler):
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(body) + missing))
+        handler.end_headers()
+        handler.wfile.write(body)
 
-    def log_message(self, *arguments):
-        """Keep the tests' output clean."""
+    return answer
 
 
 @pytest.fixture
-def server(monkeypatch):
-    """A local server: ``answers`` says, for each path, how to (mis)behave."""
+def serve(monkeypatch):
+    """Start a local server that answers so; return its address."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads, server.closing = True, threading.Event()
-    server.url = f"http://127.0.0.1:{server.server_port}"
-    server.requests = []
-    server.answers = {"/data.zip": lambda handler: handler.reply(zip_bytes())}
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield server
-    server.closing.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    servers = []
+
+    def start(answer):
+        methods = {"do_GET": answer, "log_message": lambda *arguments: None}
+        handler = type("Handler", (http.server.BaseHTTPRequestHandler,), methods)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.daemon_threads, server.block_on_close = True, False
+        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/data.zip"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture
@@ -97,168 +100,77 @@ def assert_holds(folder, files):
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
-def refusal(folder, content):
-    """Unpack a bad archive; return the message, once its effects are checked."""
-    archive = folder.parent.parent / "by_hand.zip"
-    archive.write_bytes(content)
-    with pytest.raises(ClipError) as caught:
-        unpack_archive(archive, folder)
-    assert_holds(folder, {})
-    assert archive.read_bytes() == content
-    message = str(caught.value)
-    assert message.startswith(f"{archive}: expected") and "\n" not in message
-    return message
-
-
 @pytest.mark.parametrize("prefix", ["", "flickr_subset2/"])
-def test_an_archive_is_downloaded_and_unpacked_once(server, folder, prefix):
-    body = zip_bytes(DATA_SET | {"README.md": b"theirs"}, prefix)
-    server.answers["/old"] = lambda handler: handler.reply(
-        b"", 302, Location=f"{server.url}/data.zip"
-    )
-    server.answers["/data.zip"] = lambda handler: handler.reply(body, length=False)
-    assert download_archive(folder, f"{server.url}/old") == folder
+def test_an_archive_is_downloaded_and_unpacked_once(serve, folder, prefix):
+    junk = {"__MACOSX/captions.csv": b"x", "images/.DS_Store": b"x"}
+    files = DATA_SET | {"README.md": b"theirs"} | junk
+    assert download_archive(folder, serve(send(zip_bytes(files, prefix)))) == folder
     assert_holds(folder, DATA_SET)
     (folder / "captions/dog_001.txt").write_bytes(b"edited")
-    download_archive(folder, f"{server.url}/old")
-    assert server.requests == ["/old", "/data.zip"]
+    download_archive(folder, NOBODY)
     assert (folder / "captions/dog_001.txt").read_bytes() == b"edited"
-
-
-def hang(handler):
-    handler.server.closing.wait(5)
-
-
-def stall(handler):
-    handler.reply(zip_bytes()[:50], missing=1000)
-    handler.wfile.flush()
-    hang(handler)
 
 
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (lambda handler: handler.send_error(404), "404"),
-        (lambda handler: handler.reply(b"<html>Sign in</html>"), "not a zip file"),
-        (lambda handler: handler.reply(zip_bytes(), missing=1000), "IncompleteRead"),
-        (lambda handler: handler.reply(zip_bytes()[:-9], length=False), "not a zip"),
+        (send(b"", 404), "404"),
+        (send(b"<html>Sign in first</html>"), "not a zip file"),
+        (send(zip_bytes(), missing=1000), "IncompleteRead"),
         (lambda handler: handler.wfile.write(b"hello\r\n"), "hello"),
-        (lambda handler: handler.reply(b"", 302, Location="file:///a.zip"), "adapters"),
-        (hang, "timed out"),
-        (stall, "timed out"),
+        (lambda handler: time.sleep(1), "timed out"),
+        (lambda handler: send(b"PK", missing=9)(handler) or time.sleep(1), "timed out"),
+        (None, "refused"),
     ],
 )
-def test_a_failed_download_is_one_sentence(server, folder, answer, message):
-    server.answers["/data.zip"] = answer
+def test_a_failed_download_is_one_sentence(serve, folder, answer, message):
+    url = serve(answer) if answer else NOBODY
     with pytest.raises(ClipError, match=message) as caught:
-        download_archive(folder, f"{server.url}/data.zip", timeout=0.3)
+        download_archive(folder, url, timeout=0.3)
     assert_holds(folder, {})
-    assert not server.closing.is_set()
-    assert str(caught.value).startswith(server.url) and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(url) and "\n" not in str(caught.value)
 
 
-def test_an_address_without_a_server_is_one_sentence(folder):
-    # Port 9 of this machine: nothing listens there.
-    with pytest.raises(ClipError, match=r"^http://127.0.0.1:9/a.zip: .*refused"):
-        download_archive(folder, "http://127.0.0.1:9/a.zip")
-    with pytest.raises(ClipError, match=r"^file:///a.zip"):
-        download_archive(folder, "file:///a.zip")
-    assert_holds(folder, {})
-
-
-def test_an_archive_of_another_hash_is_refused(server, folder):
-    with pytest.raises(ClipError, match="hash"):
-        download_archive(folder, f"{server.url}/data.zip", known_hash="sha256:12ab")
-    assert_holds(folder, {})
-
-
-def test_junk_is_left_out_and_a_link_to_another_disk_is_followed(folder, tmp_path):
-    link = tmp_path / "link"
-    try:
-        link.symlink_to(folder, target_is_directory=True)
-    except OSError:
-        pytest.skip("this system does not let us make symbolic links")
-    junk = {"__MACOSX/captions.csv": b"x", "images/.DS_Store": b"x"}
-    (tmp_path / "by_hand.zip").write_bytes(zip_bytes(junk | DATA_SET))
-    unpack_archive(tmp_path / "by_hand.zip", link)
-    assert link.is_symlink()
-    assert_holds(folder, DATA_SET)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "../evil.txt",
-        "images/../../evil.txt",
-        "/evil.txt",
-        "C:/evil.txt",
-        "C:evil.txt",
-        "..\\evil.txt",
-        "images\\dog.jpg",
-        "..",
-    ],
-)
-def test_an_entry_outside_the_target_is_refused(folder, name):
-    message = refusal(folder, zip_bytes(DATA_SET | {name: b"evil"}))
-    assert f"entry {name!r} would leave the target folder" in message
-    assert not [*folder.parent.parent.rglob("*evil*")]
-
-
-def test_a_symbolic_link_is_refused(folder):
-    link = zipfile.ZipInfo("images/cat")
-    link.create_system = 3  # Unix: the high half of external_attr is the file mode.
-    link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    message = refusal(folder, zip_bytes(DATA_SET | {link: b"/etc"}))
-    assert "entry 'images/cat' is a symbolic link" in message
+OUTSIDE = ["../evil.txt", "images/../../evil.txt", "/evil.txt", "C:/evil.txt"]
+OUTSIDE += ["C:evil.txt", "..\\evil.txt", "images\\dog.jpg", ".."]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        *((zip_bytes(DATA_SET | {name: b"x"}), "would leave") for name in OUTSIDE),
+        (zip_bytes(DATA_SET | {LINK: b"/etc"}), "'images/cat' is a symbolic link"),
         (zip_bytes(method=zipfile.ZIP_BZIP2), "neither stored nor deflated"),
         (zip_bytes().replace(b"not really", b"not.really"), "Bad CRC-32"),
-        (patched((8, b"\x01")), "encrypted"),
+        (patched(8, b"\x01"), "encrypted"),
         # A bomb behind a small announced size, and an announced one.
-        (patched((24, b"\x0a\0\0\0"), files={"captions.csv": b"0" * 10_000}), "CRC"),
-        (patched((24, (2 * 1024**3).to_bytes(4, "little"))), "too large"),
-        (zip_bytes({}), "0 captions.csv"),
+        (patched(24, b"\x0a\0\0\0", files={"captions.csv": b"0" * 10_000}), "CRC"),
+        (patched(24, (2 * 1024**3).to_bytes(4, "little")), "too large"),
+        (zip_bytes(dict.fromkeys(map(str, range(9)), b"")), "9 entries"),
         (zip_bytes({"one/two/captions.csv": b"x"}), "0 captions.csv"),
         (zip_bytes({f"{n}/captions.csv": b"x" for n in "ab"}), "2 captions.csv"),
         (zip_bytes({"captions.csv/dog_001.txt": b"x"}), "instead of one file"),
     ],
 )
-def test_a_bad_archive_is_refused(folder, content, message):
-    assert message in refusal(folder, content)
+def test_a_bad_archive_is_refused(folder, tmp_path, monkeypatch, content, message):
+    monkeypatch.setattr(source, "MAX_ENTRIES", 8)
+    archive = tmp_path / "by_hand.zip"
+    archive.write_bytes(content)
+    with pytest.raises(ClipError) as caught:
+        unpack_archive(archive, folder)
+    assert_holds(folder, {})
+    assert not [*tmp_path.rglob("*evil*")] and archive.read_bytes() == content
+    said = str(caught.value)
+    assert said.startswith(f"{archive}: expected") and "\n" not in said
+    assert message in said
 
 
-def test_too_many_entries_are_refused(folder, monkeypatch):
-    monkeypatch.setattr(source, "MAX_ENTRIES", len(DATA_SET) - 1)
-    assert "3 entries" in refusal(folder, zip_bytes())
-
-
-def test_random_damage_is_always_one_sentence(folder, tmp_path):
-    # Sound or refused: no other exception may escape, whatever byte is wrong.
-    sound, refused = zip_bytes(method=zipfile.ZIP_DEFLATED), 0
-    for position in range(0, len(sound), 7):
-        damaged = bytearray(sound)
-        damaged[position] ^= 0xFF
-        (tmp_path / "damaged.zip").write_bytes(damaged)
-        target = tmp_path / "targets" / str(position)
-        try:
-            unpack_archive(tmp_path / "damaged.zip", target)
-        except ClipError:
-            refused += 1
-            assert not target.exists()
-    assert refused > 20
-    assert not [*(tmp_path / "targets").glob(".*")]
-
-
-@pytest.mark.parametrize("moved", [None, 0, 1, 2])
+@pytest.mark.parametrize("moved", [None, 0, 1])
 def test_an_interruption_is_made_good_by_the_same_call(
-    server, folder, monkeypatch, moved
+    serve, folder, monkeypatch, moved
 ):
-    """While unpacking (None), or after so many files were moved into place."""
-    done = []
+    """While unpacking (None), or after so many parts were moved into place."""
+    url, done = serve(send(zip_bytes())), []
 
     def stop(*arguments):
         if len(done) == (moved or 0):
@@ -268,16 +180,55 @@ def test_an_interruption_is_made_good_by_the_same_call(
     place = (zipfile.ZipFile, "extractall") if moved is None else (source.os, "replace")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(*place, stop)
-        download_archive(folder, f"{server.url}/data.zip")
+        download_archive(folder, url)
     assert not (folder / "captions.csv").exists()
     assert [path.name for path in folder.parent.iterdir()] == ["flickr"]
-    download_archive(folder, f"{server.url}/data.zip")
+    download_archive(folder, url)
     assert_holds(folder, DATA_SET)
 
 
-def test_a_full_disk_is_one_sentence(folder, monkeypatch):
-    def full(*arguments):
-        raise OSError(28, "No space left on device")
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """An empty working folder, and an archive that cannot be reached."""
+    monkeypatch.chdir(tmp_path)
+    for name, change in (
+        ("download_archive", {"url": NOBODY}),
+        ("draw_scenes", {"per_label": 1}),
+    ):
+        changed = functools.partial(getattr(source, name), **change)
+        monkeypatch.setattr(source, name, changed)
 
-    monkeypatch.setattr(zipfile.ZipFile, "extractall", full)
-    assert "No space left" in refusal(folder, zip_bytes())
+
+def test_the_configured_folder_comes_first(offline, tiny_folder, tmp_path):
+    make_folder(tmp_path / "data/flickr", per_label=1)
+    config = Config(dataset_dir=str(tiny_folder))
+    assert source.find_folder(config) == (tiny_folder, False)
+    with pytest.raises(ClipError, match="nowhere: no such data folder"):
+        source.find_folder(Config(dataset_dir="nowhere"))
+
+
+@pytest.mark.parametrize("place", ["data/flickr", "data/flickr/flickr_subset2"])
+def test_then_the_default_folder_also_with_that_of_the_archive(
+    offline, tmp_path, place
+):
+    made = make_folder(tmp_path / place, per_label=1)
+    for config in (Config(), Config(dataset_dir="data/flickr")):
+        folder, drawn = source.find_folder(config)
+        assert folder.resolve() == made and not drawn
+
+
+def test_then_an_archive_that_lies_there(offline, tmp_path):
+    made = make_folder(tmp_path / "made/flickr_subset2", per_label=1)
+    (tmp_path / "data/flickr").mkdir(parents=True)
+    shutil.make_archive("data/flickr/flickr_subset2", "zip", made.parent)
+    folder, drawn = source.find_folder(Config())
+    assert (folder / "images/dog/dog_001.jpg").is_file() and not drawn
+
+
+def test_then_drawn_scenes_and_it_is_said_loudly(offline, capsys):
+    folder, drawn = source.find_folder(Config())
+    assert drawn and (folder / "captions.csv").is_file()
+    message = capsys.readouterr().err
+    assert "DRAWN SCENES" in message and NOBODY in message
+    assert source.find_folder(Config(dataset_dir="scenes")) == (folder, drawn)
+    assert not capsys.readouterr().err

@@ -10,27 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from clip_lib.data.images import (
-    TooManyPixels,
-    describe_picture,
-    load_image,
-    open_picture,
-)
+from clip_lib.data.images import TooManyPixels, load_image, open_picture
+from clip_lib.errors import ClipError
 
 
 @pytest.mark.parametrize(
     ("mode", "suffix"),
     [
-        ("RGB", "jpg"),
-        ("L", "jpg"),
-        ("CMYK", "jpg"),
-        ("P", "png"),
-        ("RGBA", "png"),
-        ("LA", "png"),
-        ("1", "png"),
-        ("P", "gif"),
-        ("RGB", "webp"),
-        ("RGB", "bmp"),
+        *(("RGB", "jpg"), ("L", "jpg"), ("CMYK", "jpg"), ("P", "gif"), ("RGB", "bmp")),
+        *(("P", "png"), ("RGBA", "png"), ("LA", "png"), ("1", "png"), ("RGB", "webp")),
     ],
 )
 def test_every_mode_and_size_becomes_rgb(tmp_path, mode, suffix):
@@ -54,76 +42,16 @@ def test_wide_grey_levels_are_scaled_not_clipped(tmp_path, dtype, white, suffix)
     assert np.allclose(image[0, :, 0], np.linspace(0, 255, 16), atol=1)
 
 
-def test_transparent_pixels_are_white_paper(tmp_path):
-    path = tmp_path / "clear.png"
-    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(path)
-    assert (load_image(path, (8, 8)) == 255).all()
-
-
-def test_exif_orientation_is_obeyed(tmp_path):
-    path = tmp_path / "turned.jpg"
-    picture = Image.new("RGB", (40, 20))
-    picture.paste((255, 0, 0), (0, 0, 20, 20))  # Left half red.
-    exif = picture.getexif()
-    exif[0x0112] = 6  # Turn a quarter clockwise: the left side becomes the top.
-    picture.save(path, exif=exif)
-    image = load_image(path, (40, 20))
-    assert image[5, 10, 0] > 200 > 50 > image[35, 10, 0]
-
-
-def test_the_whole_picture_is_kept():
-    picture = Image.new("RGB", (100, 20))
-    picture.paste((255, 255, 255), (90, 0, 100, 20))  # A strip at the far right.
-    file = io.BytesIO()
-    picture.save(file, "png")
-    assert load_image(file, (20, 20))[:, -1].min() > 200
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"nothing\.jpg: no such picture"):
-        load_image(tmp_path / "nothing.jpg", (8, 8))
-
-
-def test_a_truncated_file_is_named(tmp_path):
-    path = tmp_path / "cut.jpg"
-    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), "uint8")
-    Image.fromarray(noise).save(path)
-    path.write_bytes(path.read_bytes()[:900])
-    with pytest.raises(ValueError, match=r"cut\.jpg: not a readable picture"):
-        load_image(path, (8, 8))
-
-
-def test_a_text_file_is_not_a_picture(tmp_path):
-    path = tmp_path / "notes.png"
-    path.write_text("hello")
-    with pytest.raises(ValueError, match=r"notes\.png: not a readable picture"):
-        load_image(path, (8, 8))
-
-
-def test_a_bomb_is_refused_before_it_is_decoded(tmp_path):
-    path = tmp_path / "wide.png"
-    Image.new("1", (60, 50)).save(path)
-    assert load_image(path, (8, 8), max_pixels=3_000).shape == (8, 8, 3)
-    with pytest.raises(TooManyPixels, match=r"wide\.png: 60 x 50 pixels"):
-        load_image(path, (8, 8), max_pixels=2_999)
-    # Far above, Pillow itself refuses: 400 million pixels in 50 kB.
-    Image.new("1", (20_000, 20_000)).save(path)
-    with pytest.raises(TooManyPixels, match=r"wide\.png: not a readable picture"):
-        load_image(path, (8, 8))
-
-
-def test_a_damaged_header_is_refused_by_name(tmp_path):
-    # Its checksum is right: the decoder goes on and meets a header that is too short.
-    chunk = b"IHDR" + struct.pack(">II", 8, 8)
-    size, checksum = struct.pack(">I", 8), struct.pack(">I", zlib.crc32(chunk))
-    path = tmp_path / "short.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + size + chunk + checksum)
-    with pytest.raises(ValueError, match=r"short\.png: not a readable picture"):
-        load_image(path, (8, 8))
+def test_levels_that_are_no_number_are_black(tmp_path):
+    path = tmp_path / "holes.tif"
+    Image.fromarray(np.array([[0, 1, np.nan, np.inf]], "float32")).save(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_image(path, (1, 4))[0, :, 0].tolist() == [0, 255, 0, 0]
 
 
 @pytest.mark.parametrize("orientation", range(10))
-def test_every_orientation_is_turned_as_pillow_turns_it(tmp_path, orientation):
+def test_exif_orientation_is_obeyed(tmp_path, orientation):
     path = tmp_path / "turned.png"
     pixels = np.random.default_rng(0).integers(0, 255, (4, 6, 3), "uint8")
     exif = Image.Exif()
@@ -148,43 +76,43 @@ def test_an_odd_tag_of_a_camera_does_no_harm(tmp_path):
     assert open_picture(path).size == (4, 8)
 
 
-def test_levels_that_are_no_number_are_black(tmp_path):
-    path = tmp_path / "holes.tif"
-    levels = np.array([[0, 1, np.nan, np.inf]], "float32")
-    Image.fromarray(levels).save(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert load_image(path, (1, 4))[0, :, 0].tolist() == [0, 255, 0, 0]
+def test_the_first_frame_is_kept_whole_and_on_white():
+    first = Image.new("RGBA", (100, 20))
+    first.paste("red", (90, 0, 100, 20))  # A strip at the far right.
+    file = io.BytesIO()
+    first.save(file, "webp", save_all=True, lossless=True, append_images=[first])
+    image = load_image(file, (20, 20))
+    assert image[:, 0].min() == 255 and image[5, -1].tolist() == [255, 0, 0]
 
 
-def test_a_format_that_starts_programs_is_not_opened(tmp_path):
-    path = tmp_path / "drawing.png"
-    Image.new("RGB", (8, 8)).save(path, "eps")
-    with pytest.raises(ValueError, match="cannot identify"):
-        open_picture(path)
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "EPS"])
+def test_what_is_no_picture_is_refused_by_name(tmp_path, file_format):
+    path = tmp_path / "a.png"
+    Image.effect_noise((64, 64), 50).save(path, file_format)
+    if file_format != "EPS":  # Whole: it would start a program.
+        path.write_bytes(path.read_bytes()[:900])
+    with pytest.raises(ClipError, match=r"a\.png: not a readable picture"):
+        load_image(path, (8, 8))
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on Windows")
-def test_a_pipe_is_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / "pipe.jpg")
-    with pytest.raises(ValueError, match=r"pipe\.jpg: no such picture"):
-        open_picture(tmp_path / "pipe.jpg")
+def test_a_missing_file_and_a_pipe_are_refused_by_name(tmp_path):
+    if hasattr(os, "mkfifo"):  # Opened, it would be waited for.
+        os.mkfifo(tmp_path / "pipe.jpg")
+    for name in ("pipe", "nothing"):
+        with pytest.raises(ClipError, match=rf"{name}\.jpg: no such picture"):
+            load_image(tmp_path / f"{name}.jpg", (8, 8))
 
 
-def test_the_first_frame_of_an_animation_is_taken(tmp_path):
-    path = tmp_path / "film.gif"
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
-    frames[0].save(path, save_all=True, append_images=frames[1:])
-    assert load_image(path, (8, 8))[0, 0].tolist() == [255, 0, 0]
-
-
-def test_a_picture_is_described_by_what_it_shows(tmp_path):
-    picture = Image.new("P", (40, 20), 0)
-    picture.save(tmp_path / "a.png")
-    picture.convert("RGB").save(tmp_path / "b.bmp")
-    picture.resize((20, 40)).save(tmp_path / "c.png")
-    one, same, other = (
-        describe_picture(tmp_path / name) for name in ("a.png", "b.bmp", "c.png")
-    )
-    assert (one["size"], one["mode"], same["mode"]) == ("40 x 20", "PNG P", "BMP RGB")
-    assert one["pixels"] == same["pixels"] != other["pixels"]
+def test_a_bomb_is_refused_before_it_is_decoded(tmp_path):
+    path = tmp_path / "wide.png"
+    Image.new("1", (60, 50)).save(path)
+    assert load_image(path, (8, 8), max_pixels=3_000).shape == (8, 8, 3)
+    with pytest.raises(TooManyPixels, match=r"wide\.png: 60 x 50 pixels"):
+        load_image(path, (8, 8), max_pixels=2_999)
+    # Far above, Pillow itself refuses: here the header alone says 400 million pixels.
+    size = struct.pack(">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0)
+    chunk = b"IHDR" + size
+    chunk = struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    path.write_bytes(path.read_bytes()[:8] + chunk + path.read_bytes()[33:])
+    with pytest.raises(TooManyPixels, match=r"wide\.png: not a readable picture"):
+        load_image(path, (8, 8))

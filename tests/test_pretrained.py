@@ -12,7 +12,6 @@ from conftest import LABELS
 from clip_lib.config import PRETRAINED, Config
 from clip_lib.data.pipelines import image_batches
 from clip_lib.data.vocabulary import (
-    learn_vocabulary,
     load_vocabulary,
     save_vocabulary,
     vocabulary_fingerprint,
@@ -25,7 +24,7 @@ from clip_lib.models.reload import reload_difference
 from clip_lib.models.saving import load_clip, save_model, save_small, split_encoders
 from clip_lib.retrieval.search import MODEL_FILE, Clip
 from clip_lib.towers.pretrained_clip import load_pretrained
-from clip_lib.training.pipeline import train
+from clip_lib.training.pipeline import prepare_vocabulary, train
 
 
 @pytest.fixture
@@ -56,7 +55,7 @@ def images_of(dataset):
 def test_the_start_is_the_pretrained_model(config, tiny_dataset):
     """Before any training: features, words and embeddings are the pretrained ones."""
     clip = load_pretrained(config)
-    vectorizer = learn_vocabulary(["other words altogether"], config)
+    vectorizer = prepare_vocabulary(["other words altogether"], config)
     images = images_of(tiny_dataset)
     token_ids = np.asarray(vectorizer(list(tiny_dataset.validation["caption"])))
     image_classifier = start_image_classifier(tiny_dataset, config)
@@ -141,7 +140,7 @@ def test_another_vocabulary_is_refused_by_name(config, folder, tiny_dataset):
     path = folder / "vocab.txt"
     lines = path.read_text(encoding="utf-8").split("\n")
     path.write_text("\n".join([*lines[:2], *lines[3:], lines[2]]), encoding="utf-8")
-    vectorizer = learn_vocabulary([], config)
+    vectorizer = prepare_vocabulary([], config)
     with pytest.raises(ValueError, match=r"vocab\.txt: .* or in another order"):
         start_text_classifier(tiny_dataset, vectorizer, config)
 
@@ -166,7 +165,7 @@ def test_our_weights_fit_the_preset():
     """What is committed can be fine-tuned, and is small enough to be committed."""
     config = Config.fine_tuning()
     clip = load_pretrained(config)
-    vectorizer = learn_vocabulary([], config)
+    vectorizer = prepare_vocabulary([], config)
     assert clip.get_layer("contrastive_loss").vocabulary == vocabulary_fingerprint(
         load_vocabulary(PRETRAINED / "vocab.txt", config.sequence_length)
     )

@@ -1,17 +1,19 @@
-"""The figures of several runs, summed up."""
+"""The results of several runs, summarised."""
 
 import numpy as np
 import pytest
 
+from clip_lib.errors import ClipError
 from clip_lib.evaluation.evaluate import evaluate_retrieval
 from clip_lib.evaluation.results import read_result, summary
 from clip_lib.figures import tables
 
 
-def run(seed: int, **others) -> dict:
-    random = np.random.default_rng(seed)
-    vectors = random.normal(size=(2, 40, 8))
+def run(seed: int, zero_shot=None, **others) -> dict:
+    vectors = np.random.default_rng(seed).normal(size=(2, 40, 8))
     report = evaluate_retrieval(*vectors, np.arange(40), list("ab") * 20)
+    if zero_shot:
+        report["zero_shot"] = {"accuracy": zero_shot, "chance": 0.25}
     return {"clip": report, "chance_accuracy": 0.25} | others
 
 
@@ -27,27 +29,30 @@ def test_mean_and_deviation_of_the_runs():
     assert row["label_oracle"] == pytest.approx(10 / 20)
 
 
-def test_accuracies_stand_only_where_they_were_measured():
-    runs = [run(seed, image_accuracy=0.4 + 0.2 * seed) for seed in range(2)]
-    runs[0]["clip"]["zero_shot"] = {"accuracy": 0.5, "chance": 0.25}
-    table = summary(runs)
-    assert table.loc[("accuracy", "image_accuracy"), "mean"] == pytest.approx(0.5)
-    assert table.loc[("accuracy", "image_accuracy"), "chance"] == 0.25
-    assert ("accuracy", "text_accuracy") not in table.index
-    assert ("accuracy", "zero_shot_accuracy") not in table.index  # Of one run only.
-    runs[1]["clip"]["zero_shot"] = {"accuracy": 0.7, "chance": 0.25}
-    row = summary(runs).loc["accuracy", "zero_shot_accuracy"]
-    assert row["mean"] == pytest.approx(0.6) and row["chance"] == 0.25
+def test_accuracies_stand_only_where_every_run_measured_them():
+    runs = [run(0, 0.5, image_accuracy=0.4), run(1, None, image_accuracy=0.6)]
+    table = summary(runs).loc["accuracy"]
+    assert table.index.tolist() == ["image_accuracy"]
+    assert table.loc["image_accuracy", "mean"] == pytest.approx(0.5)
+    assert table.loc["image_accuracy", "chance"] == 0.25
+    runs[1] = run(1, 0.7, image_accuracy=0.6)
+    assert summary(runs).loc["accuracy", "zero_shot_accuracy"]["mean"] == 0.6
 
 
-def test_a_single_run_has_no_deviation():
-    table = summary([run(0)])
-    assert table["deviation"].isna().all()
-    shown = tables.summary_table(table)
-    assert not shown["mesuré"].str.contains("±").any()
-    assert "image → texte" in shown.index.get_level_values(0)
+def test_tables_have_french_names_and_a_deviation_if_there_is_one():
+    one, two = (summary([run(n, 0.5) for n in range(m)]) for m in (1, 2))
+    assert one["deviation"].isna().all()
+    assert not tables.summary_table(one)["mesuré"].str.contains("±").any()
+    shown = tables.summary_table(two)
+    assert shown["mesuré"].str.contains(" ± ").all()
+    assert shown.loc["exactitude", "CLIP, zéro-shot"]["oracle"] == ""
+    assert shown.loc["image → texte", "R@10"]["hasard"] == "0.25"
+    table = tables.retrieval_table(run(0)["clip"])
+    assert ("texte → image", "95 %, de") in table.index
+    for words in (table.to_string(), shown.to_string()):
+        assert "label" not in words and "low" not in words and "nan" not in words
 
 
 def test_a_result_that_was_not_measured_is_named():
-    with pytest.raises(ValueError, match=r"nothing\.json: no such result"):
+    with pytest.raises(ClipError, match=r"nothing\.json: no such result"):
         read_result("nothing")

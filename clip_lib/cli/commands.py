@@ -4,6 +4,7 @@ Imports stand inside: they take long.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from clip_lib.cli.common import DATA, STRATEGY, add
@@ -68,7 +69,12 @@ def check(arguments, config) -> int:
     # A folder that is not there is for the report to tell: status 2, in JSON too.
     if not folder or folder == SCENES or Path(folder).is_dir():
         folder, _ = find_folder(config)
-    report = check_folder(folder, config)
+    vectorizer = None
+    if config.text_encoder != "smallbert":
+        from clip_lib.towers.texts import load_tokenizer
+
+        vectorizer = load_tokenizer([], replace(config, sequence_length=512))
+    report = check_folder(folder, config, vectorizer)
     print(report.to_json() if arguments.json else report)
     return report.status
 
@@ -116,8 +122,8 @@ def clean(arguments, config) -> None:
     from clip_lib.atomic import replacing
     from clip_lib.cli.output import print_json
     from clip_lib.data.source import find_folder
-    from clip_lib.evaluation.cleaning import find_suspicions
-    from clip_lib.figures.contact_sheet import contact_sheet, write_clean
+    from clip_lib.evaluation.cleaning import find_suspicions, write_clean
+    from clip_lib.figures.contact_sheet import contact_sheet
     from clip_lib.retrieval.search import Search
 
     # With --json, standard output holds the list alone.

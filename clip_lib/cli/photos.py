@@ -12,7 +12,7 @@ def classify(arguments, config) -> int:
     """Label pictures with any words, without training: zero-shot."""
     from clip_lib.cli.output import list_faults, print_json
     from clip_lib.retrieval.answers import answer_lines, answer_records
-    from clip_lib.retrieval.embed_files import embed_readable
+    from clip_lib.retrieval.photo_folder import embed_files
     from clip_lib.retrieval.search import Clip
     from clip_lib.retrieval.zero_shot import TEMPLATES, label_index
 
@@ -23,7 +23,7 @@ def classify(arguments, config) -> int:
     index = label_index(clip, labels, templates)
     # Our own templates are no one's mistake.
     _warn_of_labels(clip, labels, arguments.template or ())
-    read, embeds, faults = embed_readable(clip, arguments.images)
+    read, embeds, faults = embed_files(clip, arguments.images)
     tables = [index.search(one, len(labels), clip.temperature) for one in embeds]
     if arguments.json:
         found = zip(read, map(answer_records, tables), strict=True)
@@ -43,8 +43,8 @@ def rerank(arguments, config) -> int:
     import pandas as pd
 
     from clip_lib.cli.output import list_faults, print_json, warn_of_words
-    from clip_lib.retrieval.embed_files import embed_readable
     from clip_lib.retrieval.index import Index
+    from clip_lib.retrieval.photo_folder import embed_files
     from clip_lib.retrieval.search import Clip
 
     files = arguments.files or _lines_of_input()
@@ -56,7 +56,7 @@ def rerank(arguments, config) -> int:
     clip = Clip.load(arguments.model or config.clip_file)
     text = clip.embed_text(arguments.text)
     warn_of_words(clip, arguments.text)
-    read, embeds, faults = embed_readable(clip, files)
+    read, embeds, faults = embed_files(clip, files)
     k = len(files) if arguments.k is None else arguments.k
     index = Index(embeds, pd.DataFrame({"paths": read}))
     answers = index.search(text, k, clip.temperature)
@@ -79,14 +79,14 @@ def index(arguments, config) -> None:
 
     model_file = arguments.model or config.clip_file
     folder = arguments.folder
-    path = Path(arguments.output or index_file(model_file, folder))
-    changes = update_index(Clip.load(model_file), folder, path)
+    clip = Clip.load(model_file)
+    changes, path = update_index(clip, folder), index_file(clip, folder)
     list_faults(changes.unreadable, "left out")
     if arguments.json:
         about = {"folder": str(Path(folder).resolve()), "index": str(path)}
         print_json(about | dataclasses.asdict(changes))
     else:
-        words = ["--gallery", str(path if arguments.output else folder)]
+        words = ["--gallery", str(folder)]
         words += ["--model", arguments.model] if arguments.model else []
         print(f"{changes}: {path}")
         print(f"Ask it: python -m clip_lib search TEXT {shlex.join(words)}")
@@ -179,10 +179,6 @@ def add_commands(choices) -> None:
         choices,
         "index",
         index,
-        "~/photos                      then: search TEXT --gallery ~/photos",
-        "~/photos --output photos.npz  then: search TEXT --gallery photos.npz",
+        "~/photos   then: search TEXT --gallery ~/photos",
     )
     command.add_argument("folder", help="folder of photos, and the folders within it")
-    command.add_argument(
-        "--output", metavar="FILE", help="the index, .npz (beside the model)"
-    )

@@ -21,19 +21,23 @@ def train(arguments, config) -> None:
     from clip_lib.retrieval.search import (
         IMAGE_INDEX_FILE,
         TEXT_INDEX_FILE,
+        Clip,
         build_indexes,
     )
-    from clip_lib.training.distribution import open_devices
+    from clip_lib.towers.choice import choose_builders
+    from clip_lib.training.distribution import check_batch_size, open_strategy
     from clip_lib.training.pipeline import train as train_clip
 
-    config = open_devices(changed(config, arguments.set))
+    config = changed(config, arguments.set)
+    check_batch_size(config.clip_batch_size, open_strategy(config.strategy))
     # With --json, the standard output holds the figures alone.
     with contextlib.redirect_stdout(sys.stderr if arguments.json else sys.stdout):
         dataset = load_dataset(config)
         sizes = {split: len(dataset.pictures(split)) for split in ("train", "test")}
         labels = ", ".join(dataset.class_names) or "none: CLIP alone is trained"
         print(f"{sizes['train']} {dataset.source} to learn from, labels {labels}")
-        clip = train_clip(dataset, config).clip
+        train_clip(dataset, config, choose_builders(config))
+        clip = Clip.load(config.clip_file)
         indexes = build_indexes(clip, dataset)
         for index, name in zip(
             indexes, (IMAGE_INDEX_FILE, TEXT_INDEX_FILE), strict=True
@@ -73,11 +77,7 @@ def changed(config: Config, settings: list[str]) -> Config:
             value = text
         whole = isinstance(value, int) and isinstance(default, float)
         value = float(value) if whole else value
-        if default is None:
-            sound = value in (True, False, None)
-        else:
-            sound = type(value) is type(default)
-        if not sound:
+        if type(value) is not type(default):
             raise ClipError(f"--set {setting}: expected a value such as {default!r}.")
         changes[name] = value
     return dataclasses.replace(config, **changes)

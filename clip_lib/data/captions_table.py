@@ -79,12 +79,9 @@ def _own_files(folder, pattern: str) -> list[Path]:
 
 def _read_text(path: Path) -> str:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ClipError(f"{path}: not text in UTF-8 ({error}).") from error
-    if "\0" in text:
-        raise ClipError(f"{path}: not text in UTF-8 (it holds a zero byte).")
-    return text
 
 
 def _table_rows(path: Path):

@@ -6,7 +6,7 @@ The folder is read as training reads it; nothing is repaired.
 import dataclasses
 import hashlib
 import json
-from collections import Counter, namedtuple
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -46,41 +46,33 @@ class Report:
         """Exit status: 0 sound, 1 findings, 2 unusable."""
         return 2 if self.unusable else int(bool(self.findings))
 
-    @property
-    def kinds(self) -> dict[str, int]:
-        """Number of findings of each kind."""
-        return dict(Counter(finding.kind for finding in self.findings))
-
     def to_json(self) -> str:
         """Return everything as JSON."""
-        report = vars(self) | {"status": self.status, "kinds": self.kinds}
+        report = vars(self) | {"status": self.status}
         report["findings"] = [finding._asdict() for finding in self.findings]
         report["labels"] = self.labels.to_dict(orient="index")
         return json.dumps(report, indent=2, ensure_ascii=False)
 
     def __str__(self) -> str:
-        """Format everything for reading: findings, table, their number, verdict."""
+        """Return everything for reading: findings, table, verdict."""
         lines = [": ".join(finding) for finding in self.findings]
         lines += [self.labels.round(3).to_string()] if len(self.labels) else []
-        counts = [f"{kind} ({count})" for kind, count in self.kinds.items()]
-        lines.append(f"findings: {', '.join(counts) or 'none'}")
+        lines.append(f"findings: {len(self.findings) or 'none'}")
         lines += [f"unusable: {self.unusable}"] if self.unusable else []
         return "\n".join(lines)
 
 
-def check_folder(
-    folder, config: Config, vectorizer: Vectorizer | None = None
-) -> Report:
+def check_folder(folder, config: Config, vectorizer: Vectorizer | None = None):
     """Check a data folder: its table, its captions, its pictures and its split.
 
     Args:
         folder: Data folder, see `clip_lib.data.captions_table`.
         config: Tells how the folder is split and how many tokens the model reads.
         vectorizer: The tokenizer of a pretrained text encoder, of such a length that it
-            cuts no caption; by default SmallBERT's words are learned and counted.
+            cuts no caption; by default SmallBERT's words are counted.
 
     Returns:
-        The report; its status is 2 for a folder that cannot be read or split.
+        The `Report`; its status is 2 for a folder that cannot be read or split.
     """
     folder, records, unusable = Path(folder), None, ""
     try:
@@ -91,12 +83,18 @@ def check_folder(
         if records is None:
             return Report(str(folder), unusable=unusable)
         records = records.assign(split="all")
-    records = _count_tokens(records, config, vectorizer)
-    findings = [*_picture_findings(folder, records)]
-    unreadable = sum(finding.kind == "unreadable picture" for finding in findings)
-    if unreadable == records["image_path"].nunique():
+    pictures, findings = records.drop_duplicates("image_path"), []
+    findings += _picture_findings(folder, pictures)
+    if sum(found.kind == "unreadable picture" for found in findings) == len(pictures):
         unusable = "not one picture can be read."
-    findings += _caption_findings(records, config)
+    records = _count_tokens(records, config, vectorizer)
+    for kind, at_fault in (
+        ("empty caption", records["words"] == 0),
+        ("long caption", records["tokens"] > config.sequence_length),
+        ("same caption", records.duplicated("caption")),
+    ):
+        for row in records[at_fault].itertuples():
+            findings.append(Finding(kind, row.image_path, row.caption[:200]))
     on_disk = {path.as_posix() for path in picture_files(folder)}
     for name in sorted(on_disk.difference(records["image_path"])):
         findings.append(Finding("unused picture", name, "no row names it"))
@@ -107,26 +105,11 @@ def check_folder(
     return Report(str(folder), tuple(findings), labels, unusable)
 
 
-def _count_tokens(records, config: Config, vectorizer: Vectorizer | None):
-    """Add the columns words and tokens, which differ by marks and punctuation."""
-    captions = list(records["caption"])
-    if vectorizer is None:
-        # As long as the longest caption: none is cut.
-        whole = dataclasses.replace(config, sequence_length=None)
-        vectorizer = learn_vocabulary(captions, whole)
-    tokens = (np.asarray(vectorizer(captions)) > 0).sum(axis=1)
-    words = [len(token_ids) for token_ids in word_tokens(vectorizer, captions)]
-    return records.assign(words=words, tokens=tokens)
-
-
-def _picture_findings(folder: Path, records):
+def _picture_findings(folder: Path, pictures: pd.DataFrame):
     """Decode every picture; compare the pixels, whatever the names and the formats."""
     first_of = {}
-    pictures = records.drop_duplicates("image_path")
-    rows = tqdm(
-        pictures.itertuples(), "Decoding pictures", len(pictures), leave=False, delay=1
-    )
-    for row in rows:
+    rows, count = pictures.itertuples(), len(pictures)
+    for row in tqdm(rows, "Decoding pictures", count, leave=False, delay=1):
         name = row.image_path
         try:
             picture = open_picture(folder / name)
@@ -142,29 +125,25 @@ def _picture_findings(folder: Path, records):
             yield Finding(kind, name, f"{message} in {first.split}")
 
 
-def _caption_findings(records, config: Config):
-    """Look for captions without a word, too long, or given twice."""
-    again = records.duplicated("caption")
-    owner = records.groupby("caption")["image_path"].transform("first")
-    for row in records.assign(again=again, owner=owner).itertuples():
-        name = row.image_path
-        if not row.words:
-            yield Finding("empty caption", name, "not one word in it")
-        if row.tokens > config.sequence_length:
-            yield Finding(
-                "long caption", name, f"{row.tokens} tokens, the last are cut"
-            )
-        if row.again:
-            yield Finding("same caption", name, f"the caption of {row.owner}")
+def _count_tokens(records, config: Config, vectorizer: Vectorizer | None):
+    """Add the columns words and tokens, which differ by marks and punctuation."""
+    captions = list(records["caption"])
+    if vectorizer is None:
+        # As long as the longest caption: none is cut.
+        whole = dataclasses.replace(config, sequence_length=None)
+        vectorizer = learn_vocabulary(captions, whole)
+    tokens = (np.asarray(vectorizer(captions)) > 0).sum(axis=1)
+    words = [len(token_ids) for token_ids in word_tokens(vectorizer, captions)]
+    return records.assign(words=words, tokens=tokens)
 
 
 def _label_table(records, config: Config) -> pd.DataFrame:
     rows = {}
     parts = [part for part in records.groupby("label") if part[0]]  # "": no label.
     for label, part in [*parts, ("all labels", records)]:
-        pictures = part.drop_duplicates("image_path")
-        rows[label] = {"pictures": len(pictures), "captions": len(part)}
-        rows[label] |= {name: (pictures["split"] == name).sum() for name in SPLITS}
+        splits = part.drop_duplicates("image_path")["split"]
+        rows[label] = {"pictures": len(splits), "captions": len(part)}
+        rows[label] |= {name: (splits == name).sum() for name in SPLITS}
         rows[label]["median words"] = part["words"].median()
         rows[label]["most words"] = part["words"].max()
         rows[label]["cut"] = (part["tokens"] > config.sequence_length).mean()

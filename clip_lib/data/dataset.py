@@ -40,11 +40,6 @@ class Dataset:
         return self.records[self.records["split"] == split].reset_index(drop=True)
 
     @property
-    def source(self) -> str:
-        """What the pictures are: "drawn scenes" or "photographs"."""
-        return "drawn scenes" if self.drawn else "photographs"
-
-    @property
     def train(self) -> pd.DataFrame:
         """Rows the models learn from."""
         return self.part("train")
@@ -56,11 +51,16 @@ class Dataset:
 
     @property
     def test(self) -> pd.DataFrame:
-        """Rows that judge each finished model, and choose nothing."""
+        """Rows that judge the finished models, and choose nothing."""
         return self.part("test")
 
+    @property
+    def source(self) -> str:
+        """The kind of pictures: "drawn scenes" or "photographs"."""
+        return "drawn scenes" if self.drawn else "photographs"
+
     def pictures(self, split: str) -> pd.DataFrame:
-        """Return one row a picture of a split, whatever its number of captions."""
+        """Return one row per picture of a split, with its first caption."""
         return self.part(split).drop_duplicates("image_path").reset_index(drop=True)
 
     def labels(self, records: pd.DataFrame) -> list[int] | None:
@@ -74,26 +74,31 @@ class Dataset:
         return [str(self.folder / path) for path in records["image_path"]]
 
 
-def load_dataset(
-    config: Config, split: bool = True, fold: tuple[int, int] | None = None
-) -> Dataset:
+def load_dataset(config: Config, split: bool = True, fold=None) -> Dataset:
     """Find, read, check and split the data.
 
     A caption whose ``origin`` is enriched is for training only: in the other parts its
     row is left out, so that no model is tested on what a language model wrote.
 
     Args:
-        config: Says where the data is and how it is split.
+        config: Tells where the data is and how it is split.
         split: Whether to split; a folder that only serves as a gallery may be small.
         fold: Number and count for cross-validation, see `split_records`.
 
     Raises:
-        ClipError: If the data is missing or faulty in any way, or a picture has
-            enriched captions alone.
+        ClipError: If the data is missing or faulty in any way.
     """
     folder, drawn = find_folder(config)
     records = read_records(folder)
-    _check_pictures(folder, records)
+    faults, names = [], records["image_path"].unique()
+    for name in tqdm(names, "Checking pictures", delay=2, leave=False):
+        try:
+            open_picture(folder / name)
+        except ClipError as error:
+            faults.append(str(error))
+    if faults:
+        listing = "\n  ".join(faults)
+        raise ClipError(f"{len(faults)} unusable pictures:\n  {listing}")
     if split:
         records = split_records(records, config, fold)
     else:
@@ -106,21 +111,7 @@ def load_dataset(
                 f"{folder}: {min(alone)} has only a caption whose origin is {ENRICHED};"
                 " expected the original beside it."
             )
-        records = records[~enriched | (records["split"] == "train")]
-        records = records.reset_index(drop=True)
+        kept = ~enriched | (records["split"] == "train")
+        records = records[kept].reset_index(drop=True)
     class_names = tuple(sorted(filter(None, records["label"].unique())))
     return Dataset(folder, records, class_names, drawn)
-
-
-def _check_pictures(folder: Path, records: pd.DataFrame) -> None:
-    """Open every picture of the table; name all those that are missing or damaged."""
-    faults = []
-    names = records["image_path"].unique()
-    for name in tqdm(names, "Checking pictures", delay=2, leave=False):
-        try:
-            open_picture(folder / name)
-        except ClipError as error:
-            faults.append(str(error))
-    if faults:
-        listing = "\n  ".join(faults)
-        raise ClipError(f"{len(faults)} unusable pictures:\n  {listing}")

@@ -8,8 +8,6 @@ would be short, are seen in another.
 from clip_lib import silence_tensorflow  # noqa: F401
 
 # isort: split
-import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -20,7 +18,6 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from clip_lib.data.images import load_image
-from clip_lib.errors import ClipError
 
 CACHE_BYTES = 128_000_000
 """Decoded pictures are kept in memory up to this size, decoded each epoch beyond."""
@@ -52,12 +49,11 @@ def _pictures(columns, image_size, training, seed, cached=True) -> tf.data.Datas
         return (image, *others) if others else image
 
     stream = tf.data.Dataset.from_tensor_slices(columns)
-    if cached and len(columns[0]) * np.prod(image_size) * 3 <= CACHE_BYTES:
-        stream = stream.map(decode, num_parallel_calls=tf.data.AUTOTUNE).cache()
-        return shuffled(stream, training, seed)
-    # Too many to keep: shuffle the paths, or the shuffle would hold all the pictures.
-    stream = shuffled(stream, training, seed)
-    return stream.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    kept = cached and len(columns[0]) * np.prod(image_size) * 3 <= CACHE_BYTES
+    if not kept:  # Shuffle the paths, or the shuffle would hold all the pictures.
+        stream = shuffled(stream, training, seed)
+    stream = stream.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    return shuffled(stream.cache(), training, seed) if kept else stream
 
 
 def image_batches(
@@ -122,42 +118,20 @@ class CachedFeatures:
         paths: Picture files; a repeated one is stored once.
         image_size: Height and width in pixels.
         folder: Where the temporary file lies: 4 bytes per picture and number.
-
-    Raises:
-        ClipError: If the disk is too small.
     """
 
     def __init__(self, model: keras.Model, paths, image_size, folder):
         self.row_of = {path: 2 * n for n, path in enumerate(dict.fromkeys(paths))}
-        shape = (2 * len(self.row_of), *model.output.shape[1:])
         Path(folder).mkdir(parents=True, exist_ok=True)
-        needed, free = 2 * int(np.prod(shape)), shutil.disk_usage(folder).free
-        if needed > free:  # Writing to a mapped file would end the process.
-            raise ClipError(
-                f"{folder}: {free / 1e9:.1f} GB free, expected {needed / 1e9:.1f} GB "
-                "for the features of the pictures."
-            )
-        self._folder = tempfile.TemporaryDirectory(
-            prefix=".features-", dir=folder, ignore_cleanup_errors=True
-        )
-        file = Path(self._folder.name) / "features.npy"
-        self.array = np.lib.format.open_memmap(file, "w+", "float16", shape)
-        if os.name == "posix":
-            # The mapping outlives the name: a killed process leaves no file behind.
-            self._folder.cleanup()
         batches = image_batches(self.row_of, image_size, cached=False)
         told = {"delay": 2, "leave": False, "file": sys.stdout}  # Not in red.
-        row = 0
-        for images in tqdm(batches, "Features of the pictures", **told):
-            both = [model.predict_on_batch(way) for way in (images, images[:, :, ::-1])]
-            both = np.stack(both, axis=1).reshape(-1, *shape[1:])
-            self.array[row : row + len(both)] = both
-            row += len(both)
-
-    def __del__(self):
-        if hasattr(self, "array"):
-            del self.array  # Windows removes no file that is still mapped.
-            self._folder.cleanup()
+        # Deleted when the mapping is, or with the process, even a killed one.
+        with tempfile.TemporaryFile(dir=folder) as file:
+            for images in tqdm(batches, "Features of the pictures", **told):
+                both = map(model.predict_on_batch, (images, images[:, :, ::-1]))
+                file.write(np.stack([*both], axis=1).astype("float16").tobytes())
+            shape = (2 * len(self.row_of), *model.output.shape[1:])
+            self.array = np.memmap(file, "float16", "r", shape=shape)
 
     def rows(self, paths) -> np.ndarray:
         """Return the row of each picture, int32 (N,)."""

@@ -5,7 +5,6 @@ interruption the same call starts again.
 """
 
 import os
-import shutil
 import stat
 import sys
 import tempfile
@@ -26,19 +25,19 @@ ARCHIVE_HASH = None
 # Far above the course's archive: these limits only stop a zip bomb.
 MAX_BYTES = 2 * 1024**3
 MAX_ENTRIES = 100_000
-ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    OSError,
-    ValueError,
-    EOFError,
-    RuntimeError,
-)
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError)
 """What zipfile raises, for one damage or another."""
 DEFAULT_FOLDER = Path("data/flickr")
 SCENES_FOLDER = Path("data/scenes")
 SCENES = "scenes"
 """Value of `Config.dataset_dir` that asks for the drawn scenes, without a download."""
+FALLBACK = """{line}
+The course's photographs are not here and could not be downloaded:
+  {error}
+Falling back on DRAWN SCENES: everything runs, but no result says anything about
+photographs. Put the archive into {folder}/, as it is, or name your own
+folder in CLIP_DATA_DIR.
+{line}"""
 
 
 def find_folder(config: Config) -> tuple[Path, bool]:
@@ -63,16 +62,8 @@ def find_folder(config: Config) -> tuple[Path, bool]:
     try:
         return download_archive(_unwrapped(DEFAULT_FOLDER)), False
     except ClipError as error:
-        line = "!" * 78
-        print(
-            f"{line}\nThe course's photographs are not here and could not be "
-            f"downloaded:\n  {error}\nFalling back on DRAWN SCENES: everything runs, "
-            "but no result says anything about\nphotographs. Put the archive into "
-            f"{DEFAULT_FOLDER}/, as it is, or name your own\nfolder in CLIP_DATA_DIR."
-            f"\n{line}",
-            file=sys.stderr,
-            flush=True,
-        )
+        about = {"line": "!" * 78, "error": error, "folder": DEFAULT_FOLDER}
+        print(FALLBACK.format(**about), file=sys.stderr, flush=True)
     return draw_scenes(SCENES_FOLDER), True
 
 
@@ -82,19 +73,10 @@ def _unwrapped(folder: Path) -> Path:
     return inner[0] if len(inner) == 1 and not (folder / TABLE).exists() else folder
 
 
-def download_archive(
-    folder, url: str = ARCHIVE_URL, timeout=15.0, known_hash=ARCHIVE_HASH
-) -> Path:
-    """Download a zip archive and unpack it, unless the folder is already complete.
+def download_archive(folder, url: str = ARCHIVE_URL, timeout: float = 15.0) -> Path:
+    """Download and unpack a zip archive, unless the folder is already complete.
 
-    Args:
-        folder: Receives ``captions.csv``, ``captions/`` and ``images/``.
-        url: Address of the archive, http or https.
-        timeout: Longest wait for the server, in seconds per network operation.
-        known_hash: The archive's, as "sha256:...", or None to skip the comparison.
-
-    Returns:
-        The complete folder.
+    ``timeout`` is the longest wait for the server, in seconds per network operation.
 
     Raises:
         ClipError: If the archive cannot be fetched, is damaged or is unsafe.
@@ -105,50 +87,51 @@ def download_archive(
             pooch.get_logger().setLevel("WARNING")
             try:
                 archive = pooch.retrieve(
-                    url, known_hash, "archive.zip", workspace, downloader=http
+                    url, ARCHIVE_HASH, "archive.zip", workspace, downloader=http
                 )
                 unpack_archive(archive, folder)
-            except (OSError, ValueError) as error:  # ValueError: the hash.
+            except (OSError, ValueError) as error:  # ValueError: another hash.
                 cause = " ".join(str(error).split()).rstrip(".")
                 raise ClipError(f"{url}: {cause}.") from error
     return Path(folder)
 
 
-def unpack_archive(archive, folder) -> Path:
+def unpack_archive(archive, folder) -> None:
     """Unpack a zip archive, unless the folder is already complete.
 
-    Args:
-        archive: Path of the archive; the file is left as it is.
-        folder: Receives ``captions.csv``, ``captions/`` and ``images/``. Files that
-            lie there already, such as README.md, are kept.
-
-    Returns:
-        The complete folder.
+    The archive stays, and so do files of the folder such as README.md.
 
     Raises:
         ClipError: If the archive cannot be read, is damaged or is unsafe.
     """
-    target = Path(folder).resolve()
-    if (target / TABLE).exists():
-        return Path(folder)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(folder).resolve()
+    if (folder / TABLE).exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the folder: on the same disk, where a rename moves it at once.
+    beside = {"prefix": f".{folder.name}-", "dir": folder.parent}
     try:
-        # Beside the target: on the same disk, where a file is moved at once.
         with (
-            tempfile.TemporaryDirectory(
-                dir=target.parent, prefix=f".{target.name}-", ignore_cleanup_errors=True
-            ) as unpacked,
+            tempfile.TemporaryDirectory(**beside) as unpacked,
             zipfile.ZipFile(archive) as opened,
         ):
             # Also compares the checksums, and refuses encrypted entries.
             opened.extractall(unpacked, _safe_entries(opened))
-            _move(Path(unpacked), target)
-    except ZIP_ERRORS as error:
+            # The archive may have one leading folder, such as flickr_subset2/.
+            unpacked = Path(unpacked)
+            tables = [*unpacked.glob(TABLE)] or [*unpacked.glob(f"*/{TABLE}")]
+            if len(tables) != 1 or not tables[0].is_file():
+                raise ClipError(f"found {len(tables)} {TABLE} instead of one file")
+            folder.mkdir(exist_ok=True)
+            for path in tables[0].parent.iterdir():
+                if path != tables[0] and not (folder / path.name).exists():
+                    os.replace(path, folder / path.name)
+            os.replace(tables[0], folder / TABLE)
+    except (*DAMAGED, OSError) as error:
         raise ClipError(
             f"{archive}: expected an intact and safe zip archive with {TABLE} "
             f"({first_line(error)})."
         ) from error
-    return Path(folder)
 
 
 def _safe_entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -171,21 +154,3 @@ def _safe_entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ClipError(f"entry {name!r} is neither stored nor deflated")
     return entries
-
-
-def _move(unpacked: Path, target: Path) -> None:
-    """Move what was unpacked into its place, ``captions.csv`` last."""
-    # The archive may have one leading folder, such as flickr_subset2/.
-    tables = [*unpacked.glob(TABLE)] or [*unpacked.glob(f"*/{TABLE}")]
-    if len(tables) != 1 or not tables[0].is_file():
-        raise ClipError(f"found {len(tables)} {TABLE} instead of one file")
-    top = tables[0].parent
-
-    def kept(folder, names):
-        there = [name for name in names if (target / name).is_file()]
-        return [TABLE, *there] if Path(folder) == top else []
-
-    shutil.copytree(
-        top, target, ignore=kept, dirs_exist_ok=True, copy_function=os.replace
-    )
-    os.replace(tables[0], target / TABLE)

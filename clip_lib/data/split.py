@@ -28,9 +28,7 @@ def split_records(
             of 0 to n - 1, and over all n folds each picture is tested once.
 
     Raises:
-        ClipError: If a label has too few pictures for the three parts or the folds, a
-            picture has two labels, or there is no such fold; if the table's own split
-            is not one, or a fold is asked for beside it.
+        ClipError: If the table cannot be split so, or its own split is not one.
     """
     pictures = records.drop_duplicates(["image_path", "label"])
     twice = pictures["image_path"][pictures["image_path"].duplicated()]
@@ -38,10 +36,7 @@ def split_records(
         raise ClipError(f"{twice.iloc[0]}: two labels for one picture.")
     if SPLIT in records:
         if fold:
-            raise ClipError(
-                "the data has a split of its own, in the column split; expected no "
-                "folds, or a table without that column."
-            )
+            raise ClipError("a fold of data with a column split: expected one only.")
         return _own_split(records)
     rest, test = _hold_out(pictures, config, fold)
     _, validation = train_test_split(
@@ -58,44 +53,39 @@ def split_records(
 
 def _hold_out(pictures: pd.DataFrame, config: Config, fold):
     """Return the rest and the test pictures: a share of all, or one fold."""
-    counts = pictures["label"].value_counts()
-    number, folds = fold or (0, 0)
-    needed = max(folds, MIN_PICTURES)
+    labels, (number, folds) = pictures["label"], fold or (0, 0)
+    counts, needed = labels.value_counts(), max(folds, MIN_PICTURES)
     if counts.min() < needed:
         label = counts.idxmin()
         raise ClipError(
             f"{f'label {label!r}' if label else 'the table'}: {counts.min()} pictures, "
             f"expected at least {needed} to split them."
         )
-    about = {"random_state": config.seed}
     if not fold:
-        about |= {"test_size": config.test_share, "stratify": pictures["label"]}
-        return train_test_split(pictures, **about)
+        return train_test_split(
+            pictures,
+            test_size=config.test_share,
+            stratify=labels,
+            random_state=config.seed,
+        )
     if folds < 2 or number not in range(folds):
         raise ClipError(
             f"fold {number} of {folds}: expected at least 2 folds, and one from 0."
         )
-    cut = StratifiedKFold(folds, shuffle=True, **about)
-    rest, test = list(cut.split(pictures, pictures["label"]))[number]
+    cut = StratifiedKFold(folds, shuffle=True, random_state=config.seed)
+    rest, test = list(cut.split(pictures, labels))[number]
     return pictures.iloc[rest], pictures.iloc[test]
 
 
 def _own_split(records: pd.DataFrame) -> pd.DataFrame:
     """Honour the split that the table brings."""
     split = records[SPLIT].replace(OTHER_NAMES)
-    unknown = records[SPLIT][~split.isin(SPLITS)]
-    if len(unknown):
+    if set(split) != set(SPLITS):
         raise ClipError(
-            f"split {unknown.iloc[0]!r} of {records['image_path'][unknown.index[0]]}: "
-            f"expected one of {', '.join((*SPLITS, *OTHER_NAMES))}."
+            f"column split: found {', '.join(sorted(set(split)))}; expected each of "
+            f"{', '.join(SPLITS)} (or {', '.join(OTHER_NAMES)})."
         )
     parts = split.groupby(records["image_path"]).nunique()
     if parts.max() > 1:
-        raise ClipError(
-            f"{parts.idxmax()}: in {parts.max()} parts of the split, expected one."
-        )
-    if missing := sorted(set(SPLITS) - set(split)):
-        raise ClipError(
-            f"no picture whose split is {', '.join(missing)}: expected all three parts."
-        )
+        raise ClipError(f"{parts.idxmax()}: in {parts.max()} parts, expected one.")
     return records.assign(**{SPLIT: split})

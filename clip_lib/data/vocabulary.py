@@ -2,7 +2,7 @@
 
 It is learned from the training captions alone. ``vocab.txt`` holds one word a line, and
 the number of the line is the token id: line 0 is padding (empty), line 1 ``[UNK]``, the
-unknown word. Other text encoders bring a `Vectorizer` of their own.
+unknown word. Other text encoders bring a tokenizer of their own, see `READERS`.
 """
 
 from clip_lib import silence_tensorflow  # noqa: F401
@@ -11,7 +11,6 @@ from clip_lib import silence_tensorflow  # noqa: F401
 import hashlib
 import json
 from pathlib import Path
-from typing import Protocol
 
 import keras
 import numpy as np
@@ -20,33 +19,23 @@ from clip_lib.atomic import replacing
 from clip_lib.config import Config
 from clip_lib.errors import ClipError
 
+Vectorizer = keras.layers.TextVectorization
+"""Texts (B,) to token ids (B, length). A tokenizer that stands in for it is called and
+asked for its vocabulary alike, and has ``save(path)``, ``unknown_id`` (else 1),
+``silent_ids`` of what is no word (else padding) and ``spelling`` (of capitals)."""
 READERS = {}
 """Readers of other vocabulary files, by file name: (path, sequence_length) to a
-`Vectorizer`. A tokenizer's module adds its own when it is imported."""
+tokenizer. Its module adds its own when it is imported."""
 
 
-class Vectorizer(Protocol):
-    """Texts (B,) to token ids (B, length), as `keras.layers.TextVectorization` does.
-
-    Others also have ``save(path)``, ``unknown_id`` (else 1), ``silent_ids`` of what is
-    no word (else padding alone), and ``spelling``: what becomes of capitals.
-    """
-
-    def __call__(self, texts): ...
-
-    def get_vocabulary(self) -> list[str]: ...
-
-    def vocabulary_size(self) -> int: ...
-
-
-def learn_vocabulary(captions, config: Config) -> keras.layers.TextVectorization:
+def learn_vocabulary(captions, config: Config) -> Vectorizer:
     """Learn SmallBERT's vocabulary.
 
     Args:
         captions: Iterable of strings, training split only.
         config: Gives ``sequence_length`` and ``vocab_size`` (most words kept).
     """
-    vectorizer = keras.layers.TextVectorization(
+    vectorizer = Vectorizer(
         max_tokens=config.vocab_size, output_sequence_length=config.sequence_length
     )
     vectorizer.adapt(list(captions))
@@ -55,19 +44,14 @@ def learn_vocabulary(captions, config: Config) -> keras.layers.TextVectorization
 
 def save_vocabulary(vectorizer: Vectorizer, path) -> None:
     """Write a vocabulary: vocab.txt, or what another tokenizer's `save` writes."""
-    if not isinstance(vectorizer, keras.layers.TextVectorization):
+    if not isinstance(vectorizer, Vectorizer):
         return vectorizer.save(path)
     with replacing(path) as temporary:
         temporary.write_text("\n".join(vectorizer.get_vocabulary()), encoding="utf-8")
 
 
 def load_vocabulary(path, sequence_length: int) -> Vectorizer:
-    """Read back what `save_vocabulary` wrote.
-
-    Raises:
-        ClipError: If there is no such file, it is not a vocabulary, or no reader is
-            registered for it.
-    """
+    """Read back what `save_vocabulary` wrote; ClipError if it is no vocabulary."""
     path = Path(path)
     if not path.is_file():
         raise ClipError(f"{path}: no such vocabulary; it is saved beside the model.")
@@ -88,9 +72,7 @@ def load_vocabulary(path, sequence_length: int) -> Vectorizer:
             f"{path}: not a vocabulary; expected an empty line, [UNK], then one word a "
             "line, each once."
         )
-    return keras.layers.TextVectorization(
-        vocabulary=words[2:], output_sequence_length=sequence_length
-    )
+    return Vectorizer(vocabulary=words[2:], output_sequence_length=sequence_length)
 
 
 def vocabulary_fingerprint(vectorizer: Vectorizer) -> str:
@@ -102,16 +84,9 @@ def vocabulary_fingerprint(vectorizer: Vectorizer) -> str:
 def check_vocabulary(
     vectorizer: Vectorizer, path, model_file, known: int, fingerprint: str
 ) -> None:
-    """Make sure that a model was trained with this very vocabulary.
+    """Raise ClipError unless ``model_file`` was trained with the words of ``path``.
 
-    Args:
-        vectorizer: The vocabulary of ``path``.
-        path, model_file: Where the two come from, for the message.
-        known: Number of tokens that the model knows.
-        fingerprint: Of the model's vocabulary, or "" if it is not known.
-
-    Raises:
-        ClipError: If it is another, or in another order.
+    The model knows ``known`` tokens, of a vocabulary with this fingerprint, or "".
     """
     size = vectorizer.vocabulary_size()
     if size != known or fingerprint not in ("", vocabulary_fingerprint(vectorizer)):
@@ -168,19 +143,12 @@ def sort_words(vectorizer: Vectorizer, text: str) -> tuple[list[str], list[str]]
     return known, unknown
 
 
-def check_query(vectorizer: Vectorizer, text: str) -> list[str]:
-    """Return the words of a query that the model never saw; see `sort_words`.
-
-    Raises:
-        ClipError: If the query is empty, or holds no known word: every answer would
-            be arbitrary.
-    """
+def check_query(vectorizer: Vectorizer, text: str) -> None:
+    """Raise ClipError for a query without a known word: any answer is arbitrary."""
     if not text.strip():
         raise ClipError("Empty query: expected a few English words.")
-    known, unknown = sort_words(vectorizer, text)
-    if not known:
+    if not sort_words(vectorizer, text)[0]:
         raise ClipError(
             f"{text!r}: not one word is among the {count_words(vectorizer)} that "
             "the model learned, the ranking would mean nothing."
         )
-    return unknown

@@ -1,11 +1,14 @@
-"""What CLIP, words and a perceptual hash find odd in a data set; nothing is deleted.
+"""List what a perceptual hash, words and CLIP find odd in a data set.
 
-Each detector returns a table, most suspicious first, with the columns kind, image_path,
-other (the other picture, the caption, or the label that fits better), score (compare
-within one kind only), rank, reason, and the measures that the score is made of.
+Nothing is deleted. Each detector returns a table, most suspicious first, with the
+columns kind, image_path, other (the other picture, the caption, or the label that fits
+better), score (compare within one kind only), rank, reason, and the measures that the
+score is made of. Which measures are worth combining is measured by
+benchmarks/cleaning.py.
 """
 
 import itertools
+from pathlib import Path
 
 import imagehash
 import numpy as np
@@ -16,16 +19,20 @@ from scipy.stats import zscore
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 
+from clip_lib.atomic import replacing
+from clip_lib.data.captions_table import read_records
 from clip_lib.data.images import open_picture
 from clip_lib.errors import ClipError
+from clip_lib.evaluation.evaluate import picture_rows
 from clip_lib.retrieval.index import Index
 
 COLUMNS = ["kind", "image_path", "other", "score", "rank", "reason"]
 HASH_SIDE = 12
 KEPT = 0.92  # Share of width and height that a crop of `hash_views` keeps.
+BLOCK = 256
+"""Pictures compared with all others at a time: memory grows with their number alone."""
 
 
 def hash_views(path) -> np.ndarray:
@@ -49,37 +56,39 @@ def hash_views(path) -> np.ndarray:
     return np.array([imagehash.phash(view, HASH_SIDE).hash.ravel() for view in views])
 
 
-def near_duplicates(
-    images: Index, min_agreement: float = 0.55, min_cosine: float = 0.98
-) -> pd.DataFrame:
-    """Find pairs of pictures that show the same thing, by hash and by embedding.
+def near_duplicates(images: Index, min_agreement: float = 0.55) -> pd.DataFrame:
+    """Find pairs of pictures that show the same thing, by their hashes.
 
     Args:
         images: Image index; its pictures are opened.
         min_agreement: Of two hashes: 1 if all bits are equal, 0 if half of them are.
-        min_cosine: Of two embeddings.
 
     Returns:
-        Table (see above) with hash_agreement, the score; cosine; and found_by: "both",
-        "hash" or "embedding". ``other`` stands before ``image_path`` in the index.
+        Table with hash_agreement, the score, and cosine. ``other`` stands before
+        ``image_path`` in the index.
     """
     paths = images.items["paths"].to_numpy()
     signs = 2 * np.array([hash_views(path) for path in paths], "float32") - 1
-    agreement = np.max([signs[:, 0] @ view.T for view in signs.swapaxes(0, 1)], axis=0)
-    agreement = np.maximum(agreement, agreement.T) / signs.shape[2]
-    cosine = images.embeds @ images.embeds.T
-    hashed, embedded = agreement >= min_agreement, cosine >= min_cosine
-    one, other = pair = np.nonzero(np.triu(hashed | embedded, 1))
-    found_by = np.select([hashed & embedded, hashed], ["both", "hash"], "embedding")
-    measures = {"hash_agreement": agreement, "cosine": cosine, "found_by": found_by}
-    measures = {name: values[pair] for name, values in measures.items()}
-    reason = "hash agreement {:.2f}, cosine {:.3f}: found by {}"
-    score = measures["hash_agreement"]
+    found = []
+    for start in range(0, len(paths), BLOCK):
+        block, rest = signs[start : start + BLOCK], signs[start:]
+        agreement = np.full((len(block), len(rest)), -np.inf, "float32")
+        for view in range(signs.shape[1]):
+            # Either of the two may be the one that was cropped or mirrored.
+            np.maximum(agreement, block[:, 0] @ rest[:, view].T, out=agreement)
+            np.maximum(agreement, block[:, view] @ rest[:, 0].T, out=agreement)
+        agreement /= signs.shape[2]
+        one, other = np.nonzero(np.triu(agreement >= min_agreement, 1))
+        found.append((start + one, start + other, agreement[one, other]))
+    one, other, score = map(np.concatenate, zip(*found, strict=True))
+    cosine = (images.embeds[one] * images.embeds[other]).sum(axis=1)
+    measures = {"hash_agreement": score, "cosine": cosine}
+    reason = "hash agreement {:.2f}, cosine {:.3f}"
     return _table("near-duplicate", paths[other], paths[one], score, reason, measures)
 
 
 def label_doubt(texts: Index) -> tuple[np.ndarray, np.ndarray]:
-    """Ask a word count that never read a caption which label the caption speaks of.
+    """Ask a word count which never read a caption for the label of that caption.
 
     A trained CLIP has learned the faults of its training captions; the other folds have
     not. Source: Northcutt et al. 2021, *Confident Learning* (self-confidence).
@@ -91,6 +100,8 @@ def label_doubt(texts: Index) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ClipError: If there are not two labels with two pictures each.
     """
+    if "labels" not in texts.items:
+        raise ClipError("an index has no labels: expected pictures with labels.")
     labels, paths = texts.items["labels"], texts.items["image_paths"]
     pictures = paths.groupby(labels).nunique()
     if len(pictures) < 2 or pictures.min() < 2:
@@ -112,20 +123,20 @@ def off_topic_pairs(images: Index, texts: Index) -> pd.DataFrame:
     The cosine of a pair is compared with those of its picture and its label's other
     captions, and of its caption and the label's other pictures: some labels lie closer
     together than others. Words count twice, see `label_doubt`: CLIP has learned the
-    training pairs by heart, the wrong ones too (benchmarks/cleaning.py).
+    training pairs by heart, the wrong ones too.
 
     Returns:
-        Table (see above), a row per caption, with similarity_z and label_doubt; the
+        Table (see above), one row per caption, with similarity_z and label_doubt; the
         score is their weighted mean, both in standard deviations.
 
     Raises:
-        ClipError: See `label_doubt`; or if a text's picture is not among the images.
+        ClipError: See `label_doubt` and `picture_rows`.
     """
-    similarity = images.embeds[_places(images, texts)] @ texts.embeds.T
-    labels = texts.items["labels"].to_numpy()
-    same = labels[:, None] == labels
-    similarity_z = (_own_z(similarity, same) + _own_z(similarity.T, same)) / 2
+    own_images = images.embeds[picture_rows(images, texts)]
     doubt, likely = label_doubt(texts)
+    labels = texts.items["labels"].to_numpy()
+    there = _label_z(own_images, texts.embeds, labels)
+    similarity_z = (there + _label_z(texts.embeds, own_images, labels)) / 2
     measures = {"similarity_z": similarity_z, "label_doubt": doubt, "likely": likely}
     score = (2 * zscore(logit(doubt)) - zscore(similarity_z)) / 3
     reason = "cosine {:+.1f} deviations from its label's, words doubt {:.0%}, likely {}"
@@ -133,76 +144,96 @@ def off_topic_pairs(images: Index, texts: Index) -> pd.DataFrame:
     return _table("off-topic pair", paths, captions, score, reason, measures)
 
 
-def label_outliers(images: Index, texts: Index, k: int = 10) -> pd.DataFrame:
-    """Find pictures whose neighbours have another label.
+def _label_z(one, other, labels) -> np.ndarray:
+    """Return how many deviations each pair's cosine lies above those of its label.
 
-    Args:
-        images, texts: Indexes of one data set.
-        k: Neighbours looked at.
+    Each of ``one`` (T, D) is compared with all of ``other`` (T, D) of its label (T,).
+    """
+    one, other = one.astype("float64"), other.astype("float64")
+    cosine = (one * other).sum(axis=1)
+    mean, square = np.empty((2, len(labels)))
+    for label in np.unique(labels):
+        rows = labels == label
+        # Moments of the vectors (D, D) give those of all their cosines.
+        mean[rows] = one[rows] @ other[rows].mean(axis=0)
+        moments = other[rows].T @ other[rows] / rows.sum()
+        square[rows] = (one[rows] @ moments * one[rows]).sum(axis=1)
+    return (cosine - mean) / np.sqrt(np.maximum(square - mean**2, 1e-12))
+
+
+def label_outliers(texts: Index) -> pd.DataFrame:
+    """Find pictures whose captions speak of another label, see `label_doubt`.
+
+    The labels of neighbours among CLIP's embeddings are left aside: combined with the
+    words they find fewer wrong labels than the words alone.
 
     Returns:
-        Table (see above), a row per picture, with image_neighbours and text_neighbours
-        (shares of the k nearest that have another label) and label_doubt. The score is
-        image_neighbours times label_doubt: a swapped caption would move the other one.
+        Table (see above), one row per picture: that of its most doubtful caption;
+        ``other`` is the label that fits better. The score is the doubt.
 
     Raises:
-        ClipError: See `off_topic_pairs`.
+        ClipError: See `label_doubt`.
     """
-    place = _places(images, texts)
     doubt, likely = label_doubt(texts)
-    measures = {
-        "image_neighbours": _strangers(images, k)[place],
-        "text_neighbours": _strangers(texts, k),
-        "label_doubt": doubt,
-    }
-    score = measures["image_neighbours"] * doubt
-    reason = "other labels: {:.0%} near it, {:.0%} near its caption, words doubt {:.0%}"
-    paths = texts.items["image_paths"]
-    table = _table("label outlier", paths, likely, score, reason, measures)
-    # A picture of several captions stands where the most suspicious one puts it.
+    measures = {"label_doubt": doubt, "likely": likely}
+    paths, reason = texts.items["image_paths"], "words doubt {:.0%}, likely {}"
+    table = _table("label outlier", paths, likely, doubt, reason, measures)
     table = table.drop_duplicates("image_path", ignore_index=True)
     return table.assign(rank=table.index + 1)
 
 
 def find_suspicions(images: Index, texts: Index, limit: int = 30) -> pd.DataFrame:
     """Return the most suspicious rows of the three detectors, with six columns."""
-    pairs, labels = off_topic_pairs(images, texts), label_outliers(images, texts)
+    pairs, labels = off_topic_pairs(images, texts), label_outliers(texts)
     tables = [table.head(limit) for table in (near_duplicates(images), pairs, labels)]
     return pd.concat(tables, ignore_index=True)[COLUMNS]
 
 
 def _table(kind, image_path, other, score, reason: str, measures) -> pd.DataFrame:
-    """Lay suspicions out, most suspicious first; the reason quotes the measures."""
+    """Return a table of suspicions; the reason quotes the measures."""
     reasons = [reason.format(*row) for row in zip(*measures.values(), strict=True)]
     values = (kind, image_path, other, score, 0, reasons)
     table = pd.DataFrame(dict(zip(COLUMNS, values, strict=True)) | measures)
-    table = table.sort_values("score", ascending=False, kind="stable")
-    return table.assign(rank=np.arange(1, len(table) + 1)).reset_index(drop=True)
+    table = table.sort_values(
+        "score", ascending=False, kind="stable", ignore_index=True
+    )
+    return table.assign(rank=table.index + 1)
 
 
-def _places(images: Index, texts: Index) -> np.ndarray:
-    """Return where the picture of each text stands in the image index (T,)."""
-    if "labels" not in images.items or "labels" not in texts.items:
-        raise ClipError("an index has no labels: expected pictures with labels.")
-    paths = texts.items["image_paths"]
-    place = pd.Index(images.items["paths"]).get_indexer(paths)
-    if (place < 0).any():
-        path = paths[place < 0].iloc[0]
-        raise ClipError(f"{path}: not in the image index; expected one training's.")
-    return place
+def write_clean(folder, suspicions: pd.DataFrame, path) -> int:
+    """Write captions.csv without the suspicious rows, to another file.
 
+    An off-topic pair costs its one row, the other kinds all rows of ``image_path``.
 
-def _strangers(index: Index, k: int) -> np.ndarray:
-    """Return the share of the k nearest rows that have another label (N,)."""
-    labels = index.items["labels"].to_numpy()
-    search = NearestNeighbors(n_neighbors=min(k, len(labels) - 1), metric="cosine")
-    # Without an argument, a row is not among its own neighbours.
-    nearest = search.fit(index.embeds).kneighbors(return_distance=False)
-    return (labels[nearest] != labels[:, None]).mean(axis=1)
+    Args:
+        folder: Data folder, which is only read.
+        suspicions: Table returned by `find_suspicions`, best after a review by eye.
+        path: The file to write.
 
+    Returns:
+        Number of rows left out.
 
-def _own_z(similarity, same) -> np.ndarray:
-    """Return how many deviations the diagonal lies above ``same`` of its row (T,)."""
-    rows = np.where(same, similarity, np.nan)
-    deviation = np.maximum(np.nanstd(rows, axis=1), 1e-9)
-    return (np.diag(similarity) - np.nanmean(rows, axis=1)) / deviation
+    Raises:
+        ClipError: If ``path`` is the original, a column is missing, or a suspicion is
+            not of this folder.
+    """
+    folder = Path(folder).resolve()
+    if Path(path).resolve() == folder / "captions.csv":
+        raise ClipError(f"{path}: the original, expected another file.")
+    if missing := {"kind", "image_path", "other"} - set(suspicions.columns):
+        names = ", ".join(sorted(missing))
+        raise ClipError(f"suspicions without {names}: expected a list by `clean`.")
+    records = read_records(folder)
+    paths = records["image_path"].map(lambda name: str((folder / name).resolve()))
+    keys = suspicions["image_path"].map(lambda name: str(Path(name).resolve()))
+    if len(foreign := suspicions["image_path"][~keys.isin(paths)]):
+        raise ClipError(f"{foreign.iloc[0]}: a suspicion, but not in {folder}.")
+    pair = suspicions["kind"] == "off-topic pair"
+    pairs = pd.MultiIndex.from_arrays([keys[pair], suspicions["other"][pair]])
+    bad = pd.MultiIndex.from_arrays([paths, records["caption"]]).isin(pairs)
+    bad |= paths.isin(keys[~pair]).to_numpy()
+    if not records["label"].any():
+        records = records.drop(columns="label")
+    with replacing(path) as temporary:
+        records[~bad].to_csv(temporary, index=False)
+    return int(bad.sum())

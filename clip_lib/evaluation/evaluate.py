@@ -1,6 +1,6 @@
-"""How well a CLIP finds what belongs together, beside what chance would find.
+"""How well a CLIP finds what belongs together, beside chance.
 
-Two levels stand beside every figure, computed for the very gallery:
+Two levels stand beside every metric, computed for the same gallery:
 
 * ``chance``: answers in random order;
 * ``label_oracle``: a retriever that knows every item's label and nothing else, and puts
@@ -12,10 +12,11 @@ import pandas as pd
 
 from clip_lib.data.dataset import Dataset
 from clip_lib.errors import ClipError
-from clip_lib.evaluation.bootstrap import bootstrap_draws, bootstrap_interval
 from clip_lib.evaluation.metrics import (
     RECALLS,
     average_precisions,
+    bootstrap_draws,
+    bootstrap_interval,
     first_ranks,
     precisions_at_k,
     random_average_precision,
@@ -31,42 +32,40 @@ LEVELS = ("chance", "label_oracle")
 
 
 def _measured(similarity, relevant, same_label, pictures) -> dict:
-    """Figures of one direction and their intervals; see `evaluate_retrieval`.
+    """Return the metrics of one direction and their intervals.
 
-    Args:
-        similarity, relevant, same_label: (queries, candidates); the last may be None.
-        pictures: (queries,), the picture that each query is or describes.
+    Matrices are (queries, candidates), ``same_label`` may be None; ``pictures`` is the
+    picture that each query is or describes.
     """
     ranks = first_ranks(similarity, relevant)
-    # Of each figure, what every query adds to it.
+    # The value of each query, by metric.
     values = {f"recall@{k}": ranks <= k for k in RECALLS}
     values |= {"median_rank": ranks, "mean_rank": ranks}
     if same_label is not None:
         values["label_precision@5"] = precisions_at_k(similarity, same_label, 5)
         values["label_map"] = average_precisions(similarity, same_label)
     draws = bootstrap_draws(pictures)
-    figures, interval = {}, {}
-    for name, value in values.items():
-        median = name == "median_rank"
-        figures[name] = float(np.median(value) if median else np.mean(value))
-        interval[name] = bootstrap_interval(value, draws, median)
-    return figures | {"interval": interval}
+    measured = {name: float(np.mean(value)) for name, value in values.items()}
+    measured["median_rank"] = float(np.median(ranks))
+    measured["interval"] = {
+        name: bootstrap_interval(value, draws, name == "median_rank")
+        for name, value in values.items()
+    }
+    return measured
 
 
-def _random_order(relevant, candidates) -> dict[str, float]:
-    """Figures of a random order of as many candidates as each query has."""
-    right = relevant.sum(axis=1)
-    figures = {f"recall@{k}": random_recall_at_k(right, candidates, k) for k in RECALLS}
+def _random_order(right, candidates) -> dict[str, float]:
+    """Return the metrics of a random order of as many candidates as each query has."""
     ranks = random_first_rank(right, candidates)
-    figures["median_rank"] = float(np.median(ranks))
-    figures["mean_rank"] = float(np.mean(ranks))
-    return figures
+    recalls = {f"recall@{k}": random_recall_at_k(right, candidates, k) for k in RECALLS}
+    ranks = {"median_rank": float(np.median(ranks)), "mean_rank": float(np.mean(ranks))}
+    return recalls | ranks
 
 
 def _levels(relevant, same_label) -> dict[str, dict[str, float]]:
     queries, candidates = relevant.shape
-    everything = np.full(queries, candidates)
-    by_chance = _random_order(relevant, everything)
+    right, everything = relevant.sum(axis=1), np.full(queries, candidates)
+    by_chance = _random_order(right, everything)
     if same_label is None:
         return {"chance": by_chance}
     same = same_label.sum(axis=1)
@@ -77,10 +76,7 @@ def _levels(relevant, same_label) -> dict[str, dict[str, float]]:
     # A label of fewer than five items cannot fill the first five places.
     filled = np.minimum(same, 5) / min(candidates, 5)
     by_label = {"label_precision@5": float(filled.mean()), "label_map": 1.0}
-    return {
-        "chance": by_chance,
-        "label_oracle": _random_order(relevant, same) | by_label,
-    }
+    return {"chance": by_chance, "label_oracle": _random_order(right, same) | by_label}
 
 
 def evaluate_retrieval(
@@ -93,8 +89,8 @@ def evaluate_retrieval(
         text_embeddings: (texts, D) unit vectors.
         image_of_text: int array (texts,), the image that each text describes; an image
             may have several texts, a query by image is then answered by any of them.
-        labels: Label of each image (images,), or None if they have none: then all that
-            is said of labels below is left out.
+        labels: Label of each image (images,), or None if they have none: the metrics of
+            labels are then left out.
 
     Returns:
         ``pairs`` (number of texts), ``images`` and, under ``image_to_text`` and
@@ -107,24 +103,39 @@ def evaluate_retrieval(
     image_of_text = np.asarray(image_of_text)
     similarity = np.asarray(image_embeddings) @ np.asarray(text_embeddings).T
     images = np.arange(len(similarity))
-    relevant = images[:, None] == image_of_text[None, :]
-    same_label = None
+    relevant = images[:, None] == image_of_text
     if labels is not None:
         labels = np.asarray(labels)
-        same_label = labels[:, None] == labels[image_of_text][None, :]
+        same_label = labels[:, None] == labels[image_of_text]
     report = {"pairs": len(image_of_text), "images": len(images)}
     for name, turn, pictures in (
         ("image_to_text", np.asarray, images),
         ("text_to_image", np.transpose, image_of_text),
     ):
-        same = None if same_label is None else turn(same_label)
-        own = turn(relevant)
-        report[name] = _measured(turn(similarity), own, same, pictures)
-        report[name] |= _levels(own, same)
-    for level in LEVELS:
-        if level in report[name]:
-            report[level] = {name: report[name][level] for name in DIRECTIONS}
+        own, same = turn(relevant), None if labels is None else turn(same_label)
+        levels = _levels(own, same)
+        report[name] = _measured(turn(similarity), own, same, pictures) | levels
+    for level in levels:
+        report[level] = {name: report[name][level] for name in DIRECTIONS}
     return report
+
+
+def picture_rows(images: Index, texts: Index) -> np.ndarray:
+    """Return the row of each text's picture in the image index (T,).
+
+    Raises:
+        ClipError: If an index lacks a column, or a text's picture is not among the
+            images.
+    """
+    for index, column in ((images, "paths"), (texts, "image_paths")):
+        if column not in index.items:
+            raise ClipError(f"an index has no {column}: build it again.")
+    paths = texts.items["image_paths"]
+    rows = pd.Index(images.items["paths"]).get_indexer(paths)
+    if (rows < 0).any():
+        path = paths[rows < 0].iloc[0]
+        raise ClipError(f"{path}: the picture of a text, but not in the image index.")
+    return rows
 
 
 def evaluate_indexes(images: Index, texts: Index, clip: Clip | None = None) -> dict:
@@ -141,14 +152,7 @@ def evaluate_indexes(images: Index, texts: Index, clip: Clip | None = None) -> d
         ClipError: If an index lacks a column, or a text's picture is not among the
             images.
     """
-    for index, column in ((images, "paths"), (texts, "image_paths")):
-        if column not in index.items:
-            raise ClipError(f"an index has no {column}: build it again.")
-    places = {path: place for place, path in enumerate(images.items["paths"])}
-    image_of_text = [places.get(path, -1) for path in texts.items["image_paths"]]
-    if -1 in image_of_text:
-        path = texts.items["image_paths"].iloc[image_of_text.index(-1)]
-        raise ClipError(f"{path}: the picture of a text, but not in the image index.")
+    image_of_text = picture_rows(images, texts)
     labels = images.items.get("labels")
     report = evaluate_retrieval(images.embeds, texts.embeds, image_of_text, labels)
     if labels is None or clip is None:
@@ -172,22 +176,19 @@ def evaluate_dataset(clip: Clip, dataset: Dataset, split: str = "test") -> dict:
 
 
 def report_table(report: dict) -> pd.DataFrame:
-    """Lay a report out for reading: a row a direction, its levels below.
+    """Format a report as a table of numbers, one column per metric.
 
     Returns:
-        Table of numbers, a column a figure. Rows (direction, level), the levels being
-        measured, 95 % low, 95 % high, chance and, with labels, label_oracle.
+        Rows (direction, level), the levels being measured, 95 % low, 95 % high, chance
+        and, with labels, label_oracle.
     """
     rows = {}
     for direction in DIRECTIONS:
-        figures = dict(report[direction])
-        interval = figures.pop("interval")
-        levels = {level: figures.pop(level) for level in LEVELS if level in figures}
-        rows[direction, "measured"] = figures
-        for place, bound in enumerate(("low", "high")):
-            rows[direction, f"95 % {bound}"] = {
-                name: bounds[place] for name, bounds in interval.items()
-            }
-        for level, values in levels.items():
-            rows[direction, level] = values
+        measured = dict(report[direction])
+        interval = pd.DataFrame(measured.pop("interval"), index=["low", "high"])
+        levels = {level: measured.pop(level) for level in LEVELS if level in measured}
+        rows[direction, "measured"] = measured
+        for bound in interval.index:
+            rows[direction, f"95 % {bound}"] = interval.loc[bound]
+        rows |= {(direction, level): values for level, values in levels.items()}
     return pd.DataFrame(rows).T.round(3)

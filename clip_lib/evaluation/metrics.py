@@ -1,23 +1,24 @@
-"""Ranks, recalls and precisions of a similarity matrix, and what chance would give.
+"""Ranks, recalls and precisions of a similarity matrix, their intervals, and chance.
 
 In CLIP retrieval a query counts as answered at k when *one* of its right answers is
 among the first k, which is a hit rate rather than the recall of information retrieval;
 the field calls it recall@k all the same, and so does this module.
 
 Ties count against the model everywhere: among candidates of the same score the right
-answers come last, and so does a right answer whose score is not a number.
+answers come last, and so does a right answer whose score is NaN.
 """
 
 import numpy as np
 
 RECALLS = (1, 5, 10)
 """The k of the recalls that are reported."""
+RESAMPLES = 2_000
+LEVEL = 0.95
+"""Of the bootstrap intervals."""
 
 
 def first_ranks(similarity, relevant) -> np.ndarray:
-    """Rank of the best-placed right answer of each query, from 1.
-
-    A model that gives every pair the same score is last: see ties, above.
+    """Rank the best right answer of each query, from 1.
 
     Args:
         similarity: (queries, candidates), the higher the better.
@@ -34,23 +35,24 @@ def first_ranks(similarity, relevant) -> np.ndarray:
         array([1, 2])
     """
     similarity, relevant = _checked(similarity, relevant)
-    best = np.where(relevant, similarity, -np.inf).max(axis=1, keepdims=True)
-    # "Not below" rather than "at least": a score that is not a number comes first too.
+    rights = np.where(relevant, similarity, -np.inf)
+    best = np.fmax.reduce(rights, axis=1, keepdims=True)
+    # "Not below" rather than "at least": the NaN of a wrong answer comes first.
     return (~(similarity < best) & ~relevant).sum(axis=1) + 1
 
 
 def recall_at_k(ranks, k: int) -> float:
-    """Share of the queries whose right answer is among the first k."""
+    """Return the share of the queries whose right answer is among the first k."""
     return float(np.mean(np.asarray(ranks) <= k))
 
 
 def random_recall_at_k(right, candidates, k: int) -> float:
-    """Expected recall@k of a random order: mean of 1 - C(n - r, k) / C(n, k).
+    """Return the expected recall@k of a random order: 1 - C(n - r, k) / C(n, k).
 
     Args:
         right: int array (queries,), r right answers of each query.
         candidates: int array (queries,), n candidates of each query.
-        k: Length of the list shown.
+        k: Length of the list.
     """
     right, candidates = np.asarray(right), np.asarray(candidates)
     missed = np.ones(len(right))
@@ -61,35 +63,26 @@ def random_recall_at_k(right, candidates, k: int) -> float:
 
 
 def random_first_rank(right, candidates) -> np.ndarray:
-    """Expected rank of the first right answer in a random order: (n + 1) / (r + 1)."""
+    """Return the expected rank of the first right answer: (n + 1) / (r + 1)."""
     return (np.asarray(candidates) + 1) / (np.asarray(right) + 1)
 
 
 def precisions_at_k(similarity, relevant, k: int) -> np.ndarray:
-    """Share of right answers among the first k, for each query.
+    """Return the share of right answers among the first k, for each query.
 
     Args:
         similarity, relevant: As for `first_ranks`; relevant is for instance "has the
             same label".
         k: Length of the list; shortened to the number of candidates.
-
-    Returns:
-        float array (queries,).
     """
     return _right_by_place(similarity, relevant)[:, :k].mean(axis=1)
 
 
 def average_precisions(similarity, relevant) -> np.ndarray:
-    """Average precision of each query, over the whole ranking; its mean is the mAP.
+    """Return the average precision of each query, as in `first_ranks`; mean: the mAP.
 
     The precision of the list down to each right answer, averaged over those answers
     (Manning, Raghavan and Schütze 2008, section 8.4): 1 if they all come first.
-
-    Args:
-        similarity, relevant: As for `first_ranks`.
-
-    Returns:
-        float array (queries,).
     """
     right = _right_by_place(similarity, relevant)
     found = right.cumsum(axis=1)
@@ -98,22 +91,68 @@ def average_precisions(similarity, relevant) -> np.ndarray:
 
 
 def random_average_precision(right, candidates) -> np.ndarray:
-    """Expected average precision of a random order, exactly.
+    """Return the expected average precision of a random order, exactly.
 
     Place k holds a right answer with probability r / n, and then each of the k - 1
     places above it with probability (r - 1) / (n - 1). With H(n) = 1 + 1/2 + ... + 1/n,
     the expectation is (H(n) + (n - H(n)) (r - 1) / (n - 1)) / n.
-
-    Args:
-        right, candidates: As for `random_recall_at_k`.
-
-    Returns:
-        float array (queries,).
     """
     right, candidates = np.asarray(right), np.asarray(candidates)
     harmonic = np.cumsum(1 / np.arange(1, candidates.max() + 1))[candidates - 1]
     others = (right - 1) / np.maximum(candidates - 1, 1)
     return (harmonic + (candidates - harmonic) * others) / candidates
+
+
+def bootstrap_draws(groups, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """Draw whole groups of queries with replacement, as many as there are.
+
+    The gallery stays the same: the interval shows how much a metric depends on which
+    queries were asked. The captions of one picture are not independent queries: with
+    the picture as their group they are drawn together or not at all (cluster bootstrap;
+    Davison and Hinkley 1997, section 3.8). Drawn one by one, five captions a picture
+    would give an interval up to the square root of five times too narrow.
+
+    Args:
+        groups: (queries,), the group of each query, for instance its picture.
+        resamples: Number of draws.
+        seed: Of the draws: the same groups give the same draws.
+
+    Returns:
+        int array (resamples, queries): how many times each query counts.
+    """
+    names, group = np.unique(np.asarray(groups), return_inverse=True)
+    share = np.full(len(names), 1 / len(names))
+    random = np.random.default_rng(seed)
+    return random.multinomial(len(names), share, resamples)[:, group]
+
+
+def bootstrap_interval(values, draws, median: bool = False) -> list[float]:
+    """Return the 95 % percentile interval of the mean or median of values.
+
+    Source: Efron and Tibshirani 1993, chapter 13.
+
+    Args:
+        values: (queries,), the value of each query.
+        draws: int array (resamples, queries), from `bootstrap_draws`.
+        median: Whether the metric is the median of the values rather than their mean.
+
+    Returns:
+        Lower and upper bound, in the unit of the values.
+    """
+    values = np.asarray(values, dtype=float)
+    if median:
+        order = np.argsort(values)
+        reached = draws[:, order].cumsum(axis=1)  # Queries drawn, down to each value.
+        total = reached[:, -1:]
+        # The mean of the two middle values, or twice the one.
+        middle = [
+            (reached > half).argmax(axis=1) for half in ((total - 1) // 2, total // 2)
+        ]
+        drawn = values[order][np.array(middle)].mean(axis=0)
+    else:
+        drawn = draws @ values / draws.sum(axis=1)
+    tail = (1 - LEVEL) / 2
+    return np.quantile(drawn, [tail, 1 - tail]).tolist()
 
 
 def _checked(similarity, relevant) -> tuple[np.ndarray, np.ndarray]:
@@ -126,7 +165,7 @@ def _checked(similarity, relevant) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _right_by_place(similarity, relevant) -> np.ndarray:
-    """Say of each place of each ranking whether a right answer stands there."""
+    """Return for each place of each ranking whether a right answer stands there."""
     similarity, relevant = _checked(similarity, relevant)
     worst = np.where(relevant, -np.inf, np.inf)
     scores = np.where(np.isnan(similarity), worst, similarity)

@@ -1,6 +1,6 @@
-"""The figures measured once and for all, read from benchmarks/results.
+"""Recorded benchmark results: read benchmarks/results and summarise runs.
 
-README, the notebook and the report show these; none of them holds a number of its own.
+README, the notebook and the report show these numbers; none contains its own.
 """
 
 import json
@@ -14,7 +14,7 @@ from clip_lib.evaluation.evaluate import DIRECTIONS, LEVELS
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 ACCURACIES = ("image_accuracy", "text_accuracy", "zero_shot_accuracy")
-FIGURES = (
+METRICS = (
     "recall@1",
     "recall@5",
     "recall@10",
@@ -25,14 +25,14 @@ FIGURES = (
 
 
 def read_result(name: str) -> dict:
-    """Return what a benchmark wrote to ``<name>.json``.
+    """Return the content of ``<name>.json``, which a benchmark wrote.
 
     Raises:
         ClipError: If there is no such file.
     """
     path = RESULTS / f"{name}.json"
     if not path.is_file():
-        raise ClipError(f"{path}: no such result; benchmarks/README.md says how.")
+        raise ClipError(f"{path}: no such result; see benchmarks/README.md.")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -42,12 +42,12 @@ def read_runs(name: str) -> list[dict]:
 
 
 def summary(runs: list[dict]) -> pd.DataFrame:
-    """Sum up runs of benchmarks/pipeline.py or benchmarks/handed_out.py.
+    """Summarise runs of benchmarks/pipeline.py or benchmarks/handed_out.py.
 
     Returns:
         Table with the columns mean, deviation (of the runs, n - 1; NaN for a single
-        one), chance and label_oracle (NaN where there is none). Rows (subject, figure):
-        a direction and one of its figures, or "accuracy" and whose it is.
+        one), chance and label_oracle (NaN where there is none). Rows (subject, metric):
+        a direction and one of its metrics, or "accuracy" and whose it is.
     """
     rows = {}
     for name in ACCURACIES:
@@ -56,18 +56,17 @@ def summary(runs: list[dict]) -> pd.DataFrame:
             chance = np.mean([run["chance_accuracy"] for run in runs])
             rows["accuracy", name] = (*spread(values), chance, np.nan)
     for direction in DIRECTIONS:
-        for figure in FIGURES:
-            reports = [run["clip"][direction] for run in runs]
+        reports = [run["clip"][direction] for run in runs]
+        for metric in METRICS:
             levels = (
-                np.mean([report[level][figure] for report in reports])
-                for level in LEVELS
+                np.mean([each[name][metric] for each in reports]) for name in LEVELS
             )
-            values = [report[figure] for report in reports]
-            rows[direction, figure] = (*spread(values), *levels)
-    columns = ["mean", "deviation", *LEVELS]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).set_axis(
-        pd.MultiIndex.from_tuples(rows)
-    )
+            rows[direction, metric] = (
+                *spread([report[metric] for report in reports]),
+                *levels,
+            )
+    table = pd.DataFrame(rows, index=["mean", "deviation", *LEVELS]).T
+    return table.set_axis(pd.MultiIndex.from_tuples(rows))
 
 
 def _accuracy(run: dict, name: str) -> float | None:

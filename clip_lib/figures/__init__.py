@@ -1,1 +1,1 @@
-"""Whatever is drawn for the notebook."""
+"""Figures and tables, in French, for the notebook and the report."""

@@ -1,6 +1,6 @@
-"""Curves and matrices, in French: they go into the notebook and the report.
+"""Draw curves and matrices, in French: they go into the notebook and the report.
 
-Every function returns what it made and shows nothing.
+Every function returns its figure and shows nothing.
 """
 
 import math
@@ -24,42 +24,36 @@ _CURVES = {
 }
 
 
-def _curves(axes, history, names, chance: float, chance_label: str) -> None:
+def _curves(axes, title: str, history, names, level: float, level_name: str) -> None:
+    """Draw curves over the epochs, and a dashed line at a level."""
     epochs = np.arange(1, len(history["loss"]) + 1)
     for name in names:
         axes.plot(epochs, history[name], label=_CURVES[name])
-    axes.axhline(chance, color="grey", linestyle="--", label=chance_label)
-    axes.set_xlabel("époque")
+    axes.axhline(level, color="grey", linestyle="--", label=level_name)
+    axes.set(xlabel="époque", ylabel=title)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
 
 
 def classifier_curves(history, num_classes: int, title: str) -> Figure:
-    """Plot loss and accuracy of a classifier, beside the chance levels.
-
-    Args:
-        history: ``History.history`` of the training.
-        num_classes: Number of labels: chance is ln(num_classes) and 1 / num_classes.
-        title: Heading of the figure.
-    """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
-    chance = math.log(num_classes)
-    _curves(left, history, ("loss", "val_loss"), chance, f"hasard : {chance:.2f}")
-    left.set_ylabel("entropie croisée")
-    chance = 1 / num_classes
-    names = ("accuracy", "val_accuracy")
-    _curves(right, history, names, chance, f"hasard : {chance:.2f}")
-    right.set_ylabel("exactitude")
+    """Draw loss and accuracy of a classifier (``History.history``), beside chance."""
+    figure, panels = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
+    for axes, name, metric, chance in (
+        (panels[0], "entropie croisée", "loss", math.log(num_classes)),
+        (panels[1], "exactitude", "accuracy", 1 / num_classes),
+    ):
+        names = (metric, f"val_{metric}")
+        _curves(axes, name, history, names, chance, f"hasard : {chance:.2f}")
     figure.suptitle(title)
     return figure
 
 
 def clip_curves(history, batch_size: int, candidates: int) -> Figure:
-    """Plot the contrastive loss, the validation recalls and the temperature of CLIP.
+    """Draw the contrastive loss, the validation recalls and the temperature of CLIP.
 
     Args:
-        history: ``History.history`` of the training.
-        batch_size: Pairs a batch: a loss of ln(batch_size) tells nothing apart.
+        history: ``History.history`` of its training.
+        batch_size: Pairs per batch: a loss of ln(batch_size) tells nothing apart.
         candidates: Validation pairs, among which the right one is searched.
     """
     figure, (left, middle, right) = plt.subplots(
@@ -67,18 +61,16 @@ def clip_curves(history, batch_size: int, candidates: int) -> Figure:
     )
     chance = math.log(batch_size)
     label = f"hasard : ln {batch_size} = {chance:.2f}"
-    _curves(left, history, ("loss", "val_loss"), chance, label)
-    left.set_ylabel("perte contrastive")
+    _curves(left, "perte contrastive", history, ("loss", "val_loss"), chance, label)
     chance = float(np.mean([min(k / candidates, 1) for k in (1, 5, 10)]))
     label = f"hasard, moyenne : {chance:.2f}"
     names = ("val_recall@1", "val_recall@5", "val_recall@10", "val_recall")
-    _curves(middle, history, names, chance, label)
-    middle.set_ylabel("rappels en validation, deux sens")
+    _curves(middle, "rappels en validation, deux sens", history, names, chance, label)
     best = int(np.argmax(history["val_recall"]))
     middle.plot(best + 1, history["val_recall"][best], "ko")
     start = history["temperature"][0]
-    _curves(right, history, ("temperature",), start, f"époque 1 : {start:.3f}")
-    right.set_ylabel("température")
+    label = f"époque 1 : {start:.3f}"
+    _curves(right, "température", history, ("temperature",), start, label)
     for axes in (left, middle, right):
         axes.axvline(best + 1, color="k", linewidth=1, label="époque gardée")
         axes.legend(
@@ -88,13 +80,7 @@ def clip_curves(history, batch_size: int, candidates: int) -> Figure:
 
 
 def confusion(labels, predictions, class_names, title: str) -> Figure:
-    """Draw the confusion matrix of a classifier.
-
-    Args:
-        labels, predictions: Label numbers (N,).
-        class_names: Names, by number.
-        title: Heading of the figure.
-    """
+    """Draw the confusion matrix of label numbers (N,) and predicted ones."""
     figure, axes = plt.subplots(figsize=(4, 3.6), layout="constrained")
     ConfusionMatrixDisplay.from_predictions(
         labels,
@@ -110,21 +96,16 @@ def confusion(labels, predictions, class_names, title: str) -> Figure:
 
 
 def similarity_matrices(matrices: dict[str, np.ndarray]) -> Figure:
-    """Draw similarity matrices side by side: row = image i, column = text j.
-
-    Args:
-        matrices: Heading -> (B, B) cosines; the right pairs are on the diagonal.
-    """
+    """Draw cosines (B, B), by heading, side by side: row = image i, column = text j."""
     limit = max(np.abs(matrix).max() for matrix in matrices.values())
-    figure, panels = plt.subplots(
-        1, len(matrices), figsize=(4.6 * len(matrices), 4), layout="constrained"
+    size = (4.6 * len(matrices), 4)
+    figure, line = plt.subplots(
+        1, len(matrices), figsize=size, layout="constrained", squeeze=False
     )
-    for axes, (title, matrix) in zip(
-        np.atleast_1d(panels), matrices.items(), strict=True
-    ):
+    for axes, (title, matrix) in zip(line[0], matrices.items(), strict=True):
         drawn = axes.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit)
         axes.set(title=title, xlabel="texte j", ylabel="image i")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(integer=True))
-    figure.colorbar(drawn, ax=panels, shrink=0.8, label="cosinus")
+    figure.colorbar(drawn, ax=line, shrink=0.8, label="cosinus")
     return figure

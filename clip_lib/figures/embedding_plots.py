@@ -1,4 +1,4 @@
-"""What the embeddings of a gallery show, as figures in French; computed in `explain`.
+"""Draw what the embeddings of a gallery show (embeddings.py), in French.
 
 Every function returns its figure and shows nothing.
 """
@@ -23,11 +23,7 @@ REASONS = {
 
 
 def similarity_by_label(similarity: pd.DataFrame) -> Figure:
-    """Draw the cosines of all pairs in blocks of labels, and the mean of each block.
-
-    Args:
-        similarity: What `similarity_table` returned.
-    """
+    """Draw a `similarity_table` in blocks of labels, and the mean of each block."""
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(10, 4.9), width_ratios=(1.5, 1), layout="constrained"
     )
@@ -36,6 +32,7 @@ def similarity_by_label(similarity: pd.DataFrame) -> Figure:
     style = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
     drawn = left.imshow(cosines, **style)
     left.set(xlabel="légende j", ylabel="image i")
+    left.set_title(f"{len(similarity)} images, {similarity.shape[1]} légendes")
     for axis, line, items in (
         (left.yaxis, left.axhline, similarity.index),
         (left.xaxis, left.axvline, similarity.columns),
@@ -46,7 +43,6 @@ def similarity_by_label(similarity: pd.DataFrame) -> Figure:
         axis.set_tick_params(length=0)
         for end in ends[:-1]:
             line(end - 0.5, color="black", linewidth=0.8)
-    left.set_title(f"{len(similarity)} images, {similarity.shape[1]} légendes")
     right.imshow(blocks, **style)
     right.set_xticks(range(len(blocks)), blocks.columns)
     right.set_yticks(range(len(blocks)), blocks.index)
@@ -66,15 +62,12 @@ def similarity_by_label(similarity: pd.DataFrame) -> Figure:
 
 
 def tsne_map(points: pd.DataFrame) -> Figure:
-    """Draw pictures and captions in one plane, each pair joined by a line.
-
-    Args:
-        points: What `tsne_table` returned.
-    """
+    """Draw a `tsne_table`: pictures and captions, each pair joined by a line."""
     figure, axes = plt.subplots(figsize=(8, 6), layout="constrained")
-    places = points.set_index("path")[["x", "y"]]
-    images = places[(points["modality"] == "image").to_numpy()]
-    texts = places[(points["modality"] == "text").to_numpy()]
+    images, texts = (
+        points[points["modality"] == modality].set_index("path")[["x", "y"]]
+        for modality in ("image", "text")
+    )
     own = images.loc[texts.index]
     axes.plot(
         [own["x"], texts["x"]], [own["y"], texts["y"]], color="0.8", lw=0.6, zorder=1
@@ -97,19 +90,10 @@ def tsne_map(points: pd.DataFrame) -> Figure:
 
 
 def hardest(pairs: pd.DataFrame) -> Figure:
-    """Show pairs with the best-placed other picture, and why the model may fail.
-
-    Args:
-        pairs: What `hardest_pairs` returned.
-    """
-    figure, grid = plt.subplots(
-        len(pairs),
-        3,
-        figsize=(10, 1.95 * len(pairs) + 0.3),
-        width_ratios=(1, 1, 2.6),
-        layout="constrained",
-        squeeze=False,
-    )
+    """Draw rows of `hardest_pairs`: both pictures, and why the model may fail."""
+    size = (10, 1.95 * len(pairs) + 0.3)
+    ratios = {"width_ratios": (1, 1, 2.6), "squeeze": False, "layout": "constrained"}
+    figure, grid = plt.subplots(len(pairs), 3, figsize=size, **ratios)
     grid[0, 0].set_title("la bonne image", fontsize=10)
     grid[0, 1].set_title("la meilleure autre", fontsize=10)
     for (left, middle, right), pair in zip(grid, pairs.itertuples(), strict=True):
@@ -117,13 +101,12 @@ def hardest(pairs: pd.DataFrame) -> Figure:
         left.set_xlabel(pair.labels, fontsize=9)
         show_picture(middle, pair.rival_paths)
         middle.set_xlabel(pair.rival_labels, fontsize=9)
-        named = "nommée" if pair.names_label else "non nommée"
         lines = (
             wrap(f"«\u00a0{pair.captions}\u00a0»", 66),
             f"rang de l'image : {pair.text_to_image}, de la légende : "
             f"{pair.image_to_text}",
             wrap(f"meilleure autre légende : «\u00a0{pair.rival_captions}\u00a0»", 66),
-            f"mots connus : {100 * pair.known_words:.0f} %, étiquette {named}",
+            f"mots connus : {100 * pair.known_words:.0f} %",
             f"même étiquette : {100 * pair.label_share:.0f} % des premières réponses",
             f"raison : {REASONS[pair.reason]}",
         )
@@ -139,20 +122,15 @@ def temperature_bars(
 
     Args:
         cosines: (N,), one query against its gallery.
-        temperatures: Adjective for the heading -> temperature, a panel each.
+        temperatures: Adjective for the heading -> temperature, one panel each.
         shown: First answers drawn; the probabilities are over all N.
     """
     cosines = np.sort(np.asarray(cosines))[::-1]
     figure, line = plt.subplots(
-        1,
-        len(temperatures),
-        figsize=(10, 3),
-        sharey=True,
-        layout="constrained",
-        squeeze=False,
+        1, len(temperatures), figsize=(10, 3), sharey=True, layout="constrained"
     )
     chance = 1 / len(cosines)
-    for axes, (title, temperature) in zip(line[0], temperatures.items(), strict=True):
+    for axes, (title, temperature) in zip(line, temperatures.items(), strict=True):
         probabilities = softmax(cosines / temperature)
         axes.bar(range(1, len(cosines[:shown]) + 1), probabilities[:shown])
         label = f"hasard : {chance:.3f}"
@@ -160,5 +138,5 @@ def temperature_bars(
         axes.set_title(f"température {title} ({temperature:.3g})", fontsize=10)
         axes.set_xlabel(f"n° de la réponse, sur {len(cosines)}")
         axes.legend(title=f"première : {probabilities[0]:.3f}", fontsize="small")
-    line[0, 0].set_ylabel("probabilité")
+    line[0].set_ylabel("probabilité")
     return figure

@@ -1,4 +1,4 @@
-"""Figures that show pictures with their captions and scores, in French."""
+"""Draw pictures with their captions and scores, in French."""
 
 import textwrap
 from pathlib import Path
@@ -38,20 +38,14 @@ def wrap(text: str, width: int) -> str:
 
 
 def gallery_name(index: Index, split: str) -> str:
-    """Say what is searched, for a figure: how many, which part, what they are."""
+    """Describe a gallery for a figure: how many items, which split, what they are."""
     noun = "légendes" if "captions" in index.items else "images"
     count = len(index.part(split).items)
     return f"{count} {noun}{_FRENCH[split]}{_FRENCH.get(index.source, '')}"
 
 
 def dataset_sample(dataset: Dataset, per_label: int = 5, seed: int = 0) -> Figure:
-    """Show a few training pictures of each label, with their captions.
-
-    Args:
-        dataset: Split data.
-        per_label: Pictures a label.
-        seed: Seed of the draw.
-    """
+    """Draw a few training pictures of each label, with their captions."""
     rows = len(dataset.class_names)
     figure, grid = plt.subplots(
         rows, per_label, figsize=(2 * per_label, 2.7 * rows), layout="constrained"
@@ -68,12 +62,7 @@ def dataset_sample(dataset: Dataset, per_label: int = 5, seed: int = 0) -> Figur
 
 
 def pixel_row(images, title: str) -> Figure:
-    """Show images side by side.
-
-    Args:
-        images: (N, height, width, 3), values 0 to 1; what lies outside is clipped.
-        title: Heading of the figure.
-    """
+    """Draw images (N, height, width, 3), clipped to values 0 to 1, side by side."""
     figure, line = plt.subplots(
         1, len(images), figsize=(1.4 * len(images), 1.8), layout="constrained"
     )
@@ -87,12 +76,12 @@ def pixel_row(images, title: str) -> Figure:
 def image_answers(
     answers: pd.DataFrame, query: str, gallery: str, own: str = ""
 ) -> Figure:
-    """Show the pictures that answer a text.
+    """Draw the answers of `Search.images_for` to a text.
 
     Args:
-        answers: What `Search.images_for` returned.
+        answers: The table of answers.
         query: The text.
-        gallery: What was searched, said under the title.
+        gallery: See `gallery_name`.
         own: Path of the picture that the text describes, if any: it gets a green frame.
     """
     figure, line = plt.subplots(
@@ -104,21 +93,18 @@ def image_answers(
         # One's own photos have no label, but a name.
         name = getattr(answer, "labels", Path(answer.paths).name)
         axes.set_xlabel(wrap(name, 30), fontsize=9)
-    figure.suptitle(
-        wrap(f"«\u00a0{query}\u00a0»", 110) + f"\nparmi {gallery}", fontsize=11
-    )
+    title = wrap(f"«\u00a0{query}\u00a0»", 110)
+    figure.suptitle(f"{title}\nparmi {gallery}", fontsize=11)
     return figure
 
 
-def text_answers(picture, answers: pd.DataFrame, gallery: str, path="") -> Figure:
-    """Show the texts that answer a picture, its own one in green.
+def text_answers(picture, answers: pd.DataFrame, gallery: str) -> Figure:
+    """Draw the answers of `Search.texts_for` to a picture file, its own ones in green.
 
     Args:
-        picture: Picture file.
-        answers: What `Search.texts_for` returned.
-        gallery: What was searched.
-        path: Path under which the index knows the picture, if it does: its own captions
-            are marked.
+        picture: Its path.
+        answers: The table of answers.
+        gallery: See `gallery_name`.
     """
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(10, 2.9), width_ratios=(1, 2.6), layout="constrained"
@@ -128,14 +114,14 @@ def text_answers(picture, answers: pd.DataFrame, gallery: str, path="") -> Figur
     right.axis("off")
     right.set_title(f"parmi {gallery}", fontsize=10, loc="left")
     for answer in answers.itertuples():
-        own = answer.image_paths == (path or str(picture))
+        own = answer.image_paths == str(picture)
         label = f"[{answer.labels}] " if "labels" in answers else ""
+        text = wrap(f"{label}{answer.captions}", 75)
+        mark = "   <- la sienne" if own else ""
         right.text(
             0,
             1 - (answer.rank - 0.5) / len(answers),
-            f"{answer.rank}.  {answer.score:.3f}   "
-            + wrap(f"{label}{answer.captions}", 75)
-            + ("   <- la sienne" if own else ""),
+            f"{answer.rank}.  {answer.score:.3f}   {text}{mark}",
             fontsize=9,
             va="center",
             color=RIGHT if own else "black",

@@ -17,13 +17,9 @@ from clip_lib.config import Config
 from clip_lib.data.pipelines import image_batches
 from clip_lib.data.vocabulary import encode, sort_words
 from clip_lib.errors import ClipError
-from clip_lib.evaluation import attribution as reliance
-from clip_lib.evaluation import embeddings as explain
+from clip_lib.evaluation import attribution, embeddings
 from clip_lib.evaluation.evaluate import evaluate_indexes
-from clip_lib.figures import attribution_plots as reliance_plots
-from clip_lib.figures import curves as plots
-from clip_lib.figures import embedding_plots as explain_plots
-from clip_lib.figures import image_grids as gallery
+from clip_lib.figures import attribution_plots, curves, embedding_plots, image_grids
 from clip_lib.handin.architecture import architecture_figure
 from clip_lib.handin.model_summary import architecture_sizes, encoder_titles
 from clip_lib.retrieval.search import Search
@@ -124,7 +120,7 @@ class SavedRun:
         """
         clip = self.search.clip
         parts = [each.part("test") for each in self._indexes]
-        pairs = explain.hardest_pairs(*parts, clip.vectorizer, k=len(parts[1].items))
+        pairs = embeddings.hardest_pairs(*parts, clip.vectorizer)
         reasons = pairs["reason"].value_counts()
         about = {
             "source": self.source,
@@ -139,7 +135,7 @@ class SavedRun:
             },
             "hardest": HARDEST,
             "reasons": {
-                name: int(reasons.get(name, 0)) for name in explain_plots.REASONS
+                name: int(reasons.get(name, 0)) for name in embedding_plots.REASONS
             },
         }
         return evaluate_indexes(*parts), about
@@ -154,32 +150,39 @@ class SavedRun:
         labels = len(self.class_names)
         yield "architecture", architecture_figure(clip, labels), None
         for number, (name, found) in enumerate(self.predictions.items(), 1):
-            figure = plots.confusion(*found, self.class_names, name)
+            figure = curves.confusion(*found, self.class_names, name)
             yield f"confusion_{number}", figure, (2.05, 2.0, 0.78)
-        where = gallery.gallery_name(search.images, "test")
+        where = image_grids.gallery_name(search.images, "test")
         answers = search.images_for(query)
-        yield "images", gallery.image_answers(answers, query, where), (6.3, 1.95, 0.78)
+        yield (
+            "images",
+            image_grids.image_answers(answers, query, where),
+            (6.3, 1.95, 0.78),
+        )
         first = texts.items.iloc[0]
         found = search.images_for(first["captions"])
-        figure = gallery.image_answers(
+        figure = image_grids.image_answers(
             found, first["captions"], where, first["image_paths"]
         )
         yield "images_own", figure, (6.3, 1.95, 0.78)
-        where = gallery.gallery_name(search.texts, "test")
+        where = image_grids.gallery_name(search.texts, "test")
         for number, label in enumerate((self.class_names[0], self.class_names[-1]), 1):
             own = images.items[images.items["labels"] == label]["paths"].iloc[0]
-            figure = gallery.text_answers(own, search.texts_for(own), where)
+            figure = image_grids.text_answers(own, search.texts_for(own), where)
             yield f"texts_{number}", figure, (6.3, 1.75, 0.74)
-        worst = explain.hardest_pairs(images, texts, clip.vectorizer, HARDEST)
-        yield "hardest", explain_plots.hardest(worst), (6.3, 0.2 + 1.1 * HARDEST, 0.7)
+        pairs = embeddings.hardest_pairs(images, texts, clip.vectorizer)
+        figure = embedding_plots.hardest(pairs.head(HARDEST))
+        yield "hardest", figure, (6.3, 0.2 + 1.1 * HARDEST, 0.7)
         captions, paths = texts.items["captions"], texts.items["image_paths"]
         own_images = clip.embed_images(paths)
-        drops = reliance.word_reliance(clip, captions[0], own_images[0])
-        words = reliance.word_table(clip, captions, own_images)
-        figure = reliance_plots.word_bars(drops, words, captions[0])
+        drops = attribution.word_attribution(clip, captions[0], own_images[0])
+        words = attribution.word_table(clip, captions, own_images)
+        figure = attribution_plots.word_bars(drops, words, captions[0])
         yield "words", figure, (6.3, 2.4, 0.78)
-        maps = [reliance.occlusion_map(clip, path, query) for path in answers["paths"]]
-        figure = reliance_plots.heat_row(answers, maps, query)
+        maps = [
+            attribution.occlusion_map(clip, path, query) for path in answers["paths"]
+        ]
+        figure = attribution_plots.heat_row(answers, maps, query)
         _outline(figure, maps)
         yield "places", figure, (6.3, 2.4, 0.78)
 

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from clip_lib.evaluation import bootstrap
+from clip_lib.evaluation import metrics
 from clip_lib.evaluation.evaluate import DIRECTIONS, LEVELS
 from clip_lib.evaluation.results import read_result, spread, summary
 from clip_lib.handin.latex import escape, number
@@ -154,8 +154,8 @@ def _add_code(numbers: Numbers) -> None:
         "directions": encoders.DIRECTIONS,
         "max_scale": int(losses.MAX_SCALE),
         "samples": descriptors.SAMPLES,
-        "resamples": bootstrap.RESAMPLES,
-        "level": bootstrap.LEVEL,
+        "resamples": metrics.RESAMPLES,
+        "level": metrics.LEVEL,
     }.items():
         numbers.add(f"code/{name}", value)
 

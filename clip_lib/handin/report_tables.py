@@ -33,8 +33,7 @@ CLEANING = {
     "off-topic pairs": "légendes échangées, mots et CLIP",
     "off-topic pairs, words alone": "les mêmes, mots seuls",
     "off-topic pairs, CLIP alone": "les mêmes, CLIP seul",
-    "label outliers": "étiquettes fausses, voisins et mots",
-    "label outliers, words alone": "les mêmes, mots seuls",
+    "label outliers, words alone": "étiquettes fausses, mots",
 }
 COSTS = {
     "photos": "photographies",

@@ -1,4 +1,4 @@
-"""Answers as a person reads them, and as a program does."""
+"""Format answers, for people and for programs."""
 
 import json
 
@@ -7,9 +7,9 @@ import pandas as pd
 from clip_lib.retrieval.search import Search
 
 QUERIES = ("A big dog in the woods", "A group of cyclists", "A boat on the water")
-"""What a demonstration asks: the course's two examples, and the fourth label."""
+"""Queries of a demonstration: the course's two examples, and the fourth label."""
 
-# An answer is one thing; the index files call their columns by the plural.
+# An answer is one item; the index files name their columns in the plural.
 _SINGULAR = {
     "paths": "path",
     "captions": "caption",
@@ -18,46 +18,43 @@ _SINGULAR = {
     "splits": "split",
 }
 _NOT_SHOWN = ["size", "mtime_ns"]
-_FORMATS = {"score": "{:.3f}", "margin": "{:.3f}", "probability": "{:.1%}"}
+_FORMATS = {
+    "score": "{:.3f}".format,
+    "margin": "{:.3f}".format,
+    "probability": "{:.1%}".format,
+}
+
+
+def _shown(answers: pd.DataFrame) -> pd.DataFrame:
+    return answers.drop(columns=_NOT_SHOWN, errors="ignore").rename(columns=_SINGULAR)
 
 
 def answer_records(answers: pd.DataFrame) -> list[dict]:
-    """Return answers as objects for JSON.
+    """Return the answers of `Index.search` as objects for JSON, best first.
 
-    Args:
-        answers: What `Index.search` returned.
-
-    Returns:
-        A dict an answer, best first: rank, score, margin (None after the gallery's last
-        item), probability; then ``path`` for a picture, or ``caption`` and the
-        ``image_path`` of its picture for a text; and, where known, label and split.
+    Each has rank, score, margin (None after the gallery's last item), probability; then
+    ``path`` for a picture, or ``caption`` and the ``image_path`` of its picture for a
+    text; and, where known, label and split.
     """
-    answers = answers.drop(columns=_NOT_SHOWN, errors="ignore")
-    # Through pandas' JSON, which makes plain numbers and None of NumPy's.
-    return json.loads(answers.rename(columns=_SINGULAR).to_json(orient="records"))
+    # Through pandas' JSON, which turns NumPy's numbers into plain ones and NaN to None.
+    return json.loads(_shown(answers).to_json(orient="records"))
 
 
 def answer_lines(answers: pd.DataFrame) -> str:
-    """Lay answers out for reading: a heading, then a line an answer."""
-    answers = answers.drop(columns=_NOT_SHOWN, errors="ignore")
-    shown = {}
-    for name, column in answers.rename(columns=_SINGULAR).items():
-        if name in _FORMATS:
-            form = _FORMATS[name].format
-            shown[name] = ["" if pd.isna(value) else form(value) for value in column]
-        elif name == "rank":
-            shown[name] = column
-        else:
-            # Words stand to the left, and their heading above them.
-            words = column.astype(str)
-            width = max(map(len, [name, *words]))
-            shown[name.ljust(width)] = words.str.ljust(width)
-    lines = pd.DataFrame(shown).to_string(index=False).splitlines()
-    return "\n".join(line.rstrip() for line in lines)
+    """Format answers as text: a heading, then one line per answer."""
+    answers = _shown(answers)
+    text = answers.columns.difference([*_FORMATS, "rank"])
+    for name in text:  # Words are aligned on the left, below their heading.
+        words = answers[name].astype(str)
+        width = max(map(len, [name, *words]))
+        answers[name] = words.str.ljust(width)
+        answers = answers.rename(columns={name: name.ljust(width)})
+    lines = answers.to_string(index=False, formatters=_FORMATS, na_rep="")
+    return "\n".join(map(str.rstrip, lines.splitlines()))
 
 
 def with_captions(answers: pd.DataFrame, search: Search) -> pd.DataFrame:
-    """Add to pictures the first caption of each, where the text index has one."""
+    """Add the first caption of each picture, where the text index has one."""
     if search.texts is None or "image_paths" not in search.texts.items:
         return answers
     texts = search.texts.items.drop_duplicates("image_paths").set_index("image_paths")
@@ -65,7 +62,7 @@ def with_captions(answers: pd.DataFrame, search: Search) -> pd.DataFrame:
 
 
 def gallery_words(search: Search, split: str, noun: str = "pictures") -> str:
-    """Say what is searched: how many, which part, what they are."""
+    """Describe a gallery: the number of items, the split, the source."""
     index = search.texts if noun == "captions" else search.images
     about = [index.source] if search.texts is None else [split, index.source]
     return f"{len(index.part(split).items)} {noun} ({', '.join(filter(None, about))})"

@@ -1,6 +1,7 @@
-"""Ask a trained CLIP: a text for its pictures, a picture for its texts."""
+"""Query a trained CLIP: with a text for its pictures, with a picture for its texts."""
 
 import dataclasses
+import functools
 import hashlib
 from pathlib import Path
 
@@ -35,8 +36,8 @@ class Clip:
     Attributes:
         image_encoder, text_encoder: Models that return unit vectors (B, D).
         vectorizer: Texts to token ids.
-        temperature: What cosines are divided by before a softmax; 1 if it is not known,
-            and then probabilities are nearly even.
+        temperature: Divides the cosines before a softmax; 1 if it is not known, which
+            makes probabilities nearly even.
         config: The settings of its training, from the config.json beside it; None if
             there is none.
     """
@@ -49,12 +50,7 @@ class Clip:
 
     @classmethod
     def load(cls, model_file, vocabulary_file=None) -> "Clip":
-        """Load a model and the vocabulary that lies beside it.
-
-        Args:
-            model_file: The ``.keras`` file.
-            vocabulary_file: By default the one in the same folder, ``vocab.txt`` of
-                SmallBERT, ``tokenizer.json`` of others.
+        """Load a ``.keras`` file and its vocabulary, by default the one beside it.
 
         Raises:
             ClipError: If a file is missing, is not ours, or the two do not match.
@@ -76,9 +72,9 @@ class Clip:
         config = Config.load(settings) if settings.is_file() else None
         return cls(image_encoder, text_encoder, vectorizer, loss.temperature, config)
 
-    @property
+    @functools.cached_property
     def fingerprint(self) -> str:
-        """A name for these very weights: an index made by others does not fit."""
+        """Hash of the weights, computed once: it ties an index to its model."""
         digest = hashlib.sha256()
         for encoder in (self.image_encoder, self.text_encoder):
             for weights in encoder.get_weights():
@@ -86,26 +82,31 @@ class Clip:
         return digest.hexdigest()[:16]
 
     @property
+    def width(self) -> int:
+        """Width D of the embeddings."""
+        return self.text_encoder.output.shape[1]
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """Height and width that the image encoder expects."""
         return tuple(self.image_encoder.input.shape[1:3])
 
     def embed_images(self, paths) -> np.ndarray:
-        """Return unit vectors (N, D) of picture files, of any size and mode."""
+        """Return the unit vectors (N, D) of picture files of any size and mode."""
         batches = image_batches(list(paths), self.image_size, cached=False)
         return self.image_encoder.predict(batches, verbose=0)
 
     def embed_image(self, source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         """Return the unit vector (D,) of one picture; see `open_picture`."""
         image = load_image(source, self.image_size, max_pixels)
-        # Compiled: calling the model layer by layer costs ten times more.
+        # Compiled: calling the model layer by layer is ten times slower.
         return self.image_encoder.predict_on_batch(image[None])[0]
 
     def embed_texts(self, texts) -> np.ndarray:
-        """Return unit vectors (N, D) of texts."""
+        """Return the unit vectors (N, D) of texts."""
         token_ids = encode(self.vectorizer, texts)
         if len(token_ids) <= 32:
-            # One batch: for predict, building its input takes most of the time.
+            # For one batch, predict would spend most of its time on building the input.
             return self.text_encoder.predict_on_batch(token_ids)
         return self.text_encoder.predict(token_ids, verbose=0)
 
@@ -125,30 +126,23 @@ def build_indexes(
     """Embed every picture and every caption of a split of a data set.
 
     Returns:
-        The image index (columns paths, labels, splits), a row per picture, and the text
-        index (columns captions, image_paths, labels, splits), a row per caption. No
-        labels if the data has none.
+        The image index (columns paths, labels, splits), one row per picture, and the
+        text index (columns captions, image_paths, labels, splits), one row per caption.
+        No labels if the data has none.
     """
     rows = dataset.part(split)
-    rows = rows.assign(path=dataset.paths(rows))
     texts = pd.DataFrame(
         {
             "captions": rows["caption"],
-            "image_paths": rows["path"],
+            "image_paths": dataset.paths(rows),
             "labels": rows["label"],
             "splits": rows["split"],
         }
-    )
-    pictures = rows.drop_duplicates("path").reset_index(drop=True)
-    images = pd.DataFrame(
-        {
-            "paths": pictures["path"],
-            "labels": pictures["label"],
-            "splits": pictures["split"],
-        }
-    )
+    ).reset_index(drop=True)
     if not dataset.class_names:
-        images, texts = (table.drop(columns="labels") for table in (images, texts))
+        texts = texts.drop(columns="labels")
+    images = texts.drop(columns="captions").rename(columns={"image_paths": "paths"})
+    images = images.drop_duplicates("paths", ignore_index=True)
     about = (clip.fingerprint, dataset.source)
     return (
         Index(clip.embed_images(images["paths"]), images, *about),
@@ -156,26 +150,25 @@ def build_indexes(
     )
 
 
-def open_index(
-    clip: Clip, path, remedy="run the notebook to its end", mapped: bool = False
-) -> Index:
-    """Load an index, ``mapped`` or not, and make sure that this very CLIP made it.
+def open_index(clip: Clip, path) -> Index:
+    """Load an index and make sure that this CLIP made it.
 
     Raises:
-        ClipError: If there is no such index, or another model made it; the message
-            then ends with the ``remedy``.
+        ClipError: If there is no such index, or another model made it.
     """
-    index = Index.load(path, mapped)
-    # A training that was interrupted leaves a new model beside an old index.
-    width = clip.text_encoder.output.shape[1]
-    if index.model not in ("", clip.fingerprint) or index.width != width:
-        raise ClipError(f"{path}: made by another model than this one; {remedy}.")
+    index = Index.load(path)
+    # An interrupted training leaves a new model beside an old index.
+    same = index.model in ("", clip.fingerprint) and index.embeds.shape[1] == clip.width
+    if not same:
+        raise ClipError(
+            f"{path}: made by another model than this one; run the notebook to its end."
+        )
     return index
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """A trained CLIP and its indexes: what a demonstration needs.
+    """A trained CLIP and the indexes that it searches.
 
     Attributes:
         clip: The model.
@@ -188,10 +181,7 @@ class Search:
 
     @classmethod
     def load(cls, model_file) -> "Search":
-        """Load a model and what the notebook leaves beside it.
-
-        Args:
-            model_file: The ``.keras`` file; vocabulary and indexes lie in its folder.
+        """Load a model, with the vocabulary and the indexes beside it.
 
         Raises:
             ClipError: If a file is missing, or an index is not of this model.
@@ -211,12 +201,12 @@ class Search:
         """Return the k captions nearest to a picture; see `Index.search`.
 
         Raises:
-            ClipError: If the pictures searched have no captions.
+            ClipError: If the gallery has no captions.
         """
         if self.texts is None:
             raise ClipError(
-                f"{self.images.source}: pictures without captions, which a picture "
-                "cannot ask for; expected a text as query."
+                f"{self.images.source}: pictures without captions, a picture has "
+                "nothing to find there; expected a text as query."
             )
         embedding = self.clip.embed_image(picture, max_pixels)
         return self.texts.part(gallery).search(embedding, k, self.clip.temperature)

@@ -12,29 +12,27 @@ from clip_lib.retrieval.index import Index
 from clip_lib.retrieval.search import Clip
 
 TEMPLATES = ("a {}", "the {}", "a man with a {}")
-"""Sentences into which a label is put, in words that are common in captions."""
+"""Sentences around a label, of words that are common in captions."""
 
 
 def label_index(clip: Clip, class_names, templates=TEMPLATES) -> Index:
     """Embed labels, so that a picture can search among them.
 
-    The embeddings of a label's sentences are averaged, and the mean brought back to
-    unit length (Radford et al. 2021, section 3.1.4).
+    The embeddings of a label's sentences are averaged, and the mean scaled back to unit
+    length (Radford et al. 2021, section 3.1.4).
 
     Args:
         clip: A trained CLIP.
         class_names: Labels, L of them.
-        templates: Sentences into which a label is put; at least one.
+        templates: Sentences with {} for the label; at least one.
 
     Returns:
         Index of L rows, with the column labels, in the order given. Its `Index.search`
-        gives each label's cosine and, over these labels, its probability.
+        gives each label's cosine and its probability among these labels.
 
     Raises:
         ClipError: If there is no template, or one has no place for the label.
     """
-    if isinstance(templates, str):
-        templates = (templates,)
     if not templates or not all("{}" in template for template in templates):
         raise ClipError(
             f"templates {templates!r}: expected sentences such as 'a {{}}', in which "
@@ -53,14 +51,11 @@ def label_index(clip: Clip, class_names, templates=TEMPLATES) -> Index:
 
 
 def zero_shot(clip: Clip, image_embeddings, class_names, templates=TEMPLATES):
-    """Label pictures by the nearest label.
+    """Return the nearest label (N,) of each picture.
 
     Args:
-        clip, class_names, templates: As for `label_index`, which may raise.
+        clip, class_names, templates: See `label_index`, which may raise.
         image_embeddings: (N, D) unit vectors.
-
-    Returns:
-        Array (N,) of labels.
     """
     labels = label_index(clip, class_names, templates)
     similarity = np.asarray(image_embeddings) @ labels.embeds.T
@@ -68,14 +63,14 @@ def zero_shot(clip: Clip, image_embeddings, class_names, templates=TEMPLATES):
 
 
 def knows_label(clip: Clip, label: str) -> bool:
-    """Say whether the model knows a word of a label.
+    """Return whether the model knows a word of a label.
 
-    If not, its sentences say the same as those of any other unknown word.
+    If not, its sentences are read like those of any other unknown word.
     """
     known, _ = sort_words(clip.vectorizer, label_words(label))
     return bool(known)
 
 
 def label_words(label: str) -> str:
-    """Read a label as words: folders are often called mountain_bike."""
+    """Read a label as words: folders often have names like mountain_bike."""
     return label.replace("_", " ")

@@ -210,10 +210,10 @@ def _draw_actor(image, actor, afloat):
         Pen(image, actor.x, actor.y, actor.scale).sketch(foam).finish()
 
 
-def draw_scene(scene: Scene, size: tuple[int, int] = (SIDE, SIDE)) -> Image.Image:
-    """Return the RGB picture of a scene, ``size`` pixels wide and high."""
+def draw_scene(scene: Scene) -> Image.Image:
+    """Return the RGB picture of a scene, ``SIDE`` pixels wide and high."""
     image = Image.new("RGB", (SIDE * FINE, SIDE * FINE))
     _draw_place(image, scene.place, scene.sky, random.Random(scene.key))
     for actor in scene.actors:
         _draw_actor(image, actor, scene.place in WATER)
-    return image.resize(size, Image.Resampling.LANCZOS)
+    return image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)

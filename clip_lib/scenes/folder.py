@@ -3,26 +3,21 @@
 import csv
 import json
 import os
-import shutil
+import tempfile
 from pathlib import Path
 
 from tqdm import tqdm
 
 from clip_lib.errors import ClipError
 from clip_lib.scenes.describe import describe_scene
-from clip_lib.scenes.drawing import draw_scene
+from clip_lib.scenes.drawing import SIDE, draw_scene
 
-VERSION = 1  # raise it when pictures change: older folders are then not reused
+VERSION = 1  # Raise it when pictures change: older folders are then not reused.
 LABELS = ("dog", "water", "ball", "bike")
 MARKER = "drawn_scenes.json"
 
 
-def draw_scenes(
-    folder: str | Path,
-    per_label: int = 150,
-    seed: int = 42,
-    image_size: tuple[int, int] = (224, 224),
-) -> Path:
+def draw_scenes(folder: str | Path, per_label: int = 150, seed: int = 42) -> Path:
     """Draw the demonstration data set in the layout of the photo archive.
 
     Writes ``captions.csv`` (image_path, label, caption), one text file per caption in
@@ -33,17 +28,13 @@ def draw_scenes(
         folder: Where the data set goes; missing, empty or an earlier drawing.
         per_label: Scenes of each of the four labels; fewer are a prefix of more.
         seed: Seed of the whole data set.
-        image_size: Width and height of the pictures in pixels.
-
-    Returns:
-        Path of the folder.
 
     Raises:
-        ClipError: The folder holds anything but this same drawing.
+        ClipError: If the folder holds anything but this same drawing.
     """
     folder = Path(folder)
     recipe = {"version": VERSION, "seed": seed, "per_label": per_label}
-    recipe["image_size"] = list(image_size)
+    recipe["image_size"] = [SIDE, SIDE]
     if folder.exists() and any(folder.iterdir()):
         marker = folder / MARKER
         if marker.is_file() and json.loads(marker.read_text("utf-8")) == recipe:
@@ -53,15 +44,12 @@ def draw_scenes(
             "name another folder or remove it yourself."
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = folder.with_name(f".{folder.name}-{os.getpid()}")
-    try:
+    with tempfile.TemporaryDirectory(prefix=".scenes-", dir=folder.parent) as draft:
+        draft = Path(draft, "scenes")
         _write_scenes(draft, recipe)
         if folder.exists():
-            folder.rmdir()  # it is empty, and Windows does not replace folders
+            folder.rmdir()  # It is empty, and Windows does not replace folders.
         os.replace(draft, folder)
-    except BaseException:  # also on Ctrl-C: leave nothing half-written behind
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
     return folder
 
 
@@ -78,5 +66,5 @@ def _write_scenes(folder, recipe):
             path = f"images/{label}/{name}.jpg"
             table.writerow([path, label, scene.caption])
             (folder / "captions" / f"{name}.txt").write_text(scene.caption, "utf-8")
-            draw_scene(scene, recipe["image_size"]).save(folder / path, quality=90)
+            draw_scene(scene).save(folder / path, quality=90)
     (folder / MARKER).write_text(json.dumps(recipe), "utf-8")

@@ -1,11 +1,19 @@
-"""What the drawn scenes are drawn of: poses, things, skies and places, as sketches.
+"""The poses, things, skies and places of the drawn scenes, as sketches.
 
 A sketch is text, much like SVG: ``shape colour numbers`` separated by ``;``, in the
 object's own units (metres; x forward, y up, 0 = ground or waterline). Poses are paths
 put into a sketch.
 """
 
-from clip_lib.scenes.tables import read_table
+import re
+
+
+def read_table(text):
+    """Return {name: value} from lines ``name: value``, which may run over lines."""
+    cells = re.split(r"(?m)^(\w+):", text)[1:]
+    pairs = zip(cells[::2], cells[1::2], strict=True)
+    return {name: " ".join(value.split()) for name, value in pairs}
+
 
 # body | head | tail | legs: near front, far front, near hind, far hind | back
 DOG_POSES = read_table("""

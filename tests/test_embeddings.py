@@ -1,0 +1,186 @@
+"""What a model learned: embeddings and first layers made by hand."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from tiny_distilbert import write_checkpoint
+
+from clip_lib.data.vocabulary import learn_vocabulary
+from clip_lib.errors import ClipError
+from clip_lib.evaluation.embeddings import (
+    block_means,
+    colour_filters,
+    hardest_pairs,
+    level_means,
+    nearest_words,
+    similarity_table,
+    tsne_table,
+)
+from clip_lib.models.encoders import build_image_classifier, build_text_classifier
+from clip_lib.retrieval.index import Index
+
+KNOWN = keras.layers.TextVectorization(
+    vocabulary=["caption", *map(str, range(10))], output_sequence_length=8
+)
+
+
+def indexes(image_embeds, text_embeds, labels, place=None, captions=None):
+    """Pictures p0, p1...; text j describes picture place[j]."""
+    labels = np.array(labels)
+    place = np.arange(len(labels)) if place is None else np.array(place)
+    paths = np.array([f"p{number}" for number in range(len(labels))])
+    captions = captions or [f"caption {number}" for number in range(len(place))]
+    images = pd.DataFrame({"paths": paths, "labels": labels})
+    texts = pd.DataFrame(
+        {"captions": captions, "image_paths": paths[place], "labels": labels[place]}
+    )
+    return (
+        Index(np.asarray(image_embeds, "float32"), images),
+        Index(np.asarray(text_embeds, "float32"), texts),
+    )
+
+
+def test_the_matrix_is_sorted_by_label_and_has_means_of_its_cells():
+    images, texts = indexes(np.eye(3), np.eye(3) + 0.5, ["b", "a", "b"], [2, 1, 0])
+    table = similarity_table(images, texts)
+    assert table.index.tolist() == [("a", "p1"), ("b", "p0"), ("b", "p2")]
+    assert table.columns.tolist() == table.index.tolist()
+    # Text 0 describes p2 and lies on axis 0, text 2 describes p0 and lies on axis 2.
+    assert np.allclose(table, [[1.5, 0.5, 0.5], [0.5, 0.5, 1.5], [0.5, 1.5, 0.5]])
+    assert np.allclose(block_means(table), [[1.5, 0.5], [0.5, 1.0]])
+    levels = {"pair": 2.5 / 3, "same label": 1.5, "other label": 0.5}
+    assert level_means(table).to_dict() == pytest.approx(levels)
+    # A level without a cell has no mean.
+    images, texts = indexes(np.eye(2), np.eye(2), ["a", "b"])
+    levels = level_means(similarity_table(images, texts))
+    assert levels["pair"] == 1 and np.isnan(levels["same label"])
+
+
+def test_the_plane_keeps_neighbours_together_and_is_the_same_under_one_seed():
+    """Six pictures and six captions in two far groups: fewer than the usual 30."""
+    random = np.random.default_rng(0)
+    centres = np.repeat(np.eye(2, 8), 3, axis=0)
+    embeds = centres + 0.05 * random.normal(size=(2, 6, 8))
+    embeds /= np.linalg.norm(embeds, axis=2, keepdims=True)
+    images, texts = indexes(*embeds, ["a"] * 3 + ["b"] * 3)
+    table = tsne_table(images, texts, seed=1)
+    pd.testing.assert_frame_equal(table, tsne_table(images, texts, seed=1))
+    assert table["modality"].tolist() == ["image"] * 6 + ["text"] * 6
+    assert table["path"].tolist() == 2 * [f"p{number}" for number in range(6)]
+    points = table[["x", "y"]].to_numpy()
+    gaps = np.linalg.norm(points[:, None] - points, axis=2)
+    np.fill_diagonal(gaps, np.inf)
+    nearest = table["label"].to_numpy()[gaps.argmin(axis=1)]
+    assert (nearest == table["label"]).mean() > 0.8
+
+
+def test_ranks_rivals_and_order_of_the_hardest_pairs():
+    # Text 0 finds its picture second, behind p1; text 1 third; text 2 first.
+    texts_by_images = np.array([[0.8, 0.9, 0.1], [0.7, 0.2, 0.3], [0.0, 0.1, 0.95]])
+    images, texts = indexes(np.eye(3), texts_by_images, ["a", "a", "b"])
+    pairs = hardest_pairs(images, texts, KNOWN)
+    assert pairs["paths"].tolist() == ["p1", "p0", "p2"]
+    assert pairs["text_to_image"].tolist() == [3, 2, 1]
+    assert pairs["image_to_text"].tolist() == [2, 1, 1]
+    assert pairs["rival_paths"].tolist() == ["p0", "p1", "p1"]
+    assert pairs["rival_labels"].tolist() == ["a", "a", "a"]
+    assert pairs["rival_captions"].tolist() == ["caption 0", "caption 1", "caption 1"]
+    assert pairs["captions"].tolist() == ["caption 1", "caption 0", "caption 2"]
+    assert pairs["reason"].iloc[-1] == "found"
+
+
+def test_captions_of_one_picture_do_not_compete():
+    # Picture p0 prefers its first caption, then its second, then the stranger.
+    images, texts = indexes(
+        np.eye(2), [[0.9, 0.0], [0.8, 0.0], [0.1, 1.0]], ["a", "b"], [0, 0, 1]
+    )
+    pairs = hardest_pairs(images, texts, KNOWN)
+    assert set(pairs["image_to_text"]) == {1}
+    assert set(pairs["rival_captions"][pairs["paths"] == "p0"]) == {"caption 2"}
+
+
+def test_a_tie_is_held_against_the_model():
+    images, texts = indexes(np.ones((3, 1)), np.ones((3, 1)), ["a", "a", "b"])
+    pairs = hardest_pairs(images, texts, KNOWN)
+    assert set(pairs["text_to_image"]) == set(pairs["image_to_text"]) == {3}
+    assert (pairs["rival_paths"] != pairs["paths"]).all()
+    with pytest.raises(ClipError, match="expected at least 2"):
+        hardest_pairs(*indexes(np.eye(1), np.eye(1), ["a"]), KNOWN)
+
+
+def lost_dog(caption, found):
+    """Four dogs, eight waters; the caption of dog 0 stands at its picture or at sea."""
+    embeds = np.hstack([np.repeat(np.eye(2), [4, 8], axis=0), 0.1 * np.eye(12)])
+    text_embeds = embeds.copy()
+    if not found:
+        text_embeds[0] = np.eye(14)[1]
+    captions = [caption] + [f"caption {number}" for number in range(1, 12)]
+    labels = ["dog"] * 4 + ["water"] * 8
+    images, texts = indexes(embeds, text_embeds, labels, captions=captions)
+    return hardest_pairs(images, texts, KNOWN).set_index("paths").loc["p0"]
+
+
+def test_the_reasons_are_the_documented_rules_in_their_order():
+    pair = lost_dog("caption 0", found=False)
+    assert pair["rival_labels"] == "water"
+    # Of five pictures none; of five captions the other dogs' three, and its own.
+    assert pair["label_share"] == pytest.approx((0 + 4) / 10)
+    assert pair["reason"] == "wrong label"
+    assert lost_dog("caption 0 zzz", found=False)["reason"] == "wrong label"
+    assert lost_dog("caption qqq zzz", found=False)["reason"] == "unknown words"
+    assert lost_dog("caption qqq zzz", found=True)["reason"] == "found"
+    # Each text finds its neighbour, of the same label.
+    images, texts = indexes(np.eye(6), np.roll(np.eye(6), 1, axis=0), ["dog"] * 6)
+    pairs = hardest_pairs(images, texts, KNOWN)
+    assert set(pairs["reason"]) == {"within label"}
+    assert set(pairs["label_share"]) == {1.0}
+    # Punctuation is no word, and no share of none is a number.
+    assert lost_dog("Caption 1 , 2 .", found=True)["known_words"] == 1
+    assert lost_dog(".", found=True)["known_words"] == 0
+
+
+def test_words_stand_beside_those_whose_vectors_point_alike(tiny_config, vectorizer):
+    known = vectorizer.get_vocabulary()
+    vectors = np.zeros((len(known), tiny_config.embed_dim), "float32")
+    for word, angle in (("dog", 0.0), ("ball", 0.5), ("bike", 1.0), ("grass", 3.0)):
+        vectors[known.index(word), :2] = np.cos(angle), np.sin(angle)
+    vectors[known.index("ball")] *= 9  # Their length plays no part.
+    model = build_text_classifier(tiny_config, len(known), 4, vectors)
+    table = nearest_words(model, vectorizer, ["dog", "bike", "water", "zeppelin"], 3)
+    assert table.index.tolist() == ["dog", "bike"]  # One is 0, one unknown.
+    assert table.loc["dog"].tolist() == ["dog", "ball", "bike"]
+    assert table.loc["bike"].tolist()[0] == "bike"
+    assert set(table.loc["bike"]) == {"bike", "ball", "dog"}
+
+
+def test_words_of_distilbert_have_neighbours_too(tiny_config, tmp_path):
+    pytest.importorskip("transformers")
+    from clip_lib.towers.texts import build_distilbert_classifier
+
+    folder = str(write_checkpoint(tmp_path / "tiny"))
+    config = dataclasses.replace(
+        tiny_config, text_encoder="distilbert", text_weights=folder
+    )
+    pieces = learn_vocabulary([], config)
+    model = build_distilbert_classifier(config, pieces, 4)
+    table = nearest_words(model, pieces, ["dog", "zeppelin"], 5)
+    assert table.shape == (1, 5)
+    assert table.loc["dog"].tolist()[0] == "dog"
+
+
+def test_colours_that_the_cnn_responds_to(tiny_config):
+    model = build_image_classifier(tiny_config, 4)
+    kernel, bias = model.get_layer("descriptors").get_weights()
+    kernel[:] = 0
+    kernel[1, 2, 0, 3] = 2  # The fourth filter looks for red, and against blue.
+    kernel[1, 2, 2, 3] = -1
+    kernel[1, 2, 5, 3] = 7  # A deviation: no colour.
+    model.get_layer("descriptors").set_weights([kernel, bias])
+    found = colour_filters(model, 5)
+    assert found.shape == (5, 4, 4, 3)
+    assert found[3, 1, 2].tolist() == [1, 0.5, 0.25]
+    found[3, 1, 2] = 0.5
+    assert (found == 0.5).all()

@@ -1,0 +1,133 @@
+"""What the figures show: every mark where its number says."""
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from clip_lib.evaluation.attribution import occlusion_map, word_attribution, word_table
+from clip_lib.evaluation.cleaning import COLUMNS
+from clip_lib.evaluation.embeddings import hardest_pairs, similarity_table, tsne_table
+from clip_lib.figures import attribution_plots, embedding_plots, image_grids
+from clip_lib.figures.contact_sheet import contact_sheet
+from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.search import MODEL_FILE, Search
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def search(run_config):
+    return Search.load(run_config.model_path(MODEL_FILE))
+
+
+def words_of(figure):
+    """Return every text in a figure."""
+    figure.canvas.draw()
+    texts = figure.findobj(matplotlib.text.Text)
+    return " ".join(text.get_text() for text in texts).replace("\n", " ")
+
+
+def gallery(labels, place):
+    vectors = np.random.default_rng(0).normal(size=(2, len(labels), 3))
+    paths, labels = np.array([f"p{n}" for n in range(len(labels))]), np.array(labels)
+    images = pd.DataFrame({"paths": paths, "labels": labels})
+    texts = pd.DataFrame({"image_paths": paths[place], "labels": labels[place]})
+    return Index(vectors[0], images), Index(vectors[1], texts)
+
+
+def test_the_matrix_names_each_label_on_both_axes():
+    similarity = similarity_table(*gallery(list("yxxxyz"), range(6)))
+    figure = embedding_plots.similarity_by_label(similarity)
+    left, right = figure.axes[:2]
+    assert [len(axes.images) for axes in (left, right)] == [1, 1]
+    for axis in (left.xaxis, left.yaxis):
+        assert [tick.get_text() for tick in axis.get_ticklabels()] == ["x", "y", "z"]
+        assert axis.get_ticklocs().tolist() == [1.0, 3.5, 5.0]
+    assert [line.get_ydata()[0] for line in left.lines[:2]] == [2.5, 4.5]
+    assert len(right.texts) == 9
+
+
+def test_the_plane_joins_each_caption_with_its_picture():
+    points = tsne_table(*gallery(list("abab"), [3, 2, 1, 0]))
+    (axes,) = embedding_plots.tsne_map(points).axes
+    legend = {text.get_text() for text in axes.get_legend().get_texts()}
+    assert legend == {"a", "b", "image", "légende"}
+    assert len(axes.collections) == 4
+    ends = [line.get_xydata() for line in axes.lines]
+    places = points[["x", "y"]].to_numpy()
+    assert np.allclose(ends, [[places[3 - j], places[4 + j]] for j in range(4)])
+
+
+def test_a_saved_model_is_attributed_and_its_failures_shown(search, run_config):
+    query = "a dog on the grass"
+    answers = search.images_for(query, 2)
+    maps = [occlusion_map(search.clip, path, query) for path in answers["paths"]]
+    assert all(heat.shape == run_config.image_size for heat in maps)
+    figure = attribution_plots.heat_row(answers, maps, query)
+    assert [len(axes.images) for axes in figure.axes[:4]] == [1, 1, 2, 2]
+    assert query in figure.get_suptitle().replace("\n", " ")
+
+    images, texts = search.images.part("test"), search.texts.part("test")
+    pairs = hardest_pairs(images, texts, search.clip.vectorizer)
+    assert set(pairs["reason"]) <= set(embedding_plots.REASONS)
+    figure = embedding_plots.hardest(pairs.head(3))
+    assert [len(axes.images) for axes in figure.axes] == [1, 1, 0] * 3
+    assert f"rang de l'image : {pairs['text_to_image'][0]}," in words_of(figure)
+
+    found = word_attribution(search.clip, "A dog qwertz", images.embeds[0])
+    words = word_table(search.clip, texts.items["captions"], images.embeds)
+    figure = attribution_plots.word_bars(found, words, "A dog qwertz")
+    left, right = figure.axes
+    labels = {label.get_text(): label.get_style() for label in left.get_yticklabels()}
+    assert labels == {"A": "normal", "dog": "normal", "qwertz": "italic"}
+    widths = [bar.get_width() for bar in left.patches]
+    assert widths == pytest.approx(found["drop"].tolist())
+    first = f"{words['token'][0]} ({words['count'][0]})"
+    assert right.get_yticklabels()[0].get_text() == first
+
+
+def test_the_own_picture_and_the_own_caption_are_green(search):
+    where = image_grids.gallery_name(search.texts, "test")
+    count = len(search.texts.part("test").items)
+    assert where == f"{count} légendes de test (photographies)"
+    path = search.texts.part("test").items["image_paths"][0]
+    answers = search.texts_for(path, count)
+    figure = image_grids.text_answers(path, answers, where)
+    green = [t for t in figure.axes[1].texts if t.get_color() == image_grids.RIGHT]
+    assert len(green) == 1 and green[0].get_text().endswith("la sienne")
+    answers = search.images_for("the grass", 3)
+    own = answers["paths"][1]
+    axes = image_grids.image_answers(answers, "costs $5", where, own).axes
+    frames = [each.spines["top"].get_visible() for each in axes]
+    assert frames == [False, True, False]
+
+
+def test_the_contact_sheet_shows_scores_and_reasons(search, tmp_path):
+    paths = search.images.items["paths"]
+    label = search.images.items["labels"][7]
+    rows = [
+        ("near-duplicate", paths[1], paths[0], 0.9, 1, ""),
+        ("off-topic pair", paths[4], "costs $5 or $6", 0.9, 1, ""),
+        ("off-topic pair", paths[5], "another caption of it", 0.9, 2, ""),
+        ("label outlier", paths[7], "zebra", 0.9, 1, ""),
+    ]
+    found = pd.DataFrame(rows, columns=COLUMNS)
+    figure = contact_sheet(found, search.images, per_kind=2)
+    figure.savefig(tmp_path / "sheet.png")  # A lone dollar sign would be a formula.
+    shown = [axes for axes in figure.axes if axes.images]
+    assert len(figure.axes) == 6 and len(shown) == 4
+    assert shown[0].get_title() == "n° 1   score 0.900"
+    reason = shown[3].get_xlabel().replace("\n", " ")
+    assert reason == f"étiquette {label}, plutôt zebra\u00a0?"
+    empty = contact_sheet(found[found["kind"] == "label outlier"], search.images, 2)
+    assert [text.get_text() for text in empty.axes[0].texts] == ["rien trouvé"]
+    with pytest.raises(ValueError, match=r"a\.jpg: a suspicion, but not in the image"):
+        contact_sheet(found.assign(image_path="a.jpg"), search.images)

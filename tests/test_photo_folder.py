@@ -1,0 +1,196 @@
+"""The index of a folder of photos: what is read, what is kept, what is never lost."""
+
+import dataclasses
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clip_lib.errors import ClipError
+from clip_lib.retrieval import photo_folder
+from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.photo_folder import (
+    index_file,
+    list_pictures,
+    open_gallery,
+    update_index,
+)
+from clip_lib.retrieval.search import MODEL_FILE, TEXT_INDEX_FILE, Clip
+
+
+@pytest.fixture(scope="module")
+def clip(run_config):
+    return Clip.load(run_config.model_path(MODEL_FILE))
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The names of the pictures that are read."""
+    load, names = photo_folder.load_image, []
+
+    def noted(path, size):
+        names.append(os.path.basename(path))
+        return load(path, size)
+
+    monkeypatch.setattr(photo_folder, "load_image", noted)
+    return names
+
+
+def draw(path, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (20, 30, 3), "uint8")
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """Four pictures, read two at a time, and names of which none is one."""
+    monkeypatch.setattr(photo_folder, "CHUNK", 2)
+    folder = tmp_path / "mes photos"
+    names = ("a.jpg", "été/plage à midi.PNG", "été/nuit/b.webp", "'; rm -rf $HOME.gif")
+    for seed, name in enumerate(names):
+        draw(folder / name, seed)
+    draw(folder / ".hidden/c.jpg")
+    draw(folder / ".d.jpg")
+    (folder / "notes.txt").write_text("no picture")
+    (folder / "folder.jpg").mkdir()
+    return folder
+
+
+def test_a_folder_is_walked_but_not_left(photos, tmp_path):
+    draw(tmp_path / "outside/e.jpg")
+    (photos / "e.jpg").symlink_to(tmp_path / "outside/e.jpg")
+    (photos / "linked").symlink_to(tmp_path / "outside")
+    (photos / "broken.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (photos / "loop").symlink_to(photos)
+    found = list_pictures(photos)
+    expected = ["'; rm -rf $HOME.gif", "a.jpg", "été/nuit/b.webp"]
+    expected.append("été/plage à midi.PNG")
+    assert [path for path, *_ in found] == [str(photos / name) for name in expected]
+    about = (photos / "a.jpg").stat()
+    assert found[1][1:] == (about.st_size, about.st_mtime_ns)
+    # By way of a link to it, a folder is the same folder.
+    (tmp_path / "way").symlink_to(photos)
+    assert list_pictures(tmp_path / "way") == found
+
+
+def test_only_what_is_new_or_changed_is_read_again(clip, read, photos):
+    assert str(update_index(clip, photos)).startswith("4 new, 0 changed, 0 gone")
+    read.clear()
+    assert update_index(clip, photos).kept == 4
+    assert read == []
+
+    draw(photos / "new.bmp", 7)
+    (photos / "été/nuit/b.webp").rename(photos / "moved.webp")
+    # Another picture of the same age, and a picture of the same size touched.
+    size, age = photos / "a.jpg", photos / "'; rm -rf $HOME.gif"
+    about = size.stat()
+    Image.new("RGB", (90, 90)).save(size)
+    os.utime(size, ns=(about.st_atime_ns, about.st_mtime_ns))
+    os.utime(age, ns=(1, 1))
+    changes = update_index(clip, photos)
+    assert str(changes) == "2 new, 2 changed, 1 gone, 1 kept, 0 unreadable"
+    assert sorted(read) == [age.name, "a.jpg", "moved.webp", "new.bmp"]
+    # Each row has the vector of its own picture, kept or new.
+    index = Index.load(index_file(clip, photos))
+    paths = index.items["paths"].tolist()
+    assert paths == [path for path, *_ in list_pictures(photos)]
+    assert np.allclose(index.embeds, clip.embed_images(paths), atol=1e-5)
+    assert len(np.unique(index.embeds.round(4), axis=0)) == 5
+
+
+def test_what_cannot_be_read_is_left_out_and_named(clip, photos):
+    update_index(clip, photos)
+    (photos / "a.jpg").write_bytes(b"not a picture")
+    (photos / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
+    changes = update_index(clip, photos)
+    assert str(changes) == "0 new, 0 changed, 0 gone, 3 kept, 2 unreadable"
+    assert str(photos / "a.jpg") in changes.unreadable[0]
+    assert "cut.jpg: not a readable picture" in changes.unreadable[1]
+    paths = Index.load(index_file(clip, photos)).items["paths"]
+    assert str(photos / "a.jpg") not in paths.tolist()
+    # Once repaired it is there again.
+    draw(photos / "a.jpg")
+    assert update_index(clip, photos).new == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of bytes are of Linux")
+def test_a_name_that_is_no_text_is_left_out(clip, photos):
+    try:
+        shutil.copy(photos / "a.jpg", os.fsencode(photos) + b"/caf\xe9.jpg")
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 only")
+    changes = update_index(clip, photos)
+    assert changes.new == 4 and "caf\\udce9.jpg: expected" in changes.unreadable[0]
+    assert update_index(clip, photos).kept == 4
+
+
+def test_a_bug_is_not_an_unreadable_picture(clip, photos, monkeypatch):
+    def broken(path, size):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(photo_folder, "load_image", broken)
+    with pytest.raises(ValueError, match="a bug"):
+        update_index(clip, photos)
+
+
+def test_a_failed_update_leaves_the_index_as_it_was(clip, photos, monkeypatch):
+    update_index(clip, photos)
+    path = index_file(clip, photos)
+    before = path.read_bytes()
+    draw(photos / "new.jpg")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(photo_folder, "load_image", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            update_index(clip, photos)
+    with pytest.raises(ClipError, match="nowhere: no such folder"):
+        update_index(clip, photos.with_name("nowhere"))
+    # As when a disk is not mounted.
+    for name, *_ in list_pictures(photos):
+        os.remove(name)
+    with pytest.raises(ClipError, match=r"no picture in it; expected files .*\.webp"):
+        update_index(clip, photos)
+    (photos / "a.jpg").write_bytes(b"")
+    with pytest.raises(ClipError, match=r"not one of its pictures .*a\.jpg"):
+        update_index(clip, photos)
+    assert path.read_bytes() == before
+    assert list(path.parent.glob(f".{path.stem}*")) == []
+    # A cache may be damaged: it is made again.
+    path.write_bytes(before[:-1])
+    draw(photos / "a.jpg")
+    assert update_index(clip, photos).new == 1
+
+
+def test_an_index_lies_in_the_cache_of_the_user(clip, cache, tmp_path):
+    """Not beside the model: models/pretrained is committed and handed in."""
+    one, other = (index_file(clip, tmp_path / d / "p") for d in "ab")
+    assert one != other and one.is_relative_to(cache)
+    assert index_file(clip, tmp_path / "b" / ".." / "a" / "p") == one
+    again = dataclasses.replace(clip, text_encoder=clip.image_encoder)
+    assert index_file(again, tmp_path / "a/p") != one
+
+
+def test_a_folder_is_a_gallery(clip, photos, run_config, tmp_path):
+    model_file = tmp_path / "models" / MODEL_FILE
+    shutil.copytree(run_config.model_dir, model_file.parent)
+    before = sorted(model_file.parent.iterdir())
+    with pytest.raises(ClipError, match="not indexed for this model; `python -m"):
+        open_gallery(model_file, str(photos))
+    update_index(clip, photos)
+    assert sorted(model_file.parent.iterdir()) == before
+    # The training's own indexes are not needed for it.
+    (model_file.parent / TEXT_INDEX_FILE).unlink()
+    search, split = open_gallery(model_file, str(photos))
+    answers = search.images_for("the grass", 9, split)
+    assert len(answers) == 4
+    assert answers["probability"].sum() == pytest.approx(1)
+    with pytest.raises(ClipError, match="expected a text as query"):
+        search.texts_for(photos / "a.jpg", 1, split)
+    with pytest.raises(ClipError, match=r"'moon': expected train.* or a folder"):
+        open_gallery(model_file, "moon")

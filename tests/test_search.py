@@ -1,0 +1,140 @@
+"""Queries to a saved model, and labels by their words alone."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from clip_lib.data.vocabulary import save_vocabulary, vocabulary_fingerprint
+from clip_lib.errors import ClipError
+from clip_lib.models.saving import load_clip, save_model
+from clip_lib.retrieval.search import MODEL_FILE, TEXT_INDEX_FILE, Clip, Search
+from clip_lib.retrieval.zero_shot import knows_label, label_index, zero_shot
+
+
+@pytest.fixture(scope="module")
+def search(run_config):
+    return Search.load(run_config.model_path(MODEL_FILE))
+
+
+def test_an_index_file_holds_plain_arrays_of_the_courses_names(run_config):
+    with np.load(run_config.model_path(TEXT_INDEX_FILE), allow_pickle=False) as arrays:
+        assert {"embeds", "captions", "image_paths"} <= set(arrays.files)
+        assert arrays["embeds"].dtype == np.float32
+        assert len(arrays["embeds"]) == len(arrays["captions"]) == 48
+
+
+def test_a_caption_as_query_scores_its_own_entry_one(search):
+    row = search.texts.items.iloc[7]
+    embedding = search.clip.embed_text(row["captions"])
+    best = search.texts.search(embedding, k=1).iloc[0]
+    assert best["captions"] == row["captions"]
+    assert best["score"] == pytest.approx(1, abs=1e-5)
+
+
+def test_scores_are_the_products_of_the_vectors(search):
+    """One picture and one text alone, beside the batches of the index."""
+    answers = search.images_for("on the grass", k=5, gallery="test")
+    assert set(answers["splits"]) == {"test"}
+    assert answers["score"].is_monotonic_decreasing
+    text = search.clip.embed_text("on the grass")
+    for answer in answers.itertuples():
+        product = search.clip.embed_image(answer.paths) @ text
+        assert answer.score == pytest.approx(product, abs=1e-5)
+
+
+def test_a_bad_query_is_refused(search, tmp_path):
+    with pytest.raises(ClipError, match="Empty query"):
+        search.images_for(" ")
+    with pytest.raises(ClipError, match="not one word"):
+        search.images_for("zeppelin")
+    with pytest.raises(ClipError, match="no such picture"):
+        search.texts_for(tmp_path / "none.jpg")
+
+
+def test_a_model_comes_with_its_temperature_and_its_own_indexes(run_config, tmp_path):
+    shutil.copytree(run_config.model_dir, tmp_path / "models")
+    model_file = tmp_path / "models" / MODEL_FILE
+    assert Search.load(model_file).images.source == "photographs"
+    before = Clip.load(model_file)
+    model = load_clip(model_file)
+    model.set_weights([weights + 0.01 for weights in model.get_weights()])
+    model.get_layer("contrastive_loss").log_scale.assign(np.log(20.0))
+    save_model(model, model_file)
+    after = Clip.load(model_file)
+    assert after.temperature == pytest.approx(1 / 20)
+    assert after.fingerprint != before.fingerprint
+    with pytest.raises(ClipError, match=r"image_index\.npz: made by another model"):
+        Search.load(model_file)
+
+
+def test_the_fingerprint_is_computed_once(run_config, monkeypatch):
+    """It hashes all weights: tens of megabytes at each question would be felt."""
+    clip = Clip.load(run_config.model_path(MODEL_FILE))
+    first = clip.fingerprint
+    monkeypatch.setattr("hashlib.sha256", None)
+    assert clip.fingerprint == first
+
+
+def test_a_vocabulary_of_another_training_is_refused(tmp_path, tiny_clip, vectorizer):
+    loss = tiny_clip.get_layer("contrastive_loss")
+    loss.vocabulary = vocabulary_fingerprint(vectorizer)
+    model_file = save_model(tiny_clip, tmp_path / MODEL_FILE)
+    path = tmp_path / "vocab.txt"
+    save_vocabulary(vectorizer, path)
+    clip = Clip.load(model_file)
+    assert clip.vectorizer.get_vocabulary() == vectorizer.get_vocabulary()
+    lines = path.read_text(encoding="utf-8").split("\n")
+    path.write_text("\n".join([*lines[:2], *lines[3:], lines[2]]), encoding="utf-8")
+    with pytest.raises(ClipError, match=r"vocab\.txt: .* others, or in another order"):
+        Clip.load(model_file)
+    path.write_text("\n[UNK]\ndog\nball", encoding="utf-8")
+    with pytest.raises(ClipError, match=r"vocab\.txt: 4 words, but"):
+        Clip.load(model_file)
+
+
+class Sentences:
+    """Stands for a CLIP: sentence -> angle in degrees, or vector."""
+
+    def __init__(self, angles):
+        radians = {text: np.deg2rad(angle) for text, angle in angles.items()}
+        self.vectors = {text: [np.cos(x), np.sin(x)] for text, x in radians.items()}
+
+    def embed_texts(self, texts):
+        return np.array([self.vectors[text] for text in texts])
+
+
+def test_labels_are_searched_like_any_index():
+    clip = Sentences({"a dog": 0, "one dog": 90, "a big cat": 90, "one big cat": 90})
+    labels = label_index(clip, ["dog", "big_cat"], ["a {}", "one {}"])
+    assert np.allclose(labels.embeds, [[np.sqrt(0.5)] * 2, [0, 1]])
+    answers = labels.search([0, 1], 2, temperature=0.5)
+    assert answers["labels"].tolist() == ["big_cat", "dog"]
+    powers = np.exp([2, 2 * np.sqrt(0.5)])
+    assert answers["probability"].tolist() == pytest.approx(powers / powers.sum())
+
+
+def test_zero_shot_averages_its_templates_on_the_unit_sphere():
+    """Of label b one sentence is nearest, of label a the mean is."""
+    clip = Sentences({"a a": 30, "the a": -30, "a b": 20, "the b": 160})
+    pictures = np.array([[np.cos(x), np.sin(x)] for x in np.deg2rad([20, 42, 50])])
+    alone = zero_shot(clip, pictures, ["a", "b"], ["a {}"])
+    assert alone.tolist() == ["b", "a", "a"]
+    # The means stand at 0 and 90 degrees: unless both get back to unit length, the
+    # long one of label a would also take the picture at 50 degrees.
+    both = zero_shot(clip, pictures, ["a", "b"], ["a {}", "the {}"])
+    assert both.tolist() == ["a", "a", "b"]
+
+
+def test_templates_need_a_place_for_the_label_and_do_nothing_else():
+    for templates in ([], "a dog", ["a {}", "the"]):
+        with pytest.raises(ClipError, match="expected sentences such as"):
+            label_index(Sentences({}), ["a", "b"], templates)
+    clip = Sentences({"dog {0} {x!r} dog": 0})
+    assert len(label_index(clip, ["dog"], ["{} {0} {x!r} {}"]).embeds) == 1
+
+
+def test_a_label_is_known_by_any_of_its_words(search):
+    assert knows_label(search.clip, "red_ball")
+    assert not knows_label(search.clip, "zeppelin")
+    assert not knows_label(search.clip, "---")

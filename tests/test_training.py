@@ -1,0 +1,403 @@
+"""Training: what is kept, what is read, what an interruption or several devices do."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from clip_lib.__main__ import main
+from clip_lib.config import Config
+from clip_lib.data.dataset import Dataset, load_dataset
+from clip_lib.data.pipelines import image_batches
+from clip_lib.data.vocabulary import encode, learn_vocabulary, vocabulary_fingerprint
+from clip_lib.evaluation.metrics import first_ranks
+from clip_lib.models import initialization
+from clip_lib.models.clip import build_clip, without_head
+from clip_lib.models.initialization import start_image_classifier, start_text_classifier
+from clip_lib.models.smallbert import build_text_classifier
+from clip_lib.retrieval.search import Search
+from clip_lib.training.callbacks import KeepBest, ValidationRecall
+from clip_lib.training.distribution import check_batch_size, open_strategy
+from clip_lib.training.fit import (
+    clip_batches,
+    fit_clip,
+    fit_image_classifier,
+    fit_text_classifier,
+)
+from clip_lib.training.resume import Resume
+
+
+@pytest.fixture(autouse=True)
+def few_patches(monkeypatch):
+    monkeypatch.setattr(initialization, "PATCHES", 1000)
+
+
+@pytest.fixture
+def text_features(tiny_config, vectorizer):
+    keras.utils.set_random_seed(0)
+    words = vectorizer.vocabulary_size()
+    return without_head(build_text_classifier(tiny_config, words, 4))
+
+
+@pytest.fixture
+def image_features(started_image_classifier):
+    return without_head(started_image_classifier, frozen=True)
+
+
+class Scripted(keras.callbacks.Callback):
+    """Give each epoch a weight and a metric, as a training would."""
+
+    def __init__(self, metrics):
+        super().__init__()
+        self.metrics = metrics
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.layers[0].set_weights([np.array([[epoch]]), np.array([0.0])])
+        logs["metric"] = self.metrics[epoch]
+        if self.metrics[epoch] is None:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("metrics", "best"), [([0.1, 0.5, 0.3, 0.5], 1), ([-3.0, -2.0, -1.0, None], 2)]
+)
+def test_the_best_epoch_is_kept_also_of_an_interrupted_training(
+    tmp_path, metrics, best
+):
+    path = tmp_path / "best.keras"
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    callbacks = [Scripted(metrics), KeepBest(path, "metric")]
+    try:
+        zeros = np.zeros((4, 1))
+        model.fit(zeros, zeros, epochs=4, verbose=0, callbacks=callbacks)
+    except KeyboardInterrupt:
+        assert None in metrics
+    assert keras.saving.load_model(path).get_weights()[0] == best
+
+
+def test_the_kept_classifier_is_the_best_epoch(tmp_path, tiny_dataset, tiny_config):
+    config = dataclasses.replace(tiny_config, image_epochs=3)
+    model, history = fit_image_classifier(
+        start_image_classifier(tiny_dataset, config),
+        tiny_dataset,
+        config,
+        tmp_path / "image.keras",
+    )
+    rows = tiny_dataset.validation
+    batches = image_batches(tiny_dataset.paths(rows), config.image_size)
+    predictions = model.predict(batches, verbose=0).argmax(axis=1)
+    accuracy = (predictions == tiny_dataset.labels(rows)).mean()
+    assert accuracy == pytest.approx(max(history["val_accuracy"]))
+
+
+def test_the_same_seed_gives_the_same_training(
+    tmp_path, tiny_dataset, vectorizer, tiny_config
+):
+    losses = [
+        fit_text_classifier(
+            start_text_classifier(tiny_dataset, vectorizer, tiny_config),
+            tiny_dataset,
+            vectorizer,
+            tiny_config,
+            tmp_path / "text.keras",
+        )[1]["loss"]
+        for _ in range(2)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_the_frozen_clip_memorises_eight_pairs(
+    tmp_path, tiny_dataset, vectorizer, tiny_config, image_features, text_features
+):
+    rows = tiny_dataset.train.groupby("label").head(2)
+    both = [rows.assign(split=split) for split in ("train", "validation")]
+    eight = Dataset(tiny_dataset.folder, pd.concat(both), tiny_dataset.class_names)
+    config = dataclasses.replace(
+        tiny_config,
+        clip_epochs=60,
+        clip_learning_rate=3e-3,
+        feature_dropout=0.0,
+        label_share=0.0,
+    )
+    clip = build_clip(image_features, text_features, config)
+    clip, _ = fit_clip(clip, eight, vectorizer, config, tmp_path / "eight.keras")
+    image_embeddings, text_embeddings = clip.predict(
+        clip_batches(eight, vectorizer, config, "validation"), verbose=0
+    )
+    logits = image_embeddings @ text_embeddings.T
+    assert first_ranks(logits, np.eye(8)).tolist() == [1] * 8
+    assert first_ranks(logits.T, np.eye(8)).tolist() == [1] * 8
+
+
+def test_nothing_is_learned_from_test(
+    tmp_path, tiny_dataset, vectorizer, tiny_config, capsys
+):
+    """The whole training runs with the test images gone and their captions wrong."""
+    folder = tmp_path / "without_test"
+    shutil.copytree(tiny_dataset.folder, folder)
+    for path in tiny_dataset.test["image_path"]:
+        (folder / path).unlink()
+    records = tiny_dataset.records.copy()
+    records.loc[records["split"] == "test", "caption"] = "nothing of the kind"
+    blind = Dataset(folder, records, tiny_dataset.class_names)
+    again = learn_vocabulary(blind.train["caption"], tiny_config)
+    assert again.get_vocabulary() == vectorizer.get_vocabulary()
+    images, _ = fit_image_classifier(
+        start_image_classifier(blind, tiny_config),
+        blind,
+        tiny_config,
+        tmp_path / "image.keras",
+    )
+    texts, _ = fit_text_classifier(
+        start_text_classifier(blind, again, tiny_config),
+        blind,
+        again,
+        tiny_config,
+        tmp_path / "text.keras",
+    )
+    clip = build_clip(without_head(images, True), without_head(texts), tiny_config)
+    capsys.readouterr()
+    kept, history = fit_clip(clip, blind, again, tiny_config, tmp_path / "clip.keras")
+    assert len(history["val_recall"]) == tiny_config.clip_epochs
+    recalls = {f"val_recall@{k}" for k in (1, 5, 10)}
+    assert set(history) >= {"loss", "val_loss", "temperature"} | recalls
+    assert set(kept.input) == {"image_input", "text_input"}
+    loss = kept.get_layer("contrastive_loss")
+    assert loss.vocabulary == vocabulary_fingerprint(vectorizer)
+    bar = capsys.readouterr().out
+    assert "val_recall=" in bar and "val_recall@" not in bar
+    # The settings lie beside the model.
+    assert Config.load(tmp_path / "config.json") == tiny_config
+    assert not list(tmp_path.glob("*.backup"))
+
+
+@pytest.mark.parametrize(("perfect", "size"), [(True, 4), (False, 3)])
+def test_validation_recall_of_perfect_and_of_equal_answers(
+    tiny_clip, tiny_dataset, vectorizer, tiny_config, perfect, size
+):
+    pairs = clip_batches(tiny_dataset, vectorizer, tiny_config, "validation")
+    count = len(tiny_dataset.validation)
+    embeddings = np.eye(count) if perfect else np.tile(np.eye(1, 4), (count, 1))
+
+    class Model:
+        predict = staticmethod(lambda pairs, verbose: (embeddings, embeddings))
+        get_layer = tiny_clip.get_layer
+
+    tiny_clip.get_layer("contrastive_loss").log_scale.assign(np.log(100) / 10)
+    logs = {}
+    ValidationRecall(Model(), pairs, size).on_epoch_end(0, logs)
+    if perfect:
+        assert logs["val_recall"] == logs["val_recall@1"] == 1.0
+        assert logs["val_loss"] < 1e-3
+    else:  # All ties: every answer is last. The loss is that of one batch.
+        assert logs["val_recall@1"] == 0.0
+        assert logs["val_loss"] == pytest.approx(np.log(size), rel=1e-5)
+    assert logs["temperature"] == pytest.approx(0.01, rel=1e-4)
+
+
+class Killed(BaseException):
+    """Ends a training at once, as a signal does."""
+
+
+@pytest.fixture
+def interrupted(
+    tmp_path, tiny_dataset, vectorizer, tiny_config, image_features, monkeypatch
+):
+    """A function that trains a CLIP, killed after an epoch if it is told so."""
+    config = dataclasses.replace(tiny_config, clip_epochs=5, clip_learning_rate=3e-3)
+    path = tmp_path / "clip.keras"
+    words = vectorizer.vocabulary_size()
+
+    def train(killed_after=None, seed=0, **changes):
+        keras.utils.set_random_seed(seed)
+        texts = without_head(build_text_classifier(config, words, 4))
+        changed = dataclasses.replace(config, **changes)
+        clip = build_clip(image_features, texts, changed)
+        keep = Resume.on_epoch_end
+
+        def keep_and_die(self, epoch, logs=None):
+            keep(self, epoch, logs)
+            if epoch + 1 == killed_after:
+                raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Resume, "on_epoch_end", keep_and_die)
+            return fit_clip(clip, tiny_dataset, vectorizer, changed, path)
+
+    return train
+
+
+def test_an_interrupted_training_continues(interrupted, tmp_path, capsys):
+    _, whole = interrupted()
+    with pytest.raises(Killed):
+        interrupted(killed_after=3)
+    capsys.readouterr()
+    _, history = interrupted()
+    assert "clip.backup: training resumed after epoch 3." in capsys.readouterr().out
+    assert {len(values) for values in history.values()} == {5}
+    assert history["loss"][:3] == pytest.approx(whole["loss"][:3], rel=1e-3)
+    # The order of the batches starts anew: the end is near, not the same.
+    assert history["val_loss"][-1] == pytest.approx(whole["val_loss"][-1], rel=0.1)
+    assert not (tmp_path / "clip.backup").exists()
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"temperature": 0.2}])
+def test_the_backup_of_another_training_is_not_taken_up(interrupted, capsys, change):
+    """Other initial weights or other settings: nothing old is mixed in."""
+    with pytest.raises(Killed):
+        interrupted(killed_after=2)
+    _, history = interrupted(**change)
+    assert "clip.backup: backup of another training" in capsys.readouterr().out
+    assert len(history["loss"]) == 5
+
+
+def test_a_damaged_backup_starts_anew(interrupted, tmp_path, capsys):
+    with pytest.raises(Killed):
+        interrupted(killed_after=1)
+    for file in (tmp_path / "clip.backup").glob("*.h5*"):
+        file.write_bytes(b"damaged")
+    _, history = interrupted()
+    assert "training starts anew" in capsys.readouterr().out
+    assert len(history["loss"]) == 5
+
+
+_DEVICES = """
+import sys
+from clip_lib.training.distribution import on_devices, open_strategy
+strategy = open_strategy(sys.argv[1])
+import keras
+import numpy as np
+import tensorflow as tf
+from clip_lib.config import Config
+from clip_lib.models.clip import build_clip, trainable_part, without_head
+from clip_lib.models.cnn import build_image_classifier
+from clip_lib.models.smallbert import build_text_classifier
+from clip_lib.training.fit import build_optimizer
+config = Config.quick(dropout=0.0, feature_dropout=0.0)
+keras.utils.set_random_seed(0)
+images = without_head(build_image_classifier(config, 4), True)
+texts = without_head(build_text_classifier(config, 50, 4))
+clip = on_devices(build_clip(images, texts, config), strategy)
+random = np.random.default_rng(0)
+batch = {
+    "feature_input": random.normal(size=(8, *images.output.shape[1:])),
+    "text_input": random.integers(1, 50, (8, config.sequence_length)),
+    "label_input": random.integers(0, 4, 8),
+}
+with strategy.scope():
+    trained = trainable_part(clip, labelled=True)
+    trained.compile(build_optimizer(1e-2, 4))
+batches = tf.data.Dataset.from_tensors(batch)
+losses = trained.fit(batches, epochs=4, verbose=0).history["loss"]
+weights = [np.abs(w).sum() for w in clip.get_weights()]
+print(*losses, *weights)
+"""
+
+
+def test_two_devices_train_as_one():
+    """The loss is that of the whole batch, and so are the batch statistics."""
+    found = []
+    for strategy in ("", "mirrored:2"):
+        process = subprocess.run(
+            [sys.executable, "-c", _DEVICES, strategy],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=Path(__file__).parents[1],
+        )
+        found.append([float(word) for word in process.stdout.split()])
+    one, two = found
+    assert one[3] < 0.9 * one[0]
+    assert two == pytest.approx(one, rel=1e-3, abs=1e-2)
+
+
+def test_devices_that_cannot_be_had_are_refused():
+    for name in ("mirored", "mirrored:0", "multiworker"):
+        with pytest.raises(ValueError, match=rf"strategy '{name}': expected"):
+            open_strategy(name)
+    tf.constant(1)
+    with pytest.raises(ValueError, match="'mirrored:2': too late"):
+        open_strategy("mirrored:2")
+    check_batch_size(7, open_strategy(""))
+    three = SimpleNamespace(num_replicas_in_sync=3)
+    with pytest.raises(ValueError, match="clip_batch_size = 64 on 3 devices"):
+        check_batch_size(64, three)
+
+
+@pytest.fixture(scope="module")
+def plain_folder(tiny_dataset, tmp_path_factory):
+    """The tiny images, without labels, two captions each, split by the table."""
+    folder = tmp_path_factory.mktemp("plain")
+    lines = ["image_path,split,caption_number,caption"]
+    parts = ("train", "train", "dev", "test")
+    for number, path in enumerate(tiny_dataset.pictures("all")["image_path"]):
+        for caption in range(2):
+            words = f"number {number} in words {caption}"
+            lines.append(f"{path},{parts[number % 4]},{caption},{words}")
+    (folder / "captions.csv").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "images").symlink_to(tiny_dataset.folder / "images")
+    return folder
+
+
+@pytest.fixture
+def no_environment(monkeypatch):
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET", "CLIP_STRATEGY"):
+        monkeypatch.setenv(name, "")
+
+
+def test_training_needs_no_labels_and_no_notebook(
+    plain_folder, tmp_path, capsys, no_environment
+):
+    command = ["train", "--data", str(plain_folder), "--models", str(tmp_path)]
+    command += ["--preset", "quick", "--set", "clip_batch_size=8", "--json"]
+    assert main(command) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["images"] == 12 and report["pairs"] == 24
+    assert report["chance"]["text_to_image"]["recall@1"] == pytest.approx(1 / 12)
+    assert "label_oracle" not in report and "zero_shot" not in report
+    assert len(Search.load(report["model"]).images_for("number in words")) == 5
+    assert not list(tmp_path.glob("*classifier*"))
+
+
+def test_captions_of_one_image_are_never_in_one_batch(plain_folder):
+    config = Config.quick(dataset_dir=str(plain_folder), clip_batch_size=8)
+    dataset = load_dataset(config)
+    vectorizer = learn_vocabulary(dataset.train["caption"], config)
+    token_ids = encode(vectorizer, dataset.train["caption"])
+    image_of = dict(
+        zip(map(bytes, token_ids), dataset.train["image_path"], strict=True)
+    )
+    drawn = set()
+    batches = clip_batches(dataset, vectorizer, config, "train")
+    for _ in range(4):
+        for batch in batches:
+            captions = list(map(bytes, batch["text_input"].numpy()))
+            drawn |= set(captions)
+            assert len({image_of[caption] for caption in captions}) == len(captions)
+    assert len(drawn) > len(set(image_of.values()))  # Second captions as well.
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("clip_epoch=5", "expected NAME=VALUE"),
+        ("clip_epochs", "expected NAME=VALUE"),
+        ("clip_epochs=many", "expected a value such as 30"),
+        ("image_encoder=vit", "expected one of cnn"),
+        ("image_size=(128,)", "expected (height, width)"),
+        ("clip_batch_size=0", "from 1"),
+    ],
+)
+def test_a_wrong_setting_is_refused(setting, message, capsys, no_environment):
+    assert main(["train", "--data", "scenes", "--set", setting]) == 1
+    assert message in capsys.readouterr().err
