@@ -28,7 +28,6 @@ from clip_lib.towers import images
 SOURCE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 DOGS = range(151, 269)
 """The classes of ImageNet that are breeds of dogs."""
-_SIZE = (224, 224)
 _ADMITTED = {
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("torch", "FloatStorage"): np.dtype("<f4"),
@@ -82,7 +81,7 @@ def read_tensors(file) -> dict[str, np.ndarray]:
 
 def network_of(tensors: dict[str, np.ndarray]) -> keras.Model:
     """Return EfficientNet-Lite0 with these weights, which come in its own order."""
-    network = images.build_lite0((*_SIZE, 3))
+    network = images.build_lite0((224, 224, 3))
     weights = []
     for name, values in tensors.items():
         if values.ndim == 4:  # Kernels: output, input, rows, columns.
@@ -101,7 +100,7 @@ def dog_share(network: keras.Model, tensors: dict[str, np.ndarray], folder) -> f
         raise ClipError(f"{folder}: expected pictures that end in .jpg in it.")
     pooled = layers.GlobalAveragePooling2D()(network.output)
     features = keras.Model(network.input, pooled).predict(
-        image_batches(paths, _SIZE, cached=False), verbose=0
+        image_batches(paths, (224, 224), cached=False), verbose=0
     )
     scores = features @ tensors["_fc.weight"].T + tensors["_fc.bias"]
     return float(np.isin(scores.argmax(axis=1), DOGS).mean())

@@ -99,9 +99,9 @@ def pretrained_clip(image_features, text_features, config: Config) -> keras.Mode
     start = load_pretrained(config)
     sources = start.image_encoder, start.text_encoder
     for source, target in zip(sources, split_encoders(clip), strict=True):
-        names = {layer.name for layer in source.layers} & {PROJECTION, SCALE}
-        for name in names:
-            here, there = target.get_layer(name), source.get_layer(name)
-            if [w.shape for w in here.weights] == [w.shape for w in there.weights]:
-                here.set_weights(there.get_weights())
+        for layer in source.layers:
+            if layer.name in (PROJECTION, SCALE):
+                own = target.get_layer(layer.name)
+                if [w.shape for w in own.weights] == [w.shape for w in layer.weights]:
+                    own.set_weights(layer.get_weights())
     return clip

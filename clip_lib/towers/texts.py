@@ -1,7 +1,7 @@
 """A pretrained text encoder in place of SmallBERT: any network of the BERT family.
 
-Its checkpoint, in the format of Hugging Face, brings weights and tokenizer: words cut
-into pieces. One code serves DistilBERT, BERT and what was made from them, as MiniLM.
+Its checkpoint, in the format of Hugging Face, brings weights and tokenizer, which cuts
+words into pieces: DistilBERT, BERT, and what was made from them, such as MiniLM.
 """
 
 import json
@@ -52,7 +52,7 @@ def checkpoint_folder(text_encoder: str, download: bool = True) -> Path:
         download: Whether to ask the hub for what is not on this machine.
 
     Raises:
-        ClipError: If there is none.
+        ClipError: If there is none, or a file is missing in it.
     """
     name = CHECKPOINTS.get(text_encoder, text_encoder)
     folder = Path(name)
@@ -68,6 +68,9 @@ def checkpoint_folder(text_encoder: str, download: bool = True) -> Path:
                 f"give it ({first_line(error)}); name a local folder in text_encoder, "
                 f"with {', '.join(NEEDED)}."
             ) from error
+    for file in NEEDED:
+        if not (folder / file).is_file():
+            raise ClipError(f"{folder}: expected {file} in it.")
     return folder.resolve()
 
 
@@ -77,7 +80,7 @@ class WordPieces:
     A text becomes [CLS], its pieces, [SEP]; it is cut or padded with 0 to one length.
 
     Args:
-        path: A ``tokenizer.json``.
+        path: A ``tokenizer.json`` that is there.
         sequence_length: Tokens a text.
 
     Attributes:
@@ -210,14 +213,11 @@ def load_network(config: Config, vectorizer: WordPieces) -> keras.Model:
             f"{folder}: expected config.json and model.safetensors of one bert or "
             f"distilbert ({first_line(error)})."
         ) from error
-    kind = about["model_type"]
-    activation = about.get("hidden_act", about.get("activation"))
+    kind = about["model_type"], about.get("hidden_act", about.get("activation"))
     size, known = network.vocabulary_size, vectorizer.vocabulary_size()
     longest, length = network.max_sequence_length, config.sequence_length
-    if kind not in ("bert", "distilbert") or activation != "gelu":
-        raise ClipError(
-            f"{folder}: {kind} with {activation}; expected bert or distilbert, gelu."
-        )
+    if kind not in (("bert", "gelu"), ("distilbert", "gelu")):
+        raise ClipError(f"{folder}: {kind}; expected a bert or distilbert with gelu.")
     if size != known or longest < length:
         raise ClipError(
             f"{folder}: {size} tokens, {longest} a text; expected {known}, as many as "
