@@ -4,8 +4,7 @@ import json
 import os
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
-from scipy.special import erf
+from safetensors.numpy import save_file
 
 WORDS = [
     *("[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
@@ -13,55 +12,48 @@ WORDS = [
     *("!", '"', ",", ".", "-", "##word", "##s", "##land"),
     *(f"##{digit}" for digit in range(10)),
 ]
-WIDTH, INNER, BLOCKS, HEADS, LONGEST = 32, 48, 2, 4, 40
-NAMES = {
+WIDTH, INNER, LONGEST = 32, 48, 40
+CONFIG = {
     "distilbert": {
-        "block": "distilbert.transformer.layer.{}.",
-        **{name: f"attention.{name[0]}_lin" for name in ("query", "key", "value")},
-        "mixed": "attention.out_lin",
-        "first_norm": "sa_layer_norm",
-        "wide": "ffn.lin1",
-        "narrow": "ffn.lin2",
-        "last_norm": "output_layer_norm",
+        **{"dim": WIDTH, "n_layers": 1, "n_heads": 4, "hidden_dim": INNER},
+        **{"activation": "gelu", "dropout": 0.1},
     },
     "bert": {
-        "block": "bert.encoder.layer.{}.",
-        **{name: f"attention.self.{name}" for name in ("query", "key", "value")},
-        "mixed": "attention.output.dense",
-        "first_norm": "attention.output.LayerNorm",
-        "wide": "intermediate.dense",
-        "narrow": "output.dense",
-        "last_norm": "output.LayerNorm",
+        **{"hidden_size": WIDTH, "num_hidden_layers": 1, "num_attention_heads": 4},
+        **{"intermediate_size": INNER, "hidden_act": "gelu"},
     },
 }
-"""What PyTorch calls the parts of a block."""
+BLOCK = {"distilbert": "transformer.layer.0", "bert": "encoder.layer.0"}
+LINEAR = {
+    "distilbert": "attention.q_lin attention.k_lin attention.v_lin attention.out_lin "
+    "sa_layer_norm ffn.lin1 ffn.lin2 output_layer_norm",
+    "bert": "attention.self.query attention.self.key attention.self.value "
+    "attention.output.dense attention.output.LayerNorm intermediate.dense output.dense "
+    "output.LayerNorm",
+}
+"""What PyTorch calls the parts of a block, in the order of its forward pass."""
 
 
 def weights(kind: str, words: int) -> dict[str, np.ndarray]:
     """Return the tensors of a network by the names that PyTorch gives them."""
     random = np.random.default_rng(0)
-    embeddings = f"{kind}.embeddings."
-    shapes = {
-        f"{embeddings}word_embeddings.weight": (words, WIDTH),
-        f"{embeddings}position_embeddings.weight": (LONGEST, WIDTH),
-    }
-    linear = {f"{embeddings}LayerNorm": (WIDTH,)}
+    square, norm = (WIDTH, WIDTH), (WIDTH,)
+    shapes = [*[square] * 4, norm, (INNER, WIDTH), (WIDTH, INNER), norm]
+    names = [f"{BLOCK[kind]}.{name}" for name in LINEAR[kind].split()]
+    layers = dict(zip(names, shapes, strict=True)) | {"embeddings.LayerNorm": norm}
+    tables = {"word": words, "position": LONGEST}
     if kind == "bert":
-        shapes[f"{embeddings}token_type_embeddings.weight"] = (2, WIDTH)
-        linear["bert.pooler.dense"] = (WIDTH, WIDTH)
-    names = dict(NAMES[kind])
-    block = names.pop("block")
-    sizes = {"wide": (INNER, WIDTH), "narrow": (WIDTH, INNER)}
-    for number in range(BLOCKS):
-        for part, name in names.items():
-            norm = (WIDTH,) if "norm" in part else (WIDTH, WIDTH)
-            linear[block.format(number) + name] = sizes.get(part, norm)
-    for name, shape in linear.items():
-        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+        layers["pooler.dense"] = square
+        tables["token_type"] = 2
+    found = {
+        f"embeddings.{name}_embeddings.weight": (rows, WIDTH)
+        for name, rows in tables.items()
+    }
+    for name, shape in layers.items():
+        found |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
     return {
-        # Norms around 1, and everything large enough to matter.
-        name: random.normal(float("orm.weight" in name), 0.3, shape).astype("float32")
-        for name, shape in shapes.items()
+        f"{kind}.{name}": random.normal(0, 0.3, shape).astype("float32")
+        for name, shape in found.items()
     }
 
 
@@ -71,7 +63,7 @@ def write_checkpoint(folder, kind="distilbert", words=WORDS, lower=True, **chang
     Args:
         folder: Where to; it is made.
         kind: "distilbert" or "bert".
-        words: The vocabulary of the tokenizer, by token id.
+        words: The vocabulary, by token id.
         lower: Whether the tokenizer lowers capitals.
         changes: What differs in config.json from what the weights are.
     """
@@ -80,67 +72,11 @@ def write_checkpoint(folder, kind="distilbert", words=WORDS, lower=True, **chang
     from transformers import DistilBertTokenizerFast
 
     folder.mkdir(parents=True)
-    sizes = (len(words), WIDTH, BLOCKS, HEADS, INNER, LONGEST)
-    names = {
-        "distilbert": ("vocab_size", "dim", "n_layers", "n_heads", "hidden_dim"),
-        "bert": (
-            *("vocab_size", "hidden_size", "num_hidden_layers"),
-            *("num_attention_heads", "intermediate_size"),
-        ),
-    }[kind]
-    about = dict(zip((*names, "max_position_embeddings"), sizes, strict=True))
-    about |= {"model_type": kind, "dropout": 0.1}
-    about["activation" if kind == "distilbert" else "hidden_act"] = "gelu"
     save_file(weights(kind, len(words)), folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(about | changes))
+    about = {"model_type": kind, "vocab_size": len(words)}
+    about |= {"max_position_embeddings": LONGEST, **CONFIG[kind], **changes}
+    (folder / "config.json").write_text(json.dumps(about))
     ids = {word: number for number, word in enumerate(words)}
     tokenizer = DistilBertTokenizerFast(vocab=ids, do_lower_case=lower)
     tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
     return folder
-
-
-def hidden_states(folder, kind: str, token_ids) -> np.ndarray:
-    """The network's own forward pass, in NumPy, without padding: (length, width).
-
-    Source: Vaswani et al. 2017, section 3; layer norm after each residual. GELU by the
-    error function, of BERT by the hyperbolic tangent.
-    """
-    tensors = load_file(folder / "model.safetensors")
-
-    def linear(name, x):
-        return x @ tensors[f"{name}.weight"].T + tensors[f"{name}.bias"]
-
-    def norm(name, x):
-        x = x - x.mean(-1, keepdims=True)
-        x /= np.sqrt((x**2).mean(-1, keepdims=True) + 1e-12)
-        return x * tensors[f"{name}.weight"] + tensors[f"{name}.bias"]
-
-    def gelu(x):
-        if kind == "bert":
-            return x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))) / 2
-        return x * (1 + erf(x / np.sqrt(2))) / 2
-
-    def heads(x):
-        return x.reshape(len(x), HEADS, -1).swapaxes(0, 1)
-
-    table = f"{kind}.embeddings."
-    x = tensors[f"{table}word_embeddings.weight"][token_ids].astype("float64")
-    x += tensors[f"{table}position_embeddings.weight"][: len(token_ids)]
-    if kind == "bert":
-        x += tensors[f"{table}token_type_embeddings.weight"][0]
-    x = norm(f"{table}LayerNorm", x)
-    names = dict(NAMES[kind])
-    block = names.pop("block")
-    for number in range(BLOCKS):
-        part = {key: block.format(number) + name for key, name in names.items()}
-        query, key, value = (
-            heads(linear(part[name], x)) for name in ("query", "key", "value")
-        )
-        scores = query @ key.swapaxes(1, 2) / np.sqrt(query.shape[-1])
-        scores = np.exp(scores - scores.max(-1, keepdims=True))
-        context = scores / scores.sum(-1, keepdims=True) @ value
-        context = context.swapaxes(0, 1).reshape(len(x), -1)
-        x = norm(part["first_norm"], x + linear(part["mixed"], context))
-        inner = gelu(linear(part["wide"], x))
-        x = norm(part["last_norm"], x + linear(part["narrow"], inner))
-    return x
