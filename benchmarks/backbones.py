@@ -102,10 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="data folder, or 'scenes'")
     data = parser.parse_args().data
-    configs = [
-        Config(dataset_dir=data, image_encoder=name, image_weights="")
-        for name in IMAGE_ENCODERS
-    ]
+    configs = [Config(dataset_dir=data, image_encoder=name) for name in IMAGE_ENCODERS]
     measured = {}
     for config, found in zip(
         configs, each_in_its_process(measure, configs), strict=True

@@ -37,7 +37,7 @@ def start_page(model) -> tuple[subprocess.Popen, str, float]:
     return server, address, time.perf_counter() - begin
 
 
-def visit(address, model, photos, deadline, found) -> None:
+def visit(address, photos, deadline, found) -> None:
     """Ask until the deadline; add (kind, seconds, error) to what was found."""
     from gradio_client import Client, handle_file
 
@@ -48,14 +48,14 @@ def visit(address, model, photos, deadline, found) -> None:
             if time.monotonic() > deadline:
                 return
             if kind == "search_text":
-                question = (model, "test", next(texts))
-            elif kind == "search_picture":
-                question = (model, "test", handle_file(next(pictures)))
+                name, question = kind, ("test", next(texts))
             else:
-                question = (model, handle_file(next(pictures)), "dog, bike, ball", "")
+                labels = "dog, bike, ball" if kind == "classify" else ""
+                question = ("test", handle_file(next(pictures)), labels)
+                name = "search_picture"
             begin, error = time.perf_counter(), ""
             try:
-                answer = client.predict(*question, api_name=f"/{kind}")
+                answer = client.predict(*question, api_name=f"/{name}")
                 if "<li>" not in answer:
                     error = answer[:200]
             except Exception as failure:
@@ -77,7 +77,7 @@ def measure(model, visitors: int, seconds: float) -> dict:
         threads = [
             threading.Thread(
                 target=visit,
-                args=(address, str(model), photos[place:] + photos[:place]),
+                args=(address, photos[place:] + photos[:place]),
                 kwargs={"deadline": deadline, "found": found},
             )
             for place in range(visitors)

@@ -29,15 +29,15 @@ def shoot(browser, address, name, question, **options) -> None:
 def by_text(page) -> None:
     """Ask for the pictures of a text."""
     page.locator("#text textarea, #text input").first.fill("A big dog in the woods")
-    page.click("#search")
-    page.wait_for_selector("#pictures li")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#search_text_answers li")
 
 
 def by_picture(page) -> None:
     """Ask for the texts of an example."""
     page.locator("button[role=tab]").nth(1).click()
     page.locator("button.gallery-item:visible").first.click()
-    page.wait_for_selector("#texts li")
+    page.wait_for_selector("#search_picture_answers li")
 
 
 def main() -> None:

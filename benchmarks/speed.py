@@ -55,7 +55,7 @@ TARGETS = {"query, median": 15, "index, first run": 5}
 START = """
 import sys, time
 marks = {"interpreter": time.perf_counter()}
-from clip_lib.cli import commands
+from clip_lib.cli import ask
 from clip_lib.retrieval.search import Clip, Search
 from clip_lib.data.vocabulary import check_query
 marks["imports"] = time.perf_counter()

@@ -1,10 +1,16 @@
 """Command line: ``python -m clip_lib COMMAND``; see `parser`."""
 
+import contextlib
+import importlib
 import os
 import sys
 
 from clip_lib.cli.parser import parse
 from clip_lib.config import Config
+from clip_lib.errors import ClipError
+
+OPTIONAL = {"gradio": "requirements-app.txt", "openai": "requirements-enrich.txt"}
+"""Packages that only one command needs, and the file that installs each."""
 
 
 def _set_environment(arguments) -> None:
@@ -24,23 +30,37 @@ def _set_environment(arguments) -> None:
 
 
 def main(argv=None) -> int:
-    """Run one command; return its exit status."""
+    """Run one command; return its exit status.
+
+    What users cause, a `ClipError` or an OSError, is one line; any other exception is a
+    bug and shows its traceback.
+    """
     arguments = parse(argv)
     _set_environment(arguments)
     try:
-        status = arguments.call(arguments, Config.from_environment()) or 0
-        sys.stdout.flush()
-        return status
+        # With --json, standard output holds the answer alone.
+        aside = sys.stderr if arguments.json else sys.stdout
+        with contextlib.redirect_stdout(aside):
+            module = importlib.import_module(f"clip_lib.cli.{arguments.module}")
+            command = getattr(module, arguments.command)
+            answer = command(arguments, Config.from_environment())
+        answer.show(arguments.json)
+        answer.then()
+        return answer.status
     except BrokenPipeError:
-        # What reads our output, `head` for instance, has read enough.
+        # Whatever reads our output, such as `head`, has read enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except (ClipError, OSError, ModuleNotFoundError) as error:
+        needed = OPTIONAL.get(getattr(error, "name", None))
+        if arguments.debug or (isinstance(error, ModuleNotFoundError) and not needed):
+            raise
+        hint = f"; pip install -r {needed}" if needed else ""
+        print(f"error: {error}{hint}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

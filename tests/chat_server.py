@@ -1,14 +1,13 @@
 """A chat endpoint on this machine that answers as a good model would, or misbehaves.
 
-``server.behave`` is called with the number of the request (from 0) and the captions
-asked, and names one of the behaviours below.
+``server.behave`` is called with the number of the request (from 0) and its captions,
+and names one of the behaviours below.
 """
 
 import http.server
 import json
 import re
 import threading
-import time
 
 ENDING = " while soft light falls on the quiet scene in the late afternoon ."
 
@@ -29,15 +28,17 @@ CONTENTS = {
         for caption in captions
     ),
     "garbage": lambda captions: "\x00\ufffd qxz }{ <|im_end|> \n 17 zzz \ud800" * 3,
-    "empty": lambda captions: "",
-    "chats": lambda captions: (
-        "Sure, here they are:\n\n"
-        + numbered(map(lengthen, captions))
-        + "\n\nLet me know if you want more!"
-    ),
-    "forgets": lambda captions: "\n".join(
-        numbered(map(lengthen, captions)).splitlines()[1:]
-    ),
+    "forgets": lambda captions: numbered(map(lengthen, captions[:-1])),
+}
+FAULTS = {
+    # Status and body; each asks for a retry after a twentieth of a second.
+    "too_many": (429, b'{"error": {"message": "slow down"}}'),
+    "breaks": (500, b"Internal Server Error"),
+    "denies": (401, b'{"error": {"message": "Incorrect key: Bearer KEY"}}'),
+    "dislikes": (400, b'{"error": {"message": "content policy"}}'),
+    "page": (200, b"<html>Welcome</html>"),
+    "no_choice": (200, b'{"error": {"message": "overloaded"}}'),
+    "cut_json": (200, b'{"choices": [{"index": 0, "finish_reason": "st'),
 }
 
 
@@ -47,10 +48,9 @@ class ChatServer(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.behave = lambda number, captions: "good"
-        self.contents = dict(CONTENTS)
-        self.requests, self.times, self.keys, self.said = [], [], [], []
+        self.requests, self.keys, self.said = [], [], []
+        self.usage = {"prompt_tokens": 100, "completion_tokens": 20}
         self.lock = threading.Lock()
-        self.late, self.retry_after, self.usage = 1.5, "1", (100, 20)
         self.thread = threading.Thread(target=self.serve_forever, args=(0.02,))
 
     @property
@@ -88,77 +88,33 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with server.lock:
             number = len(server.requests)
             server.requests.append(captions)
-            server.times.append(time.monotonic())
             server.keys.append(self.headers.get("Authorization"))
             server.said.append(messages)
-        behaviour = server.behave(number, captions)
-        if behaviour in server.contents:
-            self.answer(behaviour, captions)
+        name = server.behave(number, captions)
+        if name == "hangs_up":
+            self.close_connection = True
+        elif name == "stopped":
+            self.complete(CONTENTS["good"](captions)[:-30], "length")
+        elif name in FAULTS:
+            status, content = FAULTS[name]
+            self.send(content.replace(b"KEY", server.keys[-1][7:].encode()), status)
         else:
-            getattr(self, behaviour)(captions)
+            self.complete(CONTENTS[name](captions))
 
-    def send(self, body, status=200, kind="application/json", missing=0, **headers):
+    def send(self, content, status=200):
         self.send_response(status)
+        kind = "text/html" if content.startswith(b"<") else "application/json"
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body) + missing))
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Retry-After", "0.05")
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(content)
 
-    def answer(self, behaviour, captions):
-        self.send(self.completion(self.server.contents[behaviour](captions)))
-
-    def completion(self, content, finish="stop"):
+    def complete(self, content, finish="stop"):
         message = {"role": "assistant", "content": content}
         choice = {"index": 0, "finish_reason": finish, "message": message}
-        about = {"id": "1", "object": "chat.completion", "created": 1, "model": "toy"}
-        answer = about | {"choices": [choice]}
-        if self.server.usage:
-            sent, received = self.server.usage
-            usage = {"prompt_tokens": sent, "completion_tokens": received}
-            answer["usage"] = usage | {"total_tokens": sent + received}
-        return json.dumps(answer).encode()
-
-    def fault(self, status, message, **headers):
-        body = {"error": {"message": message, "code": None}}
-        self.send(json.dumps(body).encode(), status, **headers)
-
-    def late(self, captions):
-        time.sleep(self.server.late)
-        self.answer("good", captions)
-
-    def too_many(self, captions):
-        self.fault(429, "slow down", Retry_After=self.server.retry_after)
-
-    def breaks(self, captions):
-        self.send(b"Internal Server Error", 500, "text/plain")
-
-    def cut_json(self, captions):
-        self.send(self.completion("1. A dog")[:90])
-
-    def cut_body(self, captions):
-        self.send(self.completion("1. A dog")[:90], missing=200)
-        self.close_connection = True
-
-    def hangs_up(self, captions):
-        self.close_connection = True
-
-    def page(self, captions):
-        self.send(b"<html>Welcome</html>", kind="text/html")
-
-    def no_choice(self, captions):
-        self.send(b'{"error": {"message": "overloaded"}}')
-
-    def stopped(self, captions):
-        content = CONTENTS["good"](captions)
-        self.send(self.completion(content[: len(content) - 30], "length"))
-
-    def denies(self, captions):
-        self.fault(401, f"Incorrect key: {self.headers.get('Authorization')}")
-
-    def dislikes(self, captions):
-        self.fault(400, "content policy")
+        answer = {"id": "1", "choices": [choice], "usage": self.server.usage}
+        self.send(json.dumps(answer).encode())
 
     def log_message(self, *arguments):
         """Keep the tests' output clean."""

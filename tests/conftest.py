@@ -129,3 +129,27 @@ def run_config(
     for index, name in zip(indexes, (IMAGE_INDEX_FILE, TEXT_INDEX_FILE), strict=True):
         index.save(config.model_path(name))
     return config
+
+
+@pytest.fixture(scope="session")
+def page(run_config):
+    """The search page of that model."""
+    from clip_lib.web.page import Page
+
+    return Page.load([run_config.clip_file])
+
+
+@pytest.fixture(scope="session")
+def address(page):
+    """Where that page is served."""
+    pytest.importorskip("gradio", reason="pip install -r requirements-app.txt")
+    from clip_lib.web.app import launch
+
+    app, url, _ = launch(page, quiet=True, prevent_thread_lock=True)
+    yield url.rstrip("/")
+    app.blocks.close()
+
+
+@pytest.fixture
+def photo(tiny_folder):
+    return str(tiny_folder / "images/dog/dog_001.jpg")

@@ -1,101 +1,117 @@
 """The command line: answers, exit statuses, one sentence for what is wrong."""
 
+import functools
+import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import PurePosixPath
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import make_folder
 
 from clip_lib.__main__ import main
-from clip_lib.cli import commands
-from clip_lib.data.captions_table import read_records
+from clip_lib.cli import ask as ask_commands
+from clip_lib.cli import train
+from clip_lib.cli.common import Answer
+from clip_lib.cli.parser import parse
+from clip_lib.config import Config
 from clip_lib.data.images import open_picture
-from clip_lib.retrieval.search import MODEL_FILE
+from clip_lib.errors import ClipError
+from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.search import IMAGE_INDEX_FILE, MODEL_FILE, Clip, Search
+from clip_lib.retrieval.zero_shot import label_index
+
+COMMANDS = (
+    *("run", "train", "check", "evaluate", "clean", "search", "score", "app"),
+    *("classify", "rerank", "index", "enrich", "pdf", "report", "submit"),
+)
+
+
+@pytest.fixture(scope="module")
+def models(run_config, tmp_path_factory):
+    """A folder of models, each loaded once."""
+    folder = tmp_path_factory.mktemp("own") / "models"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Clip, "load", functools.cache(Clip.load))
+        yield shutil.copytree(run_config.model_dir, folder)
+
+
+@pytest.fixture(scope="module")
+def engine(models):
+    return Search.load(str(models / MODEL_FILE))
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, tmp_path):
+    """main() sets variables, undone here."""
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
-def options(run_config, monkeypatch):
-    """Options that lead to the saved model; main() sets variables, undone here."""
-    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET"):
-        monkeypatch.setenv(name, "")
-    return ["--model", str(run_config.model_path(MODEL_FILE))]
+def ask(models, capsys):
+    """Query the model; return exit status, standard output and standard error."""
+
+    def call(*words):
+        status = main([*map(str, words), "--model", str(models / MODEL_FILE)])
+        return status, *capsys.readouterr()
+
+    return call
 
 
-def test_search_prints_five_ranked_pictures(options, capsys):
-    assert main(["search", "on the grass", *options]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("among ") and "photographs" in lines[0]
-    assert len(lines) == 7
-    assert lines[2].split()[0] == "1" and ".jpg" in lines[2]
+@pytest.fixture
+def pictures(tiny_folder, tmp_path):
+    """Three pictures under names that a shell would break."""
+    paths = []
+    for label, name in (
+        ("dog", "un chien.jpg"),
+        ("ball", "été.jpg"),
+        ("bike", "#.JPG"),
+    ):
+        paths.append(tmp_path / "own photos" / name)
+        paths[-1].parent.mkdir(exist_ok=True)
+        shutil.copy(tiny_folder / f"images/{label}/{label}_001.jpg", paths[-1])
+    return paths
 
 
-def test_search_in_json(options, capsys):
-    assert main(["search", "the grass", "-k", "3", "--json", *options]) == 0
-    answers = json.loads(capsys.readouterr().out)
-    assert [answer["rank"] for answer in answers] == [1, 2, 3]
-    assert answers[0]["score"] >= answers[1]["score"]
-    assert {answer["split"] for answer in answers} == {"test"}
-    keys = ["rank", "score", "margin", "probability", "path", "label", "split"]
-    assert all(list(answer) == keys for answer in answers)
-    margin = answers[0]["score"] - answers[1]["score"]
-    assert answers[0]["margin"] == pytest.approx(margin, abs=1e-6)
+# Starting, failing, ending.
 
 
-def test_search_by_picture(options, capsys, tiny_folder):
-    picture = str(tiny_folder / "images/dog/dog_001.jpg")
-    assert main(["search", picture, "--json", "--gallery", "all", *options]) == 0
-    answer = json.loads(capsys.readouterr().out)[0]
-    keys = ["rank", "score", "margin", "probability", "caption", "image_path"]
-    assert list(answer) == [*keys, "label", "split"]
+def test_nothing_heavy_is_loaded_before_a_command_runs():
+    script = """
+import sys
+from clip_lib.__main__ import main
+for words in (["--help"], ["search", "--help"], ["serch", "a dog"], ["search"]):
+    try:
+        main(words)
+    except SystemExit:
+        pass
+heavy = {"tensorflow", "keras", "keras_nlp", "pandas", "matplotlib", "numpy", "sklearn"}
+print("loaded:", sorted(heavy & set(sys.modules)))
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.endswith("loaded: []\n")
+    assert "invalid choice: 'serch'" in process.stderr
 
 
-def test_the_last_of_the_gallery_has_no_margin(options, capsys):
-    command = ["search", "the grass", "-k", "99", "--gallery", "all", *options]
-    assert main([*command, "--json"]) == 0
-    answers = json.loads(capsys.readouterr().out)
-    assert len(answers) == 48
-    assert [answer["margin"] for answer in answers].count(None) == 1
-    assert answers[-1]["margin"] is None
-    assert sum(a["probability"] for a in answers) == pytest.approx(1, abs=1e-6)
-    assert main(command) == 0
-    assert "nan" not in capsys.readouterr().out.lower()
-
-
-def test_search_shows_the_caption_of_a_picture(options, capsys):
-    assert main(["search", "the grass", *options]) == 0
-    _, heading, *lines = capsys.readouterr().out.splitlines()
-    shown = ["rank", "score", "margin", "probability", "path", "label", "split"]
-    assert heading.split() == [*shown, "caption"]
-    for line in lines:
-        name = PurePosixPath(line.split()[4]).stem
-        label, number = name.split("_")
-        assert f'A "{label}" of {label}word{int(number)}, on the grass .' in line
-        assert re.search(r" \d+\.\d% ", line)
-
-
-def test_a_text_longer_than_a_file_name_is_a_text(options, capsys):
-    assert main(["search", "the grass " * 600, *options]) == 0
-    assert capsys.readouterr().out.startswith("among ")
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        *("run", "check", "search", "score", "classify"),
-        *("rerank", "index", "evaluate", "clean"),
-    ],
-)
-def test_every_command_shows_examples_and_speaks_json(capsys, command):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_an_example_that_it_understands(capsys, command):
     with pytest.raises(SystemExit) as left:
         main([command, "--help"])
     assert left.value.code == 0
-    printed = capsys.readouterr().out
-    assert f"examples:\n  python -m clip_lib {command} " in printed
-    assert "--json" in printed
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "--json" in printed and "--debug" in printed
+    example = printed.partition(f"example: python -m clip_lib {command} ")[2]
+    words = re.findall(r'"[^"]*"|[^\s"]+', example.partition("<")[0])
+    assert words and parse([command, *words]).command == command
 
 
 def test_an_option_that_is_none_is_refused(capsys):
@@ -106,80 +122,47 @@ def test_an_option_that_is_none_is_refused(capsys):
         assert "unrecognized arguments" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("query", ["the grass", "images/dog/dog_001.jpg"])
-def test_search_draws_its_answers(options, tmp_path, tiny_folder, query):
-    figure = tmp_path / "figures/answers.png"
-    if query.endswith("jpg"):
-        query = str(tiny_folder / query)
-    assert main(["search", query, "--figure", str(figure), *options]) == 0
-    assert open_picture(figure).width > 500
+def fail_with(monkeypatch, error):
+    def fail(arguments, config):
+        raise error
+
+    monkeypatch.setattr(ask_commands, "search", fail)
 
 
-def test_unknown_words_are_said(options, capsys):
-    assert main(["search", "zeppelin on the grass", *options]) == 0
-    assert "never saw: zeppelin" in capsys.readouterr().err
+@pytest.mark.parametrize("bug", [ValueError, KeyError, ModuleNotFoundError])
+def test_a_bug_is_never_taken_for_a_mistake_of_the_user(monkeypatch, bug, capsys):
+    fail_with(monkeypatch, bug("shapes (3, 4) and (5,) not aligned"))
+    with pytest.raises(bug):
+        main(["search", "a dog"])
+    assert "error:" not in capsys.readouterr().err
 
 
-def test_check_tells_by_its_status(options, capsys, tmp_path):
-    folder = make_folder(tmp_path / "data")
-    for row in read_records(folder).itertuples():
-        name = PurePosixPath(row.image_path).stem
-        (folder / "captions").mkdir(exist_ok=True)
-        (folder / f"captions/{name}.txt").write_text(row.caption, encoding="utf-8")
-    assert main(["check", str(folder)]) == 0
-    assert "findings: none" in capsys.readouterr().out
-    (folder / "images/dog/dog_001.jpg").write_bytes(b"not a picture")
-    assert main(["check", str(folder), "--json"]) == 1
-    finding = json.loads(capsys.readouterr().out)["findings"][0]
-    assert finding["where"] == "images/dog/dog_001.jpg"
-    assert main(["check", str(tmp_path / "nowhere")]) == 2
+@pytest.mark.parametrize("error", [ClipError("a.csv: empty."), OSError(28, "No space")])
+def test_a_mistake_of_the_user_is_one_line_unless_debugged(monkeypatch, error, capsys):
+    fail_with(monkeypatch, error)
+    assert main(["search", "a dog"]) == 1
+    assert capsys.readouterr().err == f"error: {error}\n"
+    for words in (["--debug", "search", "a dog"], ["search", "a dog", "--debug"]):
+        with pytest.raises(type(error)):
+            main(words)
 
 
-def test_evaluate_in_json(options, capsys, tiny_folder):
-    command = ["evaluate", "--data", str(tiny_folder), "--split", "all", "--json"]
-    assert main([*command, *options]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["pairs"] == 48
-    for direction in ("image_to_text", "text_to_image"):
-        assert 0 <= report[direction]["recall@5"] <= 1
-        assert report[direction]["chance"]["recall@5"] == pytest.approx(5 / 48)
-        assert report["chance"][direction] == report[direction]["chance"]
-        low, high = report[direction]["interval"]["label_map"]
-        assert low <= report[direction]["label_map"] <= high
-    assert report["zero_shot"]["chance"] == 1 / 4
-
-
-def test_evaluate_remembers_the_split_of_the_training(options, capsys, tiny_dataset):
-    """Without --data: the indexes say which pictures are the test pictures."""
-    assert main(["evaluate", "--json", *options]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["pairs"] == len(tiny_dataset.test)
-    assert (report["split"], report["source"]) == ("test", "photographs")
-    assert 0 <= report["zero_shot"]["accuracy"] <= 1
-
-
-def test_evaluate_takes_a_folder_too_small_to_split(options, capsys, tmp_path):
-    folder = make_folder(tmp_path / "few", per_label=2)
-    assert main(["evaluate", "--data", str(folder), "--json", *options]) == 0
-    assert json.loads(capsys.readouterr().out)["pairs"] == 8
-
-
-def test_evaluate_takes_labels_that_the_model_never_read(options, capsys, tmp_path):
-    folder = make_folder(tmp_path / "new", per_label=2)
-    table = folder / "captions.csv"
-    renamed = table.read_text(encoding="utf-8").replace(",dog,", ",zeppelin,")
-    table.write_text(renamed, encoding="utf-8")
-    assert main(["evaluate", "--data", str(folder), *options]) == 0
-    printed = capsys.readouterr().out
-    assert printed.startswith("8 pairs") and "zero-shot" not in printed
-
-
-def test_evaluate_prints_a_table_with_chance(options, capsys):
-    assert main(["evaluate", *options]) == 0
-    printed = capsys.readouterr().out
-    for word in ("recall@10", "label_map", "95 % low", "chance", "label_oracle"):
-        assert word in printed
-    assert re.search(r"zero-shot accuracy \d\.\d{3} \(chance 0\.250\)", printed)
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe of a POSIX shell")
+def test_a_reader_may_stop_reading():
+    script = """
+import sys, types
+from clip_lib.__main__ import main
+from clip_lib.cli.common import Answer
+long = types.SimpleNamespace(search=lambda *_: Answer("a line\\n" * 100_000))
+sys.modules["clip_lib.cli.ask"] = long
+sys.exit(main(["search", "a dog"]))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 0
 
 
 @pytest.mark.parametrize(
@@ -190,153 +173,315 @@ def test_evaluate_prints_a_table_with_chance(options, capsys):
         (["search", "none.jpg"], "none.jpg: no such picture"),
         (["search", "the grass", "-k", "0"], "k = 0"),
         (["search", "the grass", "--gallery", "moon"], "gallery 'moon'"),
+        (["search", "the grass", "--figure", "a.xyz"], "a.xyz: expected a name ending"),
         (["evaluate", "--data", "nowhere"], "nowhere: no such data folder"),
-        (["evaluate", "--split", "half"], "gallery 'half' is empty"),
+        (["evaluate", "--split", "half"], "'half'"),
+        (["clean", "--reviewed", "none.csv"], "none.csv"),
     ],
 )
-def test_bad_input_is_one_sentence_and_a_status(options, capsys, arguments, message):
-    assert main([*arguments, *options]) == 1
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("error: ")
-    assert message in captured.err
-    assert len(captured.err.splitlines()) == 1
+def test_bad_input_is_one_sentence_and_a_status(ask, arguments, message):
+    status, printed, said = ask(*arguments)
+    assert (status, printed) == (1, "")
+    assert said.startswith("error: ") and message in said
+    assert len(said.splitlines()) == 1
 
 
-def test_a_missing_model_says_how_to_make_one(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("CLIP_MODEL_DIR", "")
-    model = str(tmp_path / MODEL_FILE)
-    assert main(["search", "a dog", "--model", model]) == 1
-    assert f"{MODEL_FILE}: no such model; `make run`" in capsys.readouterr().err
+# Search.
 
 
-def test_the_module_runs_as_a_command(run_config):
-    command = [sys.executable, "-m", "clip_lib", "search", "qwertz"]
-    process = subprocess.run(
-        [*command, "--model", str(run_config.model_path(MODEL_FILE))],
-        capture_output=True,
-        text=True,
-    )
-    assert process.returncode == 1
-    assert "Traceback" not in process.stderr
-    assert process.stdout == ""
+def test_search_prints_ranked_pictures_with_their_captions(ask):
+    status, printed, said = ask("search", "zeppelin on the grass")
+    assert (status, said) == (0, "words the model never saw: zeppelin\n")
+    where, heading, *lines = printed.splitlines()
+    assert where.startswith("among ") and "photographs" in where
+    shown = ["rank", "score", "margin", "probability", "path", "label", "split"]
+    assert heading.split() == [*shown, "caption"]
+    assert [line.split()[0] for line in lines] == ["1", "2", "3", "4", "5"]
+    for line in lines:
+        label, number = PurePosixPath(line.split()[4]).stem.split("_")
+        assert f'A "{label}" of {label}word{int(number)}, on the grass .' in line
+        assert re.search(r" \d+\.\d% ", line)
+    # A text longer than a file's name may be is a text.
+    assert ask("search", "the grass " * 600)[1].startswith("among ")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a pipe of a POSIX shell")
-def test_a_reader_may_stop_reading(run_config):
-    command = [sys.executable, "-m", "clip_lib", "search", "the grass", "--model"]
-    process = subprocess.Popen(
-        [*command, str(run_config.model_path(MODEL_FILE))],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    process.stdout.close()
-    assert process.stderr.read() == ""
-    assert process.wait() == 0
+def test_search_in_json(ask, tiny_folder):
+    answers = json.loads(ask("search", "the grass", "-k", "3", "--json")[1])
+    assert [answer["rank"] for answer in answers] == [1, 2, 3]
+    assert answers[0]["score"] >= answers[1]["score"]
+    assert {answer["split"] for answer in answers} == {"test"}
+    start = ["rank", "score", "margin", "probability"]
+    assert all(list(a) == [*start, "path", "label", "split"] for a in answers)
+    picture = tiny_folder / "images/dog/dog_001.jpg"
+    answers = json.loads(ask("search", picture, "--json", "--gallery", "all")[1])
+    assert list(answers[0]) == [*start, "caption", "image_path", "label", "split"]
 
 
-def spoil_csv(folder):
-    (folder / "captions.csv").write_text("path,text\na.jpg,A dog .\n")
+@pytest.mark.parametrize("query", ["the grass", "images/dog/dog_001.jpg"])
+def test_search_draws_its_answers(ask, tmp_path, tiny_folder, query):
+    figure = tmp_path / "figures/answers.png"
+    query = tiny_folder / query if query.endswith("jpg") else query
+    assert ask("search", query, "--figure", figure)[0] == 0
+    assert open_picture(figure).width > 500
+    status, _, said = ask("search", query, "--figure", figure / "in the way.png")
+    assert status == 1 and said.startswith("error: ")
 
 
-def spoil_pictures(folder):
-    (folder / "images/dog/dog_001.jpg").write_bytes(b"not a picture")
-    (folder / "images/dog/dog_002.jpg").unlink()
+# Check, evaluate, clean.
 
 
-def spoil_label(folder):
-    path = folder / "captions.csv"
-    path.write_text(path.read_text().replace("ball_001.jpg,ball", "ball_001.jpg,cat"))
-
-
-def spoil_comma(folder):
-    with open(folder / "captions.csv", "a") as file:
-        file.write("images/dog/dog_001.jpg,dog,A dog, running .\n")
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (spoil_csv, "captions.csv: not one column image_path, caption"),
-        (spoil_pictures, "2 unusable pictures"),
-        (spoil_label, "label 'cat': 1 pictures"),
-        (spoil_comma, "captions.csv, line 50: 4 fields, expected 3"),
-    ],
-)
-def test_run_refuses_bad_data_before_it_starts(
-    options, capsys, tmp_path, spoil, message
-):
+def test_check_tells_by_its_status(capsys, tmp_path):
     folder = make_folder(tmp_path / "data")
-    spoil(folder)
-    models = tmp_path / "models"
-    command = ["run", "--data", str(folder), "--models", str(models), "--quick"]
-    assert main(command) == 1
-    captured = capsys.readouterr()
-    assert captured.err.count("error: ") == 1
-    assert message in captured.err
-    assert not models.exists()
+    assert main(["check", str(folder)]) == 0
+    assert "findings: none" in capsys.readouterr().out
+    (folder / "images/dog/dog_001.jpg").write_bytes(b"not a picture")
+    assert main(["check", str(folder), "--json"]) == 1
+    finding = json.loads(capsys.readouterr().out)["findings"][0]
+    assert finding["where"] == "images/dog/dog_001.jpg"
+    assert main(["check", str(tmp_path / "nowhere")]) == 2
 
 
-def test_run_refuses_a_folder_that_is_not_there(options, capsys, tmp_path):
-    assert main(["run", "--data", str(tmp_path / "nowhere")]) == 1
-    assert "nowhere: no such data folder" in capsys.readouterr().err
+def test_evaluate_in_json(ask, tiny_folder, tmp_path):
+    report = json.loads(ask("evaluate", "--data", tiny_folder, "--json")[1])
+    assert (report["pairs"], report["split"]) == (48, "all")
+    assert report["text_to_image"]["chance"]["recall@5"] == pytest.approx(5 / 48)
+    assert report["zero_shot"]["chance"] == 1 / 4
+    few = make_folder(tmp_path / "too few to split", per_label=2)
+    assert json.loads(ask("evaluate", "--data", few, "--json")[1])["pairs"] == 8
 
 
-def test_a_figure_that_cannot_be_written_is_an_error(options, capsys, tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    figure = str(tmp_path / "file/answers.png")
-    assert main(["search", "the grass", "--figure", figure, *options]) == 1
-    assert capsys.readouterr().err.startswith("error: ")
-
-
-def test_a_foreign_model_is_refused(options, capsys, tmp_path):
-    (tmp_path / "other.keras").write_bytes(b"PK something else")
-    model = str(tmp_path / "other.keras")
-    assert main(["search", "the grass", "--model", model]) == 1
-    assert "other.keras: not a CLIP" in capsys.readouterr().err
-
-
-def test_clean_lists_draws_and_writes_without_deleting(
-    options, capsys, tmp_path, tiny_folder
+def test_evaluate_splits_as_the_model_was_trained(
+    ask, models, run_config, tiny_dataset, tiny_folder
 ):
+    """The model's seed is 1, the environment's 42: their test pictures differ."""
+    assert run_config.seed == 1
+    remembered = json.loads(ask("evaluate", "--json")[1])  # By its indexes.
+    assert remembered["pairs"] == len(tiny_dataset.test)
+    on_test = ["evaluate", "--data", tiny_folder, "--split", "test"]
+    (models / "config.json").unlink(missing_ok=True)
+    Clip.load.cache_clear()
+    status, printed, said = ask(*on_test)
+    assert (status, said.count("\n")) == (0, 1) and "no config.json" in said
+    for words in ("recall@10", "label_map", "95 % low", "chance", "label_oracle"):
+        assert words in printed
+    assert re.search(r"zero-shot accuracy \d\.\d{3} \(chance 0\.250\)", printed)
+    assert json.loads(ask(*on_test, "--json")[1]) != remembered
+    run_config.save(models / "config.json")
+    Clip.load.cache_clear()
+    assert json.loads(ask(*on_test, "--json")[1]) == remembered
+
+
+def test_clean_lists_draws_and_writes_without_deleting(ask, tmp_path, tiny_folder):
     before = (tiny_folder / "captions.csv").read_bytes()
     found, sheet = tmp_path / "found.csv", tmp_path / "sheet.png"
-    command = ["clean", "--data", str(tiny_folder), *options, "--output", str(found)]
-    assert main([*command, "--sheet", str(sheet), "--limit", "3"]) == 0
-    assert "off-topic pair" in capsys.readouterr().out
+    command = ["clean", "--data", tiny_folder, "--output", found]
+    listed = json.loads(ask(*command, "--sheet", sheet, "--limit", 3, "--json")[1])
     rows = pd.read_csv(found)
-    assert {"kind", "image_path", "other", "score", "rank"} <= set(rows.columns)
+    assert [row["kind"] for row in listed] == rows["kind"].tolist()
     assert rows["kind"].value_counts().max() <= 3
     assert open_picture(sheet).width > 500
-
-    assert main([*command, "--limit", "3", "--json"]) == 0
-    listed = json.loads(capsys.readouterr().out)
-    assert [row["kind"] for row in listed] == rows["kind"].tolist()
-
     # A reviewed list of one line costs one row.
     rows[rows["kind"] == "off-topic pair"].head(1).to_csv(found, index=False)
     clean = tmp_path / "clean.csv"
-    reviewed = ["--reviewed", str(found), "--write-clean", str(clean)]
-    assert main([*command, *reviewed]) == 0
+    command = ["clean", "--data", tiny_folder, "--reviewed", found]
+    assert ask(*command, "--write-clean", clean)[0] == 0
     assert len(pd.read_csv(clean)) == 47
     assert (tiny_folder / "captions.csv").read_bytes() == before
+    clean.unlink()
+    for content in (b"", b"kind\n\xff\n"):
+        found.write_bytes(content)
+        status, _, said = ask(*command, "--write-clean", clean)
+        assert status == 1 and "found.csv: not a CSV" in said and not clean.exists()
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [("image_path\na.jpg\n", "suspicions without kind, other"), (None, "none.csv")],
-)
-def test_clean_refuses_a_list_that_is_not_one(
-    options, capsys, tmp_path, tiny_folder, content, message
-):
-    path = tmp_path / "none.csv"
-    if content:
-        path.write_text(content)
-    command = ["clean", "--data", str(tiny_folder), "--reviewed", str(path), *options]
-    assert main([*command, "--write-clean", str(tmp_path / "clean.csv")]) == 1
-    assert message in capsys.readouterr().err
-    assert not (tmp_path / "clean.csv").exists()
+# Classify.
+
+
+def test_classify_gives_each_picture_its_labels_best_first(ask, engine, pictures):
+    """Labels of the training or others; the templates given are averaged."""
+    templates = ["a {}", "of {} on the grass"]
+    options = [word for one in templates for word in ("--template", one)]
+    for words, labels in (
+        ([], ["ball", "bike", "dog", "water"]),
+        (["--labels", " dog,red  sea , ,dog,grass"], ["dog", "red sea", "grass"]),
+    ):
+        command = ("classify", *pictures, *words, *options, "--json")
+        index = label_index(engine.clip, labels, templates)
+        for found, path in zip(json.loads(ask(*command)[1]), pictures, strict=True):
+            assert found["path"] == str(path)
+            scores = [row["score"] for row in found["labels"]]
+            assert scores == sorted(scores, reverse=True)
+            cosines = index.embeds @ engine.clip.embed_image(path)
+            expected = dict(zip(labels, cosines, strict=True))
+            scores = {row["label"]: row["score"] for row in found["labels"]}
+            assert scores == pytest.approx(expected, abs=1e-5)
+
+
+def test_classify_names_a_bad_picture_and_answers_the_others(ask, pictures, tmp_path):
+    (tmp_path / "bad.jpg").write_bytes(b"not a picture")
+    bad = [tmp_path / "bad.jpg", tmp_path / "none.jpg"]
+    labels = ("--labels", "dog,zeppelin,qwertz water", "--template", "a photo of a {}")
+    files = (bad[0], pictures[0], bad[1], pictures[1])
+    status, printed, said = ask("classify", *files, *labels)
+    assert status == 1
+    lines = printed.splitlines()
+    assert [lines[0], lines[5]] == [str(path) for path in pictures[:2]]
+    assert lines[1].split() == ["rank", "score", "margin", "probability", "label"]
+    assert re.fullmatch(r" +1 +-?0\.\d{3} +0\.\d{3} +\d+\.\d% [\w ]+", lines[2])
+    unknown, *faults = said.splitlines()
+    assert unknown == "words the model never saw: zeppelin, qwertz, photo"
+    assert faults[0].startswith(f"error: {bad[0]}: not a readable picture")
+    assert faults[1] == f"error: {bad[1]}: no such picture."
+    assert len(faults) == 2
+
+
+def test_classify_refuses_labels_that_tell_nothing_apart(ask, pictures):
+    for *options, message in (
+        ("--labels", "dog", "labels 'dog': expected at least two"),
+        ("--labels", " , ", "labels ' , ': expected at least two"),
+        ("--labels", "zeppelin,qwertz", "knows no word of any of them"),
+        ("--template", "a dog", "expected sentences such as"),
+    ):
+        status, printed, said = ask("classify", pictures[0], *options)
+        assert (status, printed, said.count("\n")) == (1, "", 1)
+        assert said.startswith("error: ") and message in said
+
+
+def test_classify_needs_labels_if_the_index_has_none(ask, models, pictures):
+    path, aside = models / IMAGE_INDEX_FILE, models / "aside.npz"
+    path.rename(aside)
+    index = Index.load(aside)
+    np.savez(path, embeds=index.embeds, paths=index.items["paths"].to_numpy(str))
+    status, _, said = ask("classify", pictures[0])
+    aside.replace(path)
+    assert status == 1 and "name some with --labels" in said
+
+
+# Score.
+
+
+def test_score_says_where_a_pair_stands(ask, engine, tiny_folder):
+    picture = tiny_folder / "images/dog/dog_001.jpg"
+    command = ["score", picture, "a dog on the grass", "--gallery", "all"]
+    report = json.loads(ask(*command, "--json")[1])
+    image = engine.clip.embed_image(picture)
+    text = engine.clip.embed_text("a dog on the grass")
+    assert report["score"] == pytest.approx(float(image @ text), abs=1e-6)
+    for noun, embeds, query in (
+        ("pictures", engine.images.embeds, text),
+        ("captions", engine.texts.embeds, image),
+    ):
+        better = (embeds @ query > report["score"] + 1e-5).sum()
+        standing = report[f"among_{noun}"]
+        assert (standing["rank"], standing["of"]) == (1 + better, 48)
+    status, printed, said = ask(*command)
+    cosine, first, second = printed.splitlines()
+    assert (status, said) == (0, "") and cosine == f"cosine {report['score']:.3f}"
+    rank = report["among_pictures"]["rank"]
+    assert first.startswith(f"this picture, for the text: rank {rank}, better than ")
+    assert second.endswith(" % of the 48 captions (all, photographs)")
+
+
+# Rerank.
+
+
+def best_first(engine, text, paths):
+    scores = engine.clip.embed_images(paths) @ engine.clip.embed_text(text)
+    return [str(paths[place]) for place in np.argsort(-scores)]
+
+
+def test_rerank_sorts_files_best_first(ask, engine, pictures):
+    expected = best_first(engine, "a dog", [str(path) for path in pictures])
+    status, printed, said = ask("rerank", "a dog", *pictures)
+    assert (status, said) == (0, "")
+    rows = [line.split("\t") for line in printed.splitlines()]
+    assert [path for _, path in rows] == expected
+    scores = [float(score) for score, _ in rows]
+    assert scores == sorted(scores, reverse=True)
+    # Options may stand before the files.
+    printed = ask("rerank", "a dog", "--paths-only", "-k", "2", *pictures)[1]
+    assert printed.splitlines() == expected[:2]
+    found = json.loads(ask("rerank", "a dog", *pictures, "--json")[1])
+    assert [answer["path"] for answer in found] == expected
+    assert [answer["rank"] for answer in found] == [1, 2, 3]
+
+
+def test_rerank_reads_a_list(ask, engine, pictures, monkeypatch):
+    paths = [str(path) for path in pictures]
+    lines = ["\ufeff" + paths[0], "", "  ", *paths[1:], ""]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\r\n".join(lines), newline=""))
+    status, printed, said = ask("rerank", "a dog", "--paths-only")
+    assert (status, said) == (0, "")
+    assert printed.splitlines() == best_first(engine, "a dog", paths)
+
+
+def test_rerank_lists_what_it_cannot_read(ask, pictures, tmp_path, monkeypatch):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"GIF89a")
+    command = ("rerank", "a zeppelin dog", bad, pictures[0], "--paths-only")
+    status, printed, said = ask(*command)
+    assert (status, printed) == (1, f"{pictures[0]}\n")
+    first, second = said.splitlines()
+    assert first == "words the model never saw: zeppelin"
+    assert second.startswith(f"error: {bad}: not a readable picture")
+    status, printed, _ = ask("rerank", "a dog", bad, "--json")
+    assert (status, json.loads(printed)) == (1, [])
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n \n"))
+    assert "no picture to rank: expected files" in ask("rerank", "a dog")[2]
+    bytes_in = io.TextIOWrapper(io.BytesIO(b"caf\xe9.jpg\n"), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", bytes_in)
+    status, _, said = ask("rerank", "a dog")
+    assert status == 1 and said.startswith("error: standard input: not text in UTF-8")
+
+
+# Index.
+
+
+def test_index_then_search_in_a_folder(ask, pictures, tmp_path):
+    folder = pictures[0].parent
+    (folder / "bad.jpg").write_bytes(b"not a picture")
+    assert "not indexed" in ask("search", "the grass", "--gallery", folder)[2]
+    status, printed, said = ask("index", folder)
+    assert status == 0
+    line, hint = printed.splitlines()
+    assert line.startswith("3 new, 0 changed, 0 gone, 0 kept, 1 unreadable: ")
+    assert f"--gallery '{folder}' --model " in hint
+    assert said.startswith(f"left out: {folder / 'bad.jpg'}: not a readable picture")
+    report = json.loads(ask("index", folder, "--json")[1])
+    assert report["kept"] == 3 and len(report["unreadable"]) == 1
+    assert "no such folder of photos" in ask("index", tmp_path / "nowhere")[2]
+
+    figure = tmp_path / "answers.png"
+    search = ["search", "the grass", "--gallery", folder]
+    printed = ask(*search, "--figure", figure)[1]
+    heading, columns, *lines = printed.splitlines()
+    assert heading == f"among 3 pictures ({folder})"
+    assert columns.split()[-1] == "path" and len(lines) == 3
+    assert open_picture(figure).width > 500
+    for answer in json.loads(ask(*search, "--json")[1]):
+        assert list(answer) == ["rank", "score", "margin", "probability", "path"]
+        assert answer["path"] in [str(path) for path in pictures]
+    assert "without captions" in ask("search", pictures[0], *search[2:])[2]
+    printed = ask("score", pictures[0], "the grass", *search[2:])[1]
+    assert f"of the 3 pictures ({folder})" in printed and "captions" not in printed
+
+
+# Run.
+
+
+def test_run_refuses_bad_data_before_it_starts(capsys, tmp_path):
+    folder, models = make_folder(tmp_path / "data"), tmp_path / "models"
+    path = folder / "captions.csv"
+    path.write_text(path.read_text().replace("ball_001.jpg,ball", "ball_001.jpg,cat"))
+    for data, message in (
+        (folder, "label 'cat': 1 pictures"),
+        (tmp_path / "nowhere", "nowhere: no such data folder"),
+    ):
+        command = ["run", "--data", str(data), "--models", str(models), "--quick"]
+        assert main(command) == 1
+        said = capsys.readouterr().err
+        assert said.count("error: ") == 1 and message in said
+        assert not models.exists()
 
 
 @pytest.mark.parametrize(
@@ -346,10 +491,14 @@ def test_clean_refuses_a_list_that_is_not_one(
 def test_a_trial_overwrites_only_what_it_is_told_to(
     monkeypatch, variable, option, expected
 ):
-    for name in ("CLIP_DATA_DIR", "CLIP_PRESET"):
-        monkeypatch.setenv(name, "")
     monkeypatch.setenv("CLIP_MODEL_DIR", variable)
     seen = []
-    monkeypatch.setattr(commands, "run", lambda arguments, config: seen.append(config))
+    run = lambda arguments, config: seen.append(config) or Answer()  # noqa: E731
+    monkeypatch.setattr(train, "run", run)
     assert main(["run", "--quick", *(["--models", *option] if option else [])]) == 0
     assert seen[0].model_dir == expected
+    # Nor does an exported preset shrink one that is named.
+    monkeypatch.setenv("CLIP_PRESET", "quick")
+    monkeypatch.setattr(train, "train", run)
+    assert main(["train", "--preset", "pretraining"]) == 0
+    assert seen[1].descriptors == Config.pretraining().descriptors

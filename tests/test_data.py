@@ -58,7 +58,10 @@ OUTSIDE = ("/etc/a.jpg", "//host/a.jpg", "b/../../a.jpg", "..", "C:\\a.jpg", "a\
         (HEADING, r"captions\.csv: no row"),
         (HEADING[:-1] + ",caption\na,b,c,d\n", "not one column caption"),
         (HEADING + "a.jpg,dog,one\nb.jpg,dog,\n", "line 3: no caption"),
-        (HEADING + "a.jpg,dog,A dog, running .\n", "line 2: not 3 fields.*quotes"),
+        (
+            HEADING + "a.jpg,dog,A dog, running .\n",
+            "line 2: 4 fields, expected 3.*quotes",
+        ),
         (HEADING + 'a.jpg,dog,"open\n', "not a CSV file"),
         (
             HEADING + 'b.jpg,dog,x\n"a\nb.jpg",dog,x\n',

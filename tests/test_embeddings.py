@@ -1,14 +1,10 @@
 """What a model learned: embeddings and first layers made by hand."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_distilbert import write_checkpoint
 
-from clip_lib.data.vocabulary import learn_vocabulary
 from clip_lib.errors import ClipError
 from clip_lib.evaluation.embeddings import (
     block_means,
@@ -19,7 +15,8 @@ from clip_lib.evaluation.embeddings import (
     similarity_table,
     tsne_table,
 )
-from clip_lib.models.encoders import build_image_classifier, build_text_classifier
+from clip_lib.models.cnn import build_image_classifier
+from clip_lib.models.smallbert import build_text_classifier
 from clip_lib.retrieval.index import Index
 
 KNOWN = keras.layers.TextVectorization(
@@ -154,21 +151,6 @@ def test_words_stand_beside_those_whose_vectors_point_alike(tiny_config, vectori
     assert table.loc["dog"].tolist() == ["dog", "ball", "bike"]
     assert table.loc["bike"].tolist()[0] == "bike"
     assert set(table.loc["bike"]) == {"bike", "ball", "dog"}
-
-
-def test_words_of_distilbert_have_neighbours_too(tiny_config, tmp_path):
-    pytest.importorskip("transformers")
-    from clip_lib.towers.texts import build_distilbert_classifier
-
-    folder = str(write_checkpoint(tmp_path / "tiny"))
-    config = dataclasses.replace(
-        tiny_config, text_encoder="distilbert", text_weights=folder
-    )
-    pieces = learn_vocabulary([], config)
-    model = build_distilbert_classifier(config, pieces, 4)
-    table = nearest_words(model, pieces, ["dog", "zeppelin"], 5)
-    assert table.shape == (1, 5)
-    assert table.loc["dog"].tolist()[0] == "dog"
 
 
 def test_colours_that_the_cnn_responds_to(tiny_config):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import shutil
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -12,49 +11,45 @@ from clip_lib.errors import ClipError
 from clip_lib.evaluation.evaluate import evaluate_dataset
 from clip_lib.figures.tables import lacking_options, options_table
 from clip_lib.retrieval.search import MODEL_FILE, Clip
-from clip_lib.towers import texts, variants
+from clip_lib.towers import variants
 from clip_lib.towers.variants import Option, list_options, measure_options
 
 
 @pytest.fixture
 def config(tiny_config, tmp_path, monkeypatch):
-    """Nothing that an option needs is here, but what the repository holds."""
-    monkeypatch.setitem(texts.CHECKPOINTS, "distilbert", "somebody/nobody-has-it")
-    return dataclasses.replace(
-        tiny_config,
-        pretrained_dir=str(tmp_path / "pretrained"),
-        model_dir=str(tmp_path / "models"),
-    )
+    """Nothing that an option needs is here."""
+
+    def absent(*_, **__):
+        raise ClipError("not here")
+
+    monkeypatch.setattr("clip_lib.config.PRETRAINED", str(tmp_path / "pretrained"))
+    monkeypatch.setattr(variants, "checkpoint_folder", absent)
+    return dataclasses.replace(tiny_config, model_dir=str(tmp_path / "models"))
 
 
-def lacks(config, dataset):
-    return {option.key: option.lacks for option in list_options(config, dataset)}
+def listed(config, dataset):
+    return {option.key: option for option in list_options(config, dataset)}
 
 
-def test_an_option_says_what_it_lacks(config, tiny_dataset, tmp_path):
-    found = lacks(config, tiny_dataset)
-    assert found["pretrained"] == (tmp_path / "pretrained" / MODEL_FILE).as_posix()
-    assert found["distilbert"] == "somebody/nobody-has-it"
-    assert found["efficientnet_lite0"] == ""
-    assert found["enriched"].endswith("tiny_enriched/captions.csv")
-    # The usual run is no option.
-    config = dataclasses.replace(config, image_encoder="efficientnet_lite0")
-    assert "efficientnet_lite0" not in lacks(config, tiny_dataset)
-
-
-def test_what_is_there_is_not_lacked(config, tiny_dataset, tmp_path, monkeypatch):
-    (tmp_path / "pretrained").mkdir()
-    (tmp_path / "pretrained" / MODEL_FILE).touch()
-    for name in texts.NEEDED:
-        (tmp_path / name).touch()
-    monkeypatch.setitem(texts.CHECKPOINTS, "distilbert", str(tmp_path))
-    options = {option.key: option for option in list_options(config, tiny_dataset)}
-    assert [key for key, option in options.items() if option.lacks] == ["enriched"]
+def test_an_option_says_what_it_lacks(config, tiny_dataset, tmp_path, monkeypatch):
+    options = listed(config, tiny_dataset)
+    file = tmp_path / "pretrained" / MODEL_FILE
+    assert options["pretrained"].lacks == file.as_posix()
+    assert options["enriched"].lacks.endswith("tiny_enriched/captions.csv")
+    assert "distilbert" in options["distilbert"].lacks
+    file.parent.mkdir()
+    file.touch()
+    monkeypatch.setattr(variants, "checkpoint_folder", lambda *_, **__: tmp_path)
+    options = listed(config, tiny_dataset)
+    assert options["pretrained"].lacks == options["distilbert"].lacks == ""
     assert options["pretrained"].config.pretrained_dir
     assert options["pretrained"].config.clip_epochs == config.clip_epochs
     assert options["distilbert"].config.text_encoder == "distilbert"
     folders = {option.config.model_dir for option in options.values()}
     assert len(folders) == 4 and config.model_dir not in folders
+    # What the usual run does is no option.
+    usual = dataclasses.replace(config, text_encoder="distilbert")
+    assert "distilbert" not in listed(usual, tiny_dataset)
 
 
 def test_an_option_is_trained_and_measured(
@@ -71,23 +66,14 @@ def test_an_option_is_trained_and_measured(
     table.to_csv(folder / "captions.csv", index=False)
     trained = []
 
-    def train(dataset, config, builders):
-        if config.text_encoder == "distilbert":
-            raise ClipError("model.safetensors: damaged")
+    def train(dataset, config, *_):
         trained.append(dataset)
         shutil.copytree(run_config.model_dir, config.model_dir)
-        return SimpleNamespace()
 
     monkeypatch.setattr(variants, "train", train)
-    options = {
-        "enriched": dataclasses.replace(config, dataset_dir=str(folder)),
-        "distilbert": dataclasses.replace(config, text_encoder="distilbert"),
-    }
-    options = [Option(*option) for option in options.items()]
-    results = measure_options([*options, Option("pretrained", config, "a file")])
-    # Files of one network are no reason to lose a finished notebook.
-    assert results["distilbert"] == {"lacks": "model.safetensors: damaged"}
-    assert results["pretrained"] == {"lacks": "a file"}
+    option = Option("enriched", dataclasses.replace(config, dataset_dir=str(folder)))
+    results = measure_options([option, Option("distilbert", config, "a file")])
+    assert results["distilbert"] == {"lacks": "a file"}
     (dataset,) = trained
     assert len(dataset.train) == 2 * len(tiny_dataset.train)
     assert dataset.test["caption"].tolist() == tiny_dataset.test["caption"].tolist()
@@ -99,5 +85,20 @@ def test_an_option_is_trained_and_measured(
     column = table["R@10, i → t"]
     assert column["légendes enrichies"] == f"{expected['recall@10']:.2f}"
     assert column["hasard"] == f"{expected['chance']['recall@10']:.2f}"
-    lines = lacking_options(results).splitlines()
-    assert lines[-1] == "nos poids préentraînés : il manque a file"
+    assert lacking_options(results) == "DistilBERT : il manque a file"
+
+
+def test_a_faulty_file_is_a_row_and_a_bug_is_an_end(config, tiny_dataset, monkeypatch):
+    """One network's weights are no reason to lose a finished notebook."""
+
+    def train(*_):
+        raise fault
+
+    monkeypatch.setattr(variants, "train", train)
+    options = [Option("distilbert", config)]
+    fault = ClipError("weights.h5: not the weights\nof it")
+    found = {"distilbert": {"lacks": "weights.h5: not the weights"}}
+    assert measure_options(options) == found
+    fault = ValueError("a bug")
+    with pytest.raises(ValueError, match="a bug"):
+        measure_options(options)

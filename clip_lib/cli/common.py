@@ -1,32 +1,68 @@
-"""Add a command to the command line, with what every command has."""
+"""Everything that the commands share: answers, warnings, figures."""
 
-import argparse
-import inspect
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
-DATA = "data folder, or 'scenes' for the drawn scenes"
-MODEL = "a CLIP, its vocabulary and indexes beside it (models/...)"
-STRATEGY = "devices that train CLIP: mirrored (all GPUs), mirrored:N or multiworker"
-GALLERY = (
-    "train, validation, test (the default) or all of the model's pictures; a folder "
-    "that was indexed; or an index file"
-)
+from clip_lib.atomic import replacing
+from clip_lib.errors import ClipError
 
 
-def add(
-    choices, name: str, call, *examples: str, model: bool = True, aliases=()
-) -> argparse.ArgumentParser:
-    """Add a command, with what every command has, and the choice of a model."""
-    start = f"\n  python -m clip_lib {name} "
-    command = choices.add_parser(
-        name,
-        aliases=aliases,
-        help=(call.__doc__ or "").partition("\n")[0],
-        description=inspect.getdoc(call),
-        epilog="examples:" + "".join(start + example for example in examples),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_argument("--json", action="store_true", help="print JSON")
-    if model:
-        command.add_argument("--model", metavar="FILE", help=MODEL)
-    command.set_defaults(call=call)
-    return command
+class Answer(NamedTuple):
+    """The outcome of a command.
+
+    Attributes:
+        text: Printed for a person.
+        value: Printed as JSON for a program, with --json; a string is JSON already.
+        status: The exit status.
+        then: What remains to be done once it is printed.
+    """
+
+    text: str = ""
+    value: object = None
+    status: int = 0
+    then: Callable[[], object] = bool
+
+    def show(self, as_json: bool) -> None:
+        """Print one of the two forms."""
+        text, value = self.text, self.value
+        if as_json:
+            if hasattr(value, "itertuples"):
+                from clip_lib.retrieval.answers import answer_records
+
+                value = answer_records(value)
+            if not isinstance(text := value, str):
+                text = json.dumps(value, indent=2, ensure_ascii=False)
+        if text:
+            print(text, flush=True)
+
+
+def warn(message: str) -> None:
+    """Print to standard error."""
+    print(message, file=sys.stderr)
+
+
+def warn_of_words(clip, text: str) -> None:
+    """Name the words of a text that the model never saw."""
+    from clip_lib.data.vocabulary import sort_words
+
+    if unknown := dict.fromkeys(sort_words(clip.vectorizer, text)[1]):
+        warn(f"words the model never saw: {', '.join(unknown)}")
+
+
+def warn_of_faults(faults: list[str], word: str = "error") -> int:
+    """Print each fault; return the exit status, 1 if there are any."""
+    for fault in faults:
+        warn(f"{word}: {fault}")
+    return 1 if faults else 0
+
+
+def save_figure(figure, path: str) -> None:
+    """Write a figure in the format that its suffix names."""
+    formats = figure.canvas.get_supported_filetypes()
+    if Path(path).suffix[1:].lower() not in formats:
+        raise ClipError(f"{path}: expected a name ending in .{', .'.join(formats)}.")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, bbox_inches="tight")

@@ -1,107 +1,107 @@
-"""The command that trains without the notebook. Imports stand inside: they are slow."""
+"""Commands that train: run, with the notebook, and train, without it."""
 
 import ast
+import contextlib
 import dataclasses
-import sys
+import json
 
-from clip_lib.cli.common import DATA, STRATEGY, add
-from clip_lib.config import PRESETS, Config
+from clip_lib.atomic import replacing
+from clip_lib.cli.common import Answer
+from clip_lib.config import Config
+from clip_lib.data.captions_table import TABLE
+from clip_lib.data.dataset import load_dataset
+from clip_lib.data.source import DEFAULT_FOLDER
 from clip_lib.errors import ClipError
+from clip_lib.evaluation.evaluate import evaluate_indexes, report_table
+from clip_lib.handin.notebook import NOTEBOOK, execute_notebook
+from clip_lib.handin.team import read_team
+from clip_lib.retrieval import search
+from clip_lib.retrieval.answers import (
+    QUERIES,
+    answer_lines,
+    answer_records,
+    gallery_words,
+)
+from clip_lib.towers.choice import choose_builders
+from clip_lib.training import pipeline
+from clip_lib.training.distribution import check_batch_size, open_strategy
 
 
-def train(arguments, config) -> None:
+def run(arguments, config) -> Answer:
+    """Execute the notebook, then query the model that it saved."""
+    read_team()
+    if config.strategy not in ("", "mirrored"):
+        raise ClipError(
+            f"strategy {config.strategy!r}: the notebook trains its classifiers first, "
+            "then it is too late for any other than mirrored."
+        )
+    if config.dataset_dir or (DEFAULT_FOLDER / TABLE).is_file():
+        # Refuse here what the first cells would refuse half a minute later.
+        dataset = load_dataset(config)
+        if not dataset.class_names:
+            raise ClipError(
+                f"{dataset.folder}: no labels, which the notebook's classifiers need; "
+                "train CLIP alone with `python -m clip_lib train`."
+            )
+    written = execute_notebook(output=arguments.output or config.model_path(NOTEBOOK))
+    engine = search.Search.load(config.clip_file)
+    answers = {query: engine.images_for(query) for query in QUERIES}
+    where = gallery_words(engine, "test")
+    lines = [
+        f"\n{query}\namong {where}\n{answer_lines(table)}"
+        for query, table in answers.items()
+    ]
+    lines.append(f"\nNotebook: {written}\nModels and indexes: {config.model_dir}/")
+    found = {query: answer_records(table) for query, table in answers.items()}
+    about = {"notebook": str(written), "models": config.model_dir, "answers": found}
+    return Answer("\n".join(lines), about)
+
+
+def train(arguments, config) -> Answer:
     """Train a CLIP on any folder, with labels or without, and measure it."""
-    import contextlib
-    import json
-
-    from clip_lib.atomic import replacing
-    from clip_lib.cli.output import print_json
-    from clip_lib.data.dataset import load_dataset
-    from clip_lib.evaluation.evaluate import evaluate_indexes, report_table
-    from clip_lib.retrieval.search import (
-        IMAGE_INDEX_FILE,
-        TEXT_INDEX_FILE,
-        Clip,
-        build_indexes,
-    )
-    from clip_lib.towers.choice import choose_builders
-    from clip_lib.training.distribution import check_batch_size, open_strategy
-    from clip_lib.training.pipeline import train as train_clip
-
     config = changed(config, arguments.set)
     check_batch_size(config.clip_batch_size, open_strategy(config.strategy))
-    # With --json, the standard output holds the figures alone.
-    with contextlib.redirect_stdout(sys.stderr if arguments.json else sys.stdout):
-        dataset = load_dataset(config)
-        sizes = {split: len(dataset.pictures(split)) for split in ("train", "test")}
-        labels = ", ".join(dataset.class_names) or "none: CLIP alone is trained"
-        print(f"{sizes['train']} {dataset.source} to learn from, labels {labels}")
-        train_clip(dataset, config, choose_builders(config))
-        clip = Clip.load(config.clip_file)
-        indexes = build_indexes(clip, dataset)
-        for index, name in zip(
-            indexes, (IMAGE_INDEX_FILE, TEXT_INDEX_FILE), strict=True
-        ):
-            index.save(config.model_path(name))
-        report = evaluate_indexes(*(index.part("test") for index in indexes), clip)
+    dataset = load_dataset(config)
+    sizes = {split: len(dataset.pictures(split)) for split in ("train", "test")}
+    labels = ", ".join(dataset.class_names) or "none: CLIP alone is trained"
+    print(f"{sizes['train']} {dataset.source} to learn from, labels {labels}")
+    pipeline.train(dataset, config, choose_builders(config))
+    clip = search.Clip.load(config.clip_file)
+    images, texts = search.build_indexes(clip, dataset)
+    images.save(config.model_path(search.IMAGE_INDEX_FILE))
+    texts.save(config.model_path(search.TEXT_INDEX_FILE))
+    report = evaluate_indexes(images.part("test"), texts.part("test"), clip)
     report = {"model": str(config.clip_file), "split": "test"} | report
     with replacing(config.model_path("results.json")) as temporary:
         temporary.write_text(json.dumps(report, indent=2), encoding="utf-8")
-    if arguments.json:
-        print_json(report)
-        return
-    print(f"\n{sizes['test']} test pictures, {report['pairs']} captions")
-    print(report_table(report).to_string())
-    print(f"\nModel: {config.clip_file}")
+    return Answer(
+        f"\n{sizes['test']} test pictures, {report['pairs']} captions\n"
+        f"{report_table(report).to_string()}\n\nModel: {config.clip_file}",
+        report,
+    )
 
 
 def changed(config: Config, settings: list[str]) -> Config:
     """Return a configuration with settings such as ``clip_epochs=5``.
 
     Raises:
-        ClipError: If one is not NAME=VALUE, or its name or its kind is another.
+        ClipError: If one is not NAME=VALUE, NAME a setting and VALUE of its type.
     """
-    changes = {}
-    kinds = {field.name: field for field in dataclasses.fields(config)}
+    known, changes = vars(config), {}
     for setting in settings:
         name, equals, text = setting.partition("=")
-        if not equals or name not in kinds:
+        if not equals or name not in known:
+            names = ", ".join(known)
             raise ClipError(
-                f"--set {setting}: expected NAME=VALUE, NAME being one of "
-                f"{', '.join(kinds)}."
+                f"--set {setting}: expected NAME=VALUE, NAME being one of {names}."
             )
-        default = getattr(config, name)
-        try:
-            value = text if isinstance(default, str) else ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            value = text
-        whole = isinstance(value, int) and isinstance(default, float)
-        value = float(value) if whole else value
+        value, default = text, known[name]
+        if not isinstance(default, str):
+            with contextlib.suppress(ValueError, SyntaxError):
+                value = ast.literal_eval(text)
+        if type(value) is int and isinstance(default, float):
+            value = float(value)
         if type(value) is not type(default):
             raise ClipError(f"--set {setting}: expected a value such as {default!r}.")
         changes[name] = value
     return dataclasses.replace(config, **changes)
-
-
-def add_commands(choices) -> None:
-    """Add this command to a parser's subparsers."""
-    command = add(
-        choices,
-        "train",
-        train,
-        "--data ~/photos                     as the notebook does, without it",
-        "--data ~/photos --preset fine-tuning  from our own pretrained weights",
-        "--data ~/photos --set clip_epochs=5 --set seed=1",
-        model=False,
-    )
-    command.add_argument("--data", metavar="FOLDER", help=DATA)
-    command.add_argument("--models", metavar="FOLDER", help="where to save (models/)")
-    command.add_argument("--preset", choices=PRESETS, help="a configuration (course)")
-    command.add_argument("--strategy", metavar="NAME", help=STRATEGY)
-    command.add_argument(
-        "--set",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="change a setting of the configuration; may be repeated",
-    )

@@ -98,9 +98,10 @@ def _table_rows(path: Path):
             )
         for row in reader:
             place = f"{path}, line {reader.line_num}"
-            if None in row or None in row.values():
+            found = len(row.pop(None, [])) + len(heading) - [*row.values()].count(None)
+            if found != len(heading):
                 raise ClipError(
-                    f"{place}: not {len(heading)} fields as in line 1; a caption that "
+                    f"{place}: {found} fields, expected {len(heading)}; a caption that "
                     "holds a comma stands between quotes."
                 )
             yield place, {name: row[name] for name in READ if name in row}

@@ -8,12 +8,16 @@ unknown word. Other text encoders bring a tokenizer of their own, see `READERS`.
 from clip_lib import silence_tensorflow  # noqa: F401
 
 # isort: split
+import functools
 import hashlib
 import json
+import re
+import unicodedata
 from pathlib import Path
 
 import keras
 import numpy as np
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from clip_lib.atomic import replacing
 from clip_lib.config import Config
@@ -28,6 +32,36 @@ READERS = {}
 tokenizer. Its module adds its own when it is imported."""
 
 
+def clean(text: str) -> str:
+    """Return the words of a text in lower case, without punctuation and accents.
+
+    Hyphens and slashes separate words, a possessive ``'s`` is dropped:
+    ``The woman's black/white “dog”…`` becomes ``the woman black white dog``.
+    """
+    text = unicodedata.normalize("NFKD", text.lower()).replace("\u2019", "'")
+    text = re.sub(r"'s\b|['\u0300-\u036f]", "", text)
+    return " ".join(re.findall(r"[^\W_]+", text))
+
+
+@functools.lru_cache(maxsize=8)
+def _words_of(vectorizer: Vectorizer) -> frozenset[str]:
+    return frozenset(vectorizer.get_vocabulary())
+
+
+def _prepared(vectorizer: Vectorizer, texts) -> list[str]:
+    """Clean texts; replace a word that is unknown by its known singular or plural."""
+    if not isinstance(vectorizer, Vectorizer):
+        return list(texts)  # A tokenizer has its own rules.
+    known = _words_of(vectorizer)
+
+    def known_form(word: str) -> str:
+        stems = [word + "s", word + "es", word.removesuffix("s")]
+        stems += [word.removesuffix("es"), re.sub("ies$", "y", word)]
+        return next((form for form in (word, *stems) if form in known), word)
+
+    return [" ".join(map(known_form, clean(text).split())) for text in texts]
+
+
 def learn_vocabulary(captions, config: Config) -> Vectorizer:
     """Learn SmallBERT's vocabulary.
 
@@ -38,7 +72,7 @@ def learn_vocabulary(captions, config: Config) -> Vectorizer:
     vectorizer = Vectorizer(
         max_tokens=config.vocab_size, output_sequence_length=config.sequence_length
     )
-    vectorizer.adapt(list(captions))
+    vectorizer.adapt([clean(caption) for caption in captions])
     return vectorizer
 
 
@@ -102,7 +136,7 @@ def encode(vectorizer: Vectorizer, captions) -> np.ndarray:
     A text without a single word (only punctuation) becomes one [UNK]: the mean over no
     token at all would not be a number.
     """
-    token_ids = np.array(vectorizer(list(captions)), dtype="int32")
+    token_ids = np.array(vectorizer(_prepared(vectorizer, captions)), dtype="int32")
     token_ids[~token_ids.any(axis=1), 0] = 1
     return token_ids
 
@@ -112,7 +146,7 @@ def word_tokens(vectorizer: Vectorizer, texts) -> list[np.ndarray]:
 
     Lone punctuation does not, nor do the marks of start, end and padding.
     """
-    if not (texts := list(texts)):
+    if not (texts := _prepared(vectorizer, texts)):
         return []
     silent = getattr(vectorizer, "silent_ids", [0])
     token_ids = np.asarray(vectorizer(texts))
@@ -136,7 +170,7 @@ def sort_words(vectorizer: Vectorizer, text: str) -> tuple[list[str], list[str]]
 
     Lone punctuation is in neither list.
     """
-    words = text.split()
+    words = clean(text).split() if isinstance(vectorizer, Vectorizer) else text.split()
     tokens = list(zip(words, known_tokens(vectorizer, words), strict=True))
     known = [word for word, is_known in tokens if is_known.any()]
     unknown = [word for word, is_known in tokens if len(is_known) and not any(is_known)]
@@ -144,11 +178,16 @@ def sort_words(vectorizer: Vectorizer, text: str) -> tuple[list[str], list[str]]
 
 
 def check_query(vectorizer: Vectorizer, text: str) -> None:
-    """Raise ClipError for a query without a known word: any answer is arbitrary."""
+    """Raise ClipError for a query without a known word that means something.
+
+    Function words ("the", "of") are in every caption: any answer would be arbitrary.
+    """
     if not text.strip():
         raise ClipError("Empty query: expected a few English words.")
-    if not sort_words(vectorizer, text)[0]:
+    known, _ = sort_words(vectorizer, text)
+    if not any(word.lower() not in ENGLISH_STOP_WORDS for word in known):
         raise ClipError(
-            f"{text!r}: not one word is among the {count_words(vectorizer)} that "
-            "the model learned, the ranking would mean nothing."
+            f"{text!r}: not one word that means something is among the "
+            f"{count_words(vectorizer)} that the model learned, the ranking would mean "
+            "nothing."
         )

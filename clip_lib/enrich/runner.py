@@ -1,172 +1,167 @@
-"""Every caption asked, and asked once more if its answer is refused."""
+"""Request a longer version of every caption, and once more where it is rejected."""
 
-import contextlib
-import dataclasses
+import re
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 
 from tqdm import tqdm
 
 from clip_lib.enrich.cache import Cache
-from clip_lib.enrich.checks import Verdict, foreign_labels, judge
-from clip_lib.enrich.endpoint import Endpoint, EndpointError, Unanswered
-from clip_lib.enrich.prompt import answers_of, question
-from clip_lib.enrich.words import model_words
-from clip_lib.enrich.workers import each
+from clip_lib.enrich.checks import judge, model_words
+from clip_lib.enrich.endpoint import Endpoint, Unanswered
+from clip_lib.errors import ClipError
+from clip_lib.retrieval.zero_shot import label_words
 
+PROMPT_FILE = Path(__file__).with_name("prompt.txt")
+"""The instructions; once changed, cached answers to the old ones are not used."""
 ANSWERS = 2
-"""Most answers to a caption: one, and another one if it is refused."""
-PATIENCE = 10
-"""Questions in a row without an answer after which the run ends..."""
-FIRST_PATIENCE = 3
-"""...and if there has been no answer at all."""
+"""Most answers to a caption: one, and another if that is rejected."""
+PATIENCE = 5
+"""Unanswered requests in a row after which the run ends."""
+UNANSWERED = "not answered"
+_NUMBERED = re.compile(r"(?m)^[*\s]*(\d{1,4})\s*[.):]\**\s*(.*)")
 
 
-@dataclasses.dataclass(frozen=True)
-class Question:
-    """A caption, and what is asked of its answer.
+class Enrichment:
+    """The captions of a data set, and the answers of a language model to them.
 
     Attributes:
-        caption: The original.
-        foreign: Labels that an answer must not name.
-        length: Most words of an answer.
+        foreign: Distinct captions with room for more words, in the order of the table;
+            for each, the labels that its answer must not name.
+        prompt: The instructions, filled in.
+        cache: Every answer so far.
     """
 
-    caption: str
-    foreign: tuple[str, ...]
-    length: int
+    def __init__(self, dataset, length: int, cache_file, model: str):
+        """Read earlier answers; nothing is requested.
 
-    @property
-    def has_room(self) -> bool:
-        """Whether an answer can be longer and still be read to its end."""
-        return len(model_words(self.caption)) < self.length
-
-    def outcome(self, cache: Cache) -> tuple[Verdict, int]:
-        """Return what became of the caption so far, and the number of its answers.
-
-        The first accepted answer counts, or else the last refused one.
+        Args:
+            dataset: Captions and labels.
+            length: Most words of an answer.
+            cache_file: Where the answers are, and go; see `Cache`.
+            model: Name of the language model.
         """
-        if not self.has_room:
-            words = f"{len(model_words(self.caption))} words, the model reads "
-            return Verdict("", "no room", f"{words}{self.length}"), 0
-        answers = cache.answers(self.caption)
-        verdict = Verdict("", "not answered")
-        for answer in answers:
-            verdict = judge(self.caption, answer, self.foreign, self.length)
-            if verdict.accepted:
+        names = {name: label_words(name).lower() for name in dataset.class_names}
+        text = PROMPT_FILE.read_text(encoding="utf-8").replace("{length}", str(length))
+        # Not format(): a label may hold braces.
+        self.prompt = text.replace("{labels}", ", ".join(names.values()))
+        self.cache, self.foreign = Cache(cache_file, model, self.prompt), {}
+        self._length = length
+        labels = dataset.records.groupby("caption", sort=False)["label"].agg(set)
+        for caption, own in labels.items():
+            # A caption of pictures of two labels may not name either.
+            foreign = [word for name, word in names.items() if own != {name}]
+            if len(model_words(caption)) < length:
+                said = caption.lower()
+                self.foreign[caption] = [word for word in foreign if word not in said]
+
+    def limit(self, count: int) -> None:
+        """Keep ``count`` captions, spread over the table: it is sorted by label."""
+        count, captions = min(count, len(self.foreign)), list(self.foreign.items())
+        self.foreign = dict(captions[n * len(captions) // count] for n in range(count))
+
+    def outcome(self, caption: str) -> tuple[str, str]:
+        """Return the first accepted answer so far, or else the last, and its fault."""
+        if caption not in self.foreign:
+            return "", "no room"
+        text, fault = "", UNANSWERED
+        for answer in self.cache.answers[caption]:
+            text, fault = judge(caption, answer, self.foreign[caption], self._length)
+            if not fault:
                 break
-        return verdict, len(answers)
+        return text, fault
 
-    def is_open(self, cache: Cache) -> bool:
-        """Whether asking may still help."""
-        verdict, answers = self.outcome(cache)
-        return self.has_room and not verdict.accepted and answers < ANSWERS
+    def pending(self) -> list[str]:
+        """Return the captions for which another request may help."""
+        return [
+            caption
+            for caption in self.foreign
+            if len(self.cache.answers[caption]) < ANSWERS and self.outcome(caption)[1]
+        ]
 
+    def question(self, captions) -> str:
+        """Number captions, one a line, with why an earlier answer was rejected."""
+        lines = []
+        for number, caption in enumerate(captions, 1):
+            fault = self.outcome(caption)[1]
+            note = "" if fault == UNANSWERED else f" [refused: {fault}]"
+            lines.append(f"{number}. {caption}{note}")
+        return "\n".join(lines)
 
-def questions_of(records, class_names, length: int) -> list[Question]:
-    """Make one question of each different caption, in the order of the table.
+    def run(self, endpoint: Endpoint, workers: int, batch: int) -> None:
+        """Request what is pending: in batches, then singly what remains.
 
-    Args:
-        records: Table with the columns caption and label.
-        class_names: Every label of the data.
-        length: Most words of an answer.
-    """
-    labels: dict[str, list[str]] = {}
-    for row in records.itertuples():
-        labels.setdefault(row.caption, []).append(row.label)
-    return [
-        Question(caption, foreign_labels(caption, own, class_names), length)
-        for caption, own in labels.items()
-    ]
+        An interruption waits for the requests in flight, whose answers are paid for.
 
-
-@dataclasses.dataclass
-class Asking:
-    """Asks questions of an endpoint.
-
-    Attributes:
-        endpoint: Who answers.
-        cache: Where the answers go, and where earlier ones are.
-        instructions: The prompt, filled in.
-        workers: Most requests at a time.
-        batch: Captions a request.
-        price: Cost of a million tokens sent, and of a million received.
-        sent, received: Tokens of this run.
-        unmetered: Number of answers without a count of tokens.
-    """
-
-    endpoint: Endpoint
-    cache: Cache
-    instructions: str
-    workers: int = 4
-    batch: int = 5
-    price: tuple[float, float] = (0.0, 0.0)
-    sent: int = 0
-    received: int = 0
-    unmetered: int = 0
-    _silent: int = 0
-    _heard: bool = False
-
-    def ask_all(self, questions) -> None:
-        """Ask what is still open, in batches, and then, alone, what was refused.
-
-        The answers are in the cache. A caption without one has met a fault of the
-        network: it stays open.
+        Args:
+            endpoint: Where the language model is.
+            workers: Most requests at a time.
+            batch: Captions a request.
 
         Raises:
-            EndpointError: If the endpoint will not answer, or does not for long.
+            ClipError: If the endpoint refuses, or stays silent.
         """
-        for size, saying in ((self.batch, "Enriching"), (1, "Asking again")):
-            pending = [one for one in questions if one.is_open(self.cache)]
-            if not pending:
-                break
-            batches = [pending[n : n + size] for n in range(0, len(pending), size)]
-            stop = self.endpoint.pace.stop
-            done = each(self._ask, batches, self.workers, stop)
-            bar = tqdm(total=len(pending), desc=saying, unit="caption")
-            # Closed before it is exhausted, it stops the other workers.
-            with contextlib.closing(done), bar:
-                for asked, reply, error in done:
-                    self._take(reply, error)
-                    bar.set_postfix_str(self.spent(), refresh=False)
-                    bar.update(len(asked))
+        silent = 0
+        for size, title in ((batch, "Enriching"), (1, "Second try")):
+            pending = self.pending()
+            parts = [pending[n : n + size] for n in range(0, len(pending), size)]
+            bar = tqdm(total=len(pending), desc=title, disable=not parts)
+            with bar, ThreadPoolExecutor(workers) as pool:
+                futures = {pool.submit(self._ask, endpoint, one): one for one in parts}
+                try:
+                    for future in as_completed(futures):
+                        error = future.result()
+                        silent = silent + 1 if error else 0
+                        if silent == PATIENCE:
+                            cause = f"{PATIENCE} requests in a row failed: {error}."
+                            raise ClipError(f"{endpoint.url}: {cause}")
+                        bar.update(len(futures[future]))
+                except BaseException:  # also Ctrl-C
+                    pool.shutdown(cancel_futures=True)
+                    raise
 
-    def spent(self) -> str:
-        """Say what this run took: tokens, and their cost if there are prices."""
-        tokens = f"{self.sent} + {self.received} tokens"
-        cost = self.cost(self.sent, self.received)
-        return f"{tokens}, cost {cost:.4f}" if any(self.price) else tokens
+    def _ask(self, endpoint: Endpoint, captions) -> Unanswered | None:
+        try:
+            text, *tokens = endpoint.request(self.prompt, self.question(captions))
+        except Unanswered as error:
+            return error
+        answers = zip(captions, answers_of(text, len(captions)), strict=True)
+        self.cache.add(dict(answers), *tokens)
+        return None
 
-    def cost(self, sent: int, received: int) -> float:
-        """Return the cost of tokens."""
-        return (sent * self.price[0] + received * self.price[1]) / 1e6
+    def rows(self, records) -> list[dict]:
+        """Return what became of each row of a table.
 
-    def _ask(self, questions):
-        refusals = {}
-        for one in questions:
-            verdict, answers = one.outcome(self.cache)
-            if answers:
-                refusals[one.caption] = verdict.reason
-        captions = [one.caption for one in questions]
-        reply = self.endpoint.ask(self.instructions, question(captions, refusals))
-        # Kept here, on the thread that received it: an interruption, which meets the
-        # main thread, loses nothing that was paid for.
-        answers = answers_of(reply.text, len(questions), reply.cut)
-        pairs = dict(zip(captions, answers, strict=True))
-        self.cache.add(pairs, reply.sent, reply.received)
-        return reply
+        Returns:
+            A dict a row: image_path, label, caption, enriched (None if the original is
+            kept), and of its answers their number, the last fault and the last refused.
+        """
+        rows = records[["image_path", "label", "caption"]].to_dict("records")
+        for row in rows:
+            text, row["reason"] = self.outcome(row["caption"])
+            row["enriched"] = None if row["reason"] else text
+            row["refused"] = text if row["reason"] else None
+            row["answers"] = len(self.cache.answers[row["caption"]])
+        return rows
 
-    def _take(self, reply, error) -> None:
-        """Count what one request took, or bear that there is no answer."""
-        if isinstance(error, Unanswered):
-            self._silent += 1
-            if self._silent >= (PATIENCE if self._heard else FIRST_PATIENCE):
-                raise EndpointError(
-                    f"{self.endpoint.url}: {self._silent} questions in a row without "
-                    f"an answer, the last one because of: {error}."
-                )
-            return
-        if error is not None:
-            raise error
-        self._silent, self._heard = 0, True
-        self.sent += reply.sent
-        self.received += reply.received
-        self.unmetered += not reply.sent
+    def totals(self, rows: list[dict]) -> dict:
+        """Count rows by outcome, and the tokens of this run and earlier ones."""
+        kept = [row["reason"].partition(":")[0] for row in rows if row["reason"]]
+        return {
+            "captions": len(rows),
+            "enriched": len(rows) - len(kept),
+            "kept": len(kept),
+            "kept_because": dict(Counter(kept).most_common()),
+            "tokens": {"sent": self.cache.sent, "received": self.cache.received},
+        }
+
+
+def answers_of(reply: str, count: int) -> list[str]:
+    """Extract the answers to ``count`` numbered captions; empty where there is none."""
+    # Reasoning models think aloud before they answer.
+    text = re.sub(r"(?s)^\s*<think>.*?(</think>|\Z)", "", reply).strip()
+    if count == 1 and not _NUMBERED.match(text):
+        return [text]
+    found = {int(number): answer for number, answer in _NUMBERED.findall(text)}
+    return [found.get(number, "").strip() for number in range(1, count + 1)]

@@ -1,4 +1,4 @@
-"""One zip with everything that the course asks for."""
+"""Write the one zip that the course asks for, once every rule is kept."""
 
 import shutil
 import tempfile
@@ -7,16 +7,16 @@ from pathlib import Path
 
 from clip_lib.atomic import replacing
 from clip_lib.errors import ClipError
-from clip_lib.handin.archive_rules import check_archive
-from clip_lib.handin.file_rules import check_files
-from clip_lib.handin.rules import HandIn, Rule
+from clip_lib.handin.rules import HandIn, check
+from clip_lib.handin.team import has_number
 
 CODE = (
     "clip_lib/**/*.py",
     "clip_lib/**/*.txt",
     "clip_lib/handin/paper/*.*",
     "benchmarks/results/*.json",
-    "models/pretrained/*",
+    # By kind: an index of somebody's own photos may lie beside them.
+    *(f"models/pretrained/*.{kind}" for kind in ("keras", "txt", "json", "md")),
     "requirements*.txt",
     "equipe.toml",
     "LICENSE",
@@ -38,42 +38,41 @@ Les données sont cherchées dans data/flickr, sinon téléchargées, à défaut
 
 def build_archive(
     hand_in: HandIn, folder=".", force: bool = False
-) -> tuple[Path | None, list[Rule]]:
-    """Check everything, and write ``<group>.zip`` if nothing is wrong.
+) -> tuple[Path | None, dict[str, list[str]]]:
+    """Check every rule, and write ``<group>.zip`` if none is broken.
 
     Args:
         hand_in: The files.
-        folder: Where the archive shall lie.
-        force: Whether to write it although something is wrong.
+        folder: Where the archive goes.
+        force: Whether to write it even if a rule is broken.
 
     Returns:
-        The archive, None if it was not written, and every rule. A former archive stays
-        as it was until the new one is whole.
+        The archive, None if it was not written, and what `check` found. An earlier
+        archive stays untouched until the new one is complete.
 
     Raises:
-        ClipError: If a file is missing or the group has no number and ``force`` is
-            set: there is nothing to put in, or no name to give.
+        ClipError: If ``force`` is set and a file is missing, or the group has no
+            number: there is nothing to pack, or no name to give.
     """
-    rules = check_files(hand_in)
     missing = [str(path) for path in hand_in.names.values() if not path.is_file()]
-    if missing or not hand_in.has_number:
+    if missing or not has_number(hand_in.group):
         if force:
             lack = ", ".join(missing) or "a group number in equipe.toml"
             raise ClipError(f"no archive can be made without {lack}.")
-        return None, rules
+        return None, check(hand_in)
     with tempfile.TemporaryDirectory() as scratch:
-        made = Path(scratch, f"{hand_in.group}.zip")
-        _write(made, hand_in)
-        rules += check_archive(made, hand_in.group)
-        if any(rule.faults for rule in rules) and not force:
-            return None, rules
-        with replacing(Path(folder) / made.name) as temporary:
-            shutil.copyfile(made, temporary)
-    return Path(folder) / made.name, rules
+        hand_in.archive = Path(scratch, f"{hand_in.group}.zip")
+        _write(hand_in)
+        faults = check(hand_in)
+        if any(faults.values()) and not force:
+            return None, faults
+        with replacing(Path(folder) / hand_in.archive.name) as temporary:
+            shutil.copyfile(hand_in.archive, temporary)
+    return Path(folder) / hand_in.archive.name, faults
 
 
-def _write(path: Path, hand_in: HandIn) -> None:
-    """Write the archive: the same files make the same bytes."""
+def _write(hand_in: HandIn) -> None:
+    """Write the archive: the same files give the same bytes."""
     files = {
         file.relative_to(hand_in.root).as_posix(): file
         for pattern in CODE
@@ -84,15 +83,10 @@ def _write(path: Path, hand_in: HandIn) -> None:
     named = hand_in.names | {f"{code}/{name}": files[name] for name in sorted(files)}
     members = "\n".join(map(" ".join, hand_in.members.to_numpy()))
     text = _READ_ME.format(group=hand_in.group, members=members)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(
+        hand_in.archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False
+    ) as archive:
         for name, file in named.items():
-            _add(archive, name, file, file.read_bytes())
-        _add(archive, f"{code}/LISEZMOI.txt", hand_in.notebook, text.encode())
-
-
-def _add(archive: zipfile.ZipFile, name: str, dated: Path, content: bytes) -> None:
-    """Add a file, as old as another, that everyone may read."""
-    entry = zipfile.ZipInfo.from_file(dated, name, strict_timestamps=False)
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    entry.external_attr = 0o100644 << 16
-    archive.writestr(entry, content)
+            archive.write(file, name)
+        # Of a fixed date, as ZipInfo gives it.
+        archive.writestr(zipfile.ZipInfo(f"{code}/LISEZMOI.txt"), text)

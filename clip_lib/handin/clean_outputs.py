@@ -1,25 +1,14 @@
-"""An executed notebook made ready for paper: what a screen hides or repeats is gone."""
+"""Prepare an executed notebook for paper: drop what a screen hides or repeats."""
 
-import hashlib
-import json
 import re
 
 import nbformat
 
-from clip_lib.errors import ClipError
-from clip_lib.handin.document_text import read_notebook
-
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-# Of several forms of one output, the first that there is.
+# Of several forms of one output, the first that exists.
 _FORMS = (
-    "image/svg+xml",
-    "image/png",
-    "image/jpeg",
-    "image/gif",
-    "text/markdown",
-    "text/latex",
-    "text/html",
-    "text/plain",
+    *("image/svg+xml", "image/png", "image/jpeg", "image/gif"),
+    *("text/markdown", "text/latex", "text/html", "text/plain"),
 )
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 # Code and dollars, left alone, or an environment without dollars, which Jupyter sets.
@@ -30,56 +19,11 @@ _FORMULA = re.compile(
 )
 
 
-def read_executed(path, anyway=False) -> nbformat.NotebookNode:
-    """Read a notebook whose cells have all run.
-
-    Args:
-        path: The notebook, ``.ipynb``.
-        anyway: Whether to accept cells that have not run or failed.
-
-    Returns:
-        The notebook, in format 4.
-
-    Raises:
-        ClipError: If it is missing or no notebook, or, unless ``anyway``, a cell has
-            not run or failed (the first one is named).
-    """
-    notebook = read_notebook(path)
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for number, cell in enumerate(cells, 1):
-        if anyway or not cell.source.strip():
-            continue
-        if cell.execution_count is None:
-            raise ClipError(
-                f"{path}: cell {number} of {len(cells)} has not run; run them all."
-            )
-        for output in cell.outputs:
-            if output.output_type == "error":
-                raise ClipError(
-                    f"{path}: cell {number} failed: {output.ename}: {output.evalue}"
-                )
-    return notebook
-
-
-def same_cells(one, other) -> bool:
-    """Whether two notebook files hold the same text and code, outputs aside."""
-    first, second = (read_notebook(path).cells for path in (one, other))
-    return [cell.source for cell in first] == [cell.source for cell in second]
-
-
-def run_mark(path) -> str:
-    """Name one run of a notebook: its cells and what they answered."""
-    cells = read_notebook(path).cells
-    answers = [[cell.source, cell.get("outputs")] for cell in cells]
-    digest = hashlib.sha256(json.dumps(answers, sort_keys=True).encode())
-    return "run " + digest.hexdigest()[:16]
-
-
 def printable(notebook, title: str) -> nbformat.NotebookNode:
-    """Clean a notebook's outputs, each left in one form; empty cells are left out.
+    """Clean the outputs of a notebook, each left in one form; drop empty cells.
 
-    Chunks of one stream are joined, lines that were written over (progress bars) and
-    colours of the terminal left out. What is folded on the screen is shown.
+    Chunks of one stream are joined; overwritten lines (progress bars) and terminal
+    colours are dropped. What is folded on the screen is shown.
 
     Args:
         notebook: The notebook; it is changed.
@@ -93,13 +37,12 @@ def printable(notebook, title: str) -> nbformat.NotebookNode:
     if heading(notebook) is None:
         notebook.cells.insert(0, nbformat.v4.new_markdown_cell(f"# {title}"))
     notebook.cells = [_as_text(cell) for cell in notebook.cells if cell.source.strip()]
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [o for o in map(_one_form, cell.outputs) if o is not None]
-    notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [o for o in map(_plain, cell.outputs) if o is not None]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for cell in code:
+        cell.outputs = list(filter(None, map(_one_form, cell.outputs)))
+        # Before control characters go: it reads the carriage returns of progress bars.
+        CoalesceStreamsPreprocessor().preprocess_cell(cell, {}, 0)
+        cell.outputs = list(filter(None, map(_plain, cell.outputs)))
     return notebook
 
 
@@ -113,7 +56,7 @@ def heading(notebook) -> str | None:
 
 
 def _as_text(cell):
-    """Leave the Markdown to notebook.lua, which reads it as Jupyter does."""
+    """Turn Markdown into raw text for notebook.lua, which reads it as Jupyter does."""
     if cell.cell_type != "markdown":
         return cell
     source = _FORMULA.sub(lambda m: m[1] or f"$${m[0]}$$", cell.source)
@@ -125,7 +68,7 @@ def _as_text(cell):
 
 
 def _one_form(output):
-    """Keep the best form of an output, or nothing of a widget: paper does not move."""
+    """Keep the best form of an output; None for a widget: paper does not move."""
     if output.output_type not in ("display_data", "execute_result"):
         return output
     data = output.data
@@ -143,7 +86,7 @@ def _one_form(output):
 
 
 def _plain(output):
-    """Take what only a terminal understands out of an output's text."""
+    """Drop what only a terminal understands; None if no text is left."""
     from nbconvert.filters import strip_ansi
 
     def cleaned(text):

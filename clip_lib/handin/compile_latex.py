@@ -1,6 +1,5 @@
-"""Compile the report with LaTeX, and count its pages."""
+"""Compile the report with LaTeX, and say what is wrong with it in sentences."""
 
-import dataclasses
 import os
 import re
 import shutil
@@ -10,42 +9,26 @@ from pathlib import Path
 
 from clip_lib.atomic import replacing
 from clip_lib.errors import ClipError
+from clip_lib.handin.document_text import Paper, read_pdf
 
 MAIN = "rapport.tex"
-MOST = {"body": 8, "appendix": 2}
-"""Pages that the course allows."""
 INSTALL = (
     "Debian and Ubuntu: apt install latexmk texlive-latex-recommended texlive-luatex "
     "texlive-lang-french lmodern; macOS: MacTeX; Windows: TeX Live (tug.org/texlive)"
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Typeset:
-    """A compiled report.
-
-    Attributes:
-        path: The PDF.
-        body, appendix: Their pages.
-        faults: What must be put right, a sentence each.
-        warnings: What does not look well.
-    """
-
-    path: Path
-    body: int
-    appendix: int
-    faults: list[str]
-    warnings: list[str]
-
-
-def typeset(folder, output) -> Typeset:
+def compile_report(folder, output) -> tuple[Paper, list[str], list[str]]:
     """Compile ``folder/rapport.tex`` in a temporary folder.
 
     LuaLaTeX, the one engine that prints every Latin name with a small installation.
 
     Args:
-        folder: Where the text lies, with its generated files.
+        folder: Folder of the text, with its generated files.
         output: The PDF to write; written even if it has too many pages.
+
+    Returns:
+        The PDF as a reader sees it, its faults and what does not look well.
 
     Raises:
         ClipError: If LaTeX is missing, or finds an error: file, line and reason.
@@ -61,9 +44,8 @@ def typeset(folder, output) -> Typeset:
         command = ["latexmk", "-norc", "-lualatex", "-halt-on-error"]
         command += ["-interaction=nonstopmode", "-file-line-error", f"-outdir={build}"]
         # Long lines: TeX breaks those of its log after 79 characters, in words too.
-        settings = {"max_print_line": "10000", "TEXINPUTS": ".:template//:"}
-        if os.name == "nt":
-            settings["TEXINPUTS"] = ".;template//;"
+        settings = {"max_print_line": "10000"}
+        settings["TEXINPUTS"] = os.pathsep.join((".", "template//", ""))
         process = subprocess.run(
             [*command, MAIN],
             cwd=folder,
@@ -72,29 +54,20 @@ def typeset(folder, output) -> Typeset:
             text=True,
             errors="replace",
         )
-        log, aux, pdf = (
-            Path(build, MAIN).with_suffix(suffix) for suffix in (".log", ".aux", ".pdf")
-        )
+        pdf = Path(build, MAIN).with_suffix(".pdf")
+        log = pdf.with_suffix(".log")
         said = log.read_text("utf-8", "replace") if log.is_file() else process.stdout
         if process.returncode or not pdf.is_file():
             raise ClipError(_first_error(said, folder))
         with replacing(output) as temporary:
             shutil.copyfile(pdf, temporary)
-        body, appendix = _pages(said, aux.read_text("utf-8", "replace"))
-    return Typeset(
-        Path(output),
-        body,
-        appendix,
-        _too_long(body, appendix) + _faults(said),
-        re.findall(r"^(Overfull \\hbox .*)", said, re.MULTILINE),
-    )
+    paper = read_pdf(output)
+    overfull = re.findall(r"^(Overfull \\hbox .*)", said, re.MULTILINE)
+    return paper, paper.too_long() + _faults(said), overfull
 
 
 def _first_error(log: str, folder) -> str:
     """Condense a log into one sentence: file, line, reason."""
-    missing = re.search(r"File [`'](\S+\.(?:sty|cls|def|ldf|fd))' not found", log)
-    if missing:
-        return f"LaTeX lacks {missing[1]}: install all of it ({INSTALL})."
     match = re.search(r"^(\S+?\.\w+):(\d+): (.*)", log, re.MULTILINE)
     if not match:
         last = [line for line in log.splitlines() if line.strip()][-1:]
@@ -102,33 +75,16 @@ def _first_error(log: str, folder) -> str:
     file, line, reason = match.groups()
     place = re.search(rf"^l\.{line} (.*)", log[match.end() :], re.MULTILINE)
     near = f" near {place[1].strip()[-60:]!r}" if place else ""
-    return f"{Path(folder) / file}:{line}: {reason.rstrip('.')}{near}."
-
-
-def _pages(log: str, aux: str) -> tuple[int, int]:
-    """Read how many pages there are, and how many of them stand before appendices."""
-    every = int(re.search(r"Output written on .*\((\d+) pages?", log)[1])
-    mark = re.search(r"\\pagesducorps\s*\{(\d+)\}", aux)
-    body = int(mark[1]) if mark else every
-    return body, every - body
-
-
-def _too_long(body: int, appendix: int) -> list[str]:
-    return [
-        f"{name} of {pages} pages: the course allows {MOST[name]}."
-        for name, pages in (("body", body), ("appendix", appendix))
-        if pages > MOST[name]
-    ]
+    remedy = f"; install all of LaTeX ({INSTALL})" if "' not found" in reason else ""
+    return f"{Path(folder) / file}:{line}: {reason.rstrip('.')}{near}{remedy}."
 
 
 def _faults(log: str) -> list[str]:
+    """Return what LaTeX only warns of: characters left out, references to nothing."""
     lost = re.findall(r"Missing character: There is no (\S+ \(U\+\w+\))", log)
-    found = [
-        f"the report's font lacks {character}: it is missing from the PDF."
-        for character in dict.fromkeys(lost)
+    faults = [
+        f"the report's font lacks {sign}: the PDF is without it." for sign in lost
     ]
     labels = re.findall(r"(Reference|Citation) [`'](\S+?)' on page \d+ undef", log)
-    return found + [
-        f"{kind.lower()} {name!r} leads nowhere."
-        for kind, name in dict.fromkeys(labels)
-    ]
+    faults += [f"{kind.lower()} {name!r} leads nowhere." for kind, name in labels]
+    return list(dict.fromkeys(faults))

@@ -1,7 +1,9 @@
-"""What a reader sees in a PDF or a notebook."""
+"""Read a PDF or a notebook as its reader sees it, and look for names in it."""
 
 import contextlib
 import dataclasses
+import hashlib
+import json
 import re
 import unicodedata
 from pathlib import Path
@@ -10,9 +12,14 @@ import nbformat
 
 from clip_lib.errors import ClipError
 
+MOST_PAGES = {"body": 8, "appendix": 2}
+"""Pages that the course allows a report."""
 LONG = 6
-"""Letters from which a name cannot stand in a text by chance."""
+"""Letters from which a name cannot appear in a text by chance."""
 _ACCENTS = ("Mn", "Lm", "Sk")
+# What nbformat raises, depending on how JSON differs from a notebook.
+_NOT_A_NOTEBOOK = (ValueError, LookupError, AttributeError, TypeError)
+_NOT_A_NOTEBOOK += (nbformat.ValidationError,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,9 +27,9 @@ class Paper:
     """A PDF.
 
     Attributes:
-        text: What is written on it.
-        body, appendix: Its pages, before the bookmark called Annexe and from there on.
-        keywords: Those of its properties.
+        text: Its text.
+        body, appendix: Number of pages before the bookmark "Annexe" and from it on.
+        keywords: The keywords among its properties.
     """
 
     text: str
@@ -30,12 +37,22 @@ class Paper:
     appendix: int
     keywords: str
 
+    def too_long(self) -> list[str]:
+        """Return a sentence for each part that has more pages than allowed."""
+        hint = ", and \\annexes, which begins appendices, left no bookmark in this PDF"
+        return [
+            f"{part} of {pages} pages: the course allows {MOST_PAGES[part]}"
+            f"{'' if self.appendix else hint}."
+            for part, pages in (("body", self.body), ("appendix", self.appendix))
+            if pages > MOST_PAGES[part]
+        ]
+
 
 def read_pdf(path) -> Paper:
-    """Read a PDF as a browser does.
+    """Read a PDF with PDFium, as browsers do.
 
     Raises:
-        ClipError: If there is no such file, it is no PDF, damaged or locked.
+        ClipError: If there is no such file, or it is not a PDF, damaged or encrypted.
     """
     from pypdfium2 import PdfDocument, PdfiumError
 
@@ -43,33 +60,33 @@ def read_pdf(path) -> Paper:
         raise ClipError(f"{path}: no such file.")
     try:
         with contextlib.closing(PdfDocument(path)) as document:
-            # PDFium alone reads a letter that the font made of two.
+            # Of the readers tried, PDFium alone reads a letter that the font composed.
             texts = [page.get_textpage().get_text_range() for page in document]
             body = min(_appendices(document), default=len(texts))
             keywords = document.get_metadata_value("Keywords")
     except PdfiumError as error:
         if "password" in str(error).lower():
-            raise ClipError(f"{path}: locked; save it without a password.") from error
+            raise ClipError(f"{path}: encrypted; save it without password.") from error
         raise ClipError(f"{path}: not a readable PDF ({error}).") from error
     if not texts:
-        raise ClipError(f"{path}: a PDF without a page.")
+        raise ClipError(f"{path}: a PDF without pages.")
     return Paper("\n".join(texts), body, len(texts) - body, keywords)
 
 
 def _appendices(document):
-    """Yield how many pages stand before each bookmark that is called Annexe."""
-    for mark in document.get_toc():
-        target = mark.get_dest()
+    """Yield the number of pages before each bookmark that is called Annexe."""
+    for bookmark in document.get_toc():
+        target = bookmark.get_dest()
         before = target.get_index() if target else None
-        if before is not None and squeeze(mark.get_title()).startswith("annexe"):
+        if before is not None and letters(bookmark.get_title()).startswith("annexe"):
             yield before
 
 
 def read_notebook(path) -> nbformat.NotebookNode:
-    """Read a notebook, in format 4, whose code cells have outputs and a number.
+    """Read a notebook as format 4; every code cell has outputs and a count.
 
     Raises:
-        ClipError: If there is no such file, or it is no notebook.
+        ClipError: If there is no such file, or it is not a notebook.
     """
     if not Path(path).is_file():
         raise ClipError(f"{path}: no such notebook.")
@@ -80,32 +97,65 @@ def read_notebook(path) -> nbformat.NotebookNode:
             if cell.cell_type == "code":
                 cell.setdefault("outputs", [])
                 cell.setdefault("execution_count", None)
-    except (
-        *(ValueError, LookupError, AttributeError, TypeError),
-        nbformat.ValidationError,
-    ) as error:
+    except _NOT_A_NOTEBOOK as error:
         raise ClipError(f"{path}: not a notebook.") from error
     return notebook
 
 
-def notebook_text(notebook) -> str:
-    """Return what is written in a notebook: text, code, and answers in letters."""
+def notebook_text(cells) -> str:
+    """Return the text of a notebook's cells: Markdown, code and textual outputs."""
     parts = []
-    for cell in notebook.cells:
+    for cell in cells:
         parts.append(cell.source)
         for output in cell.get("outputs", []):
             parts.append(output.get("text", ""))
             forms = output.get("data", {}).items()
-            # The letters of an encoded picture would hold any short name.
+            # The letters of an encoded picture would contain any short name.
             parts += [str(form) for kind, form in forms if kind.startswith("text/")]
     return "\n".join(parts)
 
 
-def squeeze(text) -> str:
-    """Reduce a text to its letters, without accents, and digits.
+def execution_faults(notebook, in_order: bool = True) -> list[str]:
+    """Return what is wrong with a run: each failed cell, the first one not run.
 
-    A line breaks within names, LaTeX may set an accent as a sign of its own, an
-    apostrophe may be straight or curly.
+    Args:
+        notebook: The notebook, see `read_notebook`.
+        in_order: Whether the cells must have run once each, from top to bottom.
+    """
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    cells = [cell for cell in cells if cell.source.strip()]
+    faults = [
+        f"cell {place} failed ({output.get('ename')})"
+        for place, cell in enumerate(cells, 1)
+        for output in cell.outputs
+        if output.output_type == "error"
+    ]
+    for place, cell in enumerate(cells, 1):
+        count = cell.execution_count
+        if count is None or (in_order and count != place):
+            when = "has not run" if count is None else f"ran as number {count}"
+            return [*faults, f"cell {place} of {len(cells)} {when}"]
+    return faults if cells or not in_order else ["it has no code"]
+
+
+def same_cells(one, other) -> bool:
+    """Whether two notebook files have the same text and code, outputs aside."""
+    first, second = (read_notebook(path).cells for path in (one, other))
+    return [cell.source for cell in first] == [cell.source for cell in second]
+
+
+def run_mark(notebook) -> str:
+    """Return a mark of one run of a notebook: of its cells and their outputs."""
+    answers = [[cell.source, cell.get("outputs")] for cell in notebook.cells]
+    digest = hashlib.sha256(json.dumps(answers, sort_keys=True).encode())
+    return "run " + digest.hexdigest()[:16]
+
+
+def letters(text) -> str:
+    """Reduce a text to its letters, without accents, and its digits.
+
+    Names break across lines, LaTeX may print an accent as a character of its own, and
+    an apostrophe may be straight or curly.
     """
     return re.sub(r"[\W_]", "", _fold(text))
 
@@ -118,20 +168,20 @@ def _fold(text) -> str:
 
 
 def absent(text: str, values) -> list[str]:
-    """Return which of some names and numbers cannot be read in a text.
+    """Return the names and numbers that a text does not contain.
 
-    A long one may be broken anywhere; a short one, which other words may hold, must
-    stand alone.
+    A long one may be broken anywhere; a short one, which other words may contain, must
+    be a word of its own.
     """
-    folded, letters = _fold(text), squeeze(text)
-    return [value for value in values if not _said(value, folded, letters)]
+    folded, squeezed = _fold(text), letters(text)
+    return [value for value in values if not _contains(folded, squeezed, value)]
 
 
-def _said(value: str, folded: str, letters: str) -> bool:
+def _contains(folded: str, squeezed: str, value: str) -> bool:
     parts = re.findall(r"[^\W_]+", _fold(value))
     if not parts:
         return False
-    if sum(map(len, parts)) >= LONG and "".join(parts) in letters:
+    if sum(map(len, parts)) >= LONG and "".join(parts) in squeezed:
         return True
     # A PDF may leave no space between two columns, a name and a number.
     kinds = ["\\d" if end.isdigit() else "[^\\W\\d_]" for end in (parts[0], parts[-1])]

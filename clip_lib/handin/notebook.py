@@ -1,10 +1,9 @@
-"""Execute the notebook top to bottom, showing progress cell by cell."""
+"""Execute the notebook from top to bottom, showing progress cell by cell."""
 
 import hashlib
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
 import nbclient
@@ -13,6 +12,7 @@ from jupyter_client.kernelspec import NoSuchKernel
 
 from clip_lib.errors import ClipError
 from clip_lib.evaluation.results import RESULTS
+from clip_lib.handin.document_text import read_notebook
 
 NOTEBOOK = "1_ProjetClip.ipynb"
 ON_TOP = ("__main__.py", "cli", "enrich", "handin", "web")
@@ -22,7 +22,8 @@ ON_TOP = ("__main__.py", "cli", "enrich", "handin", "web")
 def library_files() -> list[Path]:
     """Return the files that the notebook's results depend on.
 
-    The library, without what hands in or serves them, and the measure it shows.
+    The library, without the commands and services on top, and the measurement that the
+    notebook shows.
     """
     folder = Path(__file__).parents[1]
     code = [
@@ -34,7 +35,7 @@ def library_files() -> list[Path]:
 
 
 def library_mark() -> str:
-    """Name the library as it is now: a run keeps the mark of what it ran with."""
+    """Return a mark of the library as it is now, which a run of the notebook keeps."""
     texts = {
         # Windows may have changed the line ends, which this reads as one.
         f"{path.parent.name}/{path.name}": path.read_text(encoding="utf-8")
@@ -53,33 +54,12 @@ class _LiveClient(nbclient.NotebookClient):
         return super().process_message(msg, cell, cell_index)
 
 
-def _clear(notebook) -> dict[int, tuple[int, str]]:
-    """Empty the code cells; return index -> (number from 1, heading above)."""
-    titles, heading = {}, ""
-    for index, cell in enumerate(notebook.cells):
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-            titles[index] = len(titles) + 1, heading
-            continue
-        for line in cell.source.splitlines():
-            if line.startswith("#"):
-                heading = line.lstrip("# ")
-    return titles
-
-
-def _place(notebook, titles) -> str:
-    """Name the last cell that ran."""
-    ran = [i for i in titles if notebook.cells[i].execution_count is not None]
-    number, heading = titles[ran[-1]] if ran else (1, "")
-    return f"cell {number} ({heading})"
-
-
 def execute_notebook(source=NOTEBOOK, output=None) -> Path:
     """Execute a notebook and save it with its outputs.
 
     Args:
         source: The notebook; it runs in its own folder.
-        output: Where to save; by default in place. Written when every cell has run.
+        output: Where to save; by default in place. Written once every cell has run.
 
     Returns:
         The path written.
@@ -89,21 +69,15 @@ def execute_notebook(source=NOTEBOOK, output=None) -> Path:
             named). What had run is kept beside the output, as ``.partial.ipynb``.
     """
     source, output = Path(source), Path(output or source)
-    if not source.is_file():
-        raise ClipError(f"{source}: no such notebook.")
-    notebook = nbformat.read(source, as_version=4)
-    titles = _clear(notebook)
+    notebook = read_notebook(source)
+    places = _clear(notebook)
     notebook.metadata["clip_lib"] = library_mark()
-    started = time.monotonic()
+    place = "cell 1"
 
     def before(cell, cell_index):
-        nonlocal started
-        started = time.monotonic()
-        number, heading = titles[cell_index]
-        print(f"\n[cell {number}/{len(titles)}] {heading}", flush=True)
-
-    def after(cell, cell_index, execute_reply):
-        print(f"    {time.monotonic() - started:.1f} s", flush=True)
+        nonlocal place
+        place = places[cell_index]
+        print(f"\n[{place}]", flush=True)
 
     client = _LiveClient(
         notebook,
@@ -112,7 +86,6 @@ def execute_notebook(source=NOTEBOOK, output=None) -> Path:
         coalesce_streams=True,
         resources={"metadata": {"path": str(source.parent.resolve())}},
         on_cell_execute=before,
-        on_cell_executed=after,
     )
     partial = output.with_suffix(".partial.ipynb")
     partial.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +93,7 @@ def execute_notebook(source=NOTEBOOK, output=None) -> Path:
         client.execute()
     except nbclient.exceptions.CellExecutionError as error:
         raise ClipError(
-            f"{source}, {_place(notebook, titles)}: {error.ename}: {error.evalue}\n"
+            f"{source}, {place}: {error.ename}: {error.evalue}\n"
             f"What had run is in {partial}."
         ) from error
     except (nbclient.exceptions.DeadKernelError, NoSuchKernel) as error:
@@ -132,3 +105,20 @@ def execute_notebook(source=NOTEBOOK, output=None) -> Path:
         nbformat.write(notebook, partial)
     os.replace(partial, output)
     return output
+
+
+def _clear(notebook) -> dict[int, str]:
+    """Empty the code cells; return index of each -> its number and heading."""
+    headings, heading = {}, ""
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            headings[index] = heading
+            continue
+        for line in cell.source.splitlines():
+            if line.startswith("#"):
+                heading = line.lstrip("# ")
+    return {
+        index: f"cell {number}/{len(headings)} ({heading})"
+        for number, (index, heading) in enumerate(headings.items(), 1)
+    }

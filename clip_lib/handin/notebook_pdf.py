@@ -1,6 +1,5 @@
-"""An executed notebook as a PDF: pandoc translates, Typst sets; both come as wheels."""
+"""Typeset an executed notebook: pandoc translates, Typst sets; both come as wheels."""
 
-import importlib.util
 import json
 import re
 import shutil
@@ -11,15 +10,20 @@ from pathlib import Path
 
 from clip_lib.atomic import replacing
 from clip_lib.errors import ClipError
-from clip_lib.handin.clean_outputs import heading, printable, read_executed, run_mark
+from clip_lib.handin.clean_outputs import heading, printable
+from clip_lib.handin.document_text import (
+    execution_faults,
+    notebook_text,
+    read_notebook,
+    run_mark,
+)
 from clip_lib.handin.team import read_team
 
 _PAPER = Path(__file__).parent / "paper"
-_WHEELS = ("matplotlib", "nbconvert", "pypandoc", "pypdf", "typst")
-_MATH = re.compile(r"Could not convert TeX math (.*?), rendering as TeX:\s*(.*)", re.S)
+_MATH = re.compile(r"Could not convert TeX math (.*?), rendering as TeX", re.S)
 
 
-def write_pdf(notebook, pdf=None, *, team=None, contents=False, anyway=False) -> Path:
+def write_pdf(notebook, pdf=None) -> Path:
     """Set an executed notebook on A4 pages.
 
     The title, the members and the group are in the PDF's properties; title, group and
@@ -29,9 +33,6 @@ def write_pdf(notebook, pdf=None, *, team=None, contents=False, anyway=False) ->
     Args:
         notebook: The executed notebook.
         pdf: The file to write; by default beside the notebook.
-        team: TOML file that names the team; by default the project's own.
-        contents: Whether to print a table of contents.
-        anyway: Whether to accept cells that have not run or failed.
 
     Returns:
         The path written.
@@ -42,11 +43,14 @@ def write_pdf(notebook, pdf=None, *, team=None, contents=False, anyway=False) ->
     """
     notebook, pdf = Path(notebook), Path(pdf or Path(notebook).with_suffix(".pdf"))
     pandoc = _find_pandoc()
+    import matplotlib
     import typst
 
-    cells = read_executed(notebook, anyway)
-    about = _about(cells, notebook.stem, team) | {"contents": contents}
-    about["keywords"].append(run_mark(notebook))
+    cells = read_notebook(notebook)
+    if faults := execution_faults(cells, in_order=False):
+        raise ClipError(f"{notebook}: {faults[0]}; run all cells.")
+    about = _about(cells, notebook.stem)
+    about["keywords"].append(run_mark(cells))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         folder = Path(folder)
         for file in _PAPER.iterdir():
@@ -57,30 +61,25 @@ def write_pdf(notebook, pdf=None, *, team=None, contents=False, anyway=False) ->
         main = folder / "main.typ"
         head = '#import "notebook.typ": *\n#show: paper\n\n'
         main.write_text(head + body, encoding="utf-8")
-        with replacing(pdf) as temporary:
-            try:
-                temporary.write_bytes(
-                    typst.compile(str(main), font_paths=[_fonts(folder)], format="pdf")
-                )
-            except typst.TypstError as error:
-                raise ClipError(f"{notebook}: Typst: {error.message}.") from error
+        # With DejaVu Sans, for the characters that Typst's fonts lack.
+        fonts = [Path(matplotlib.get_data_path(), "fonts/ttf")]
+        try:
+            made = typst.compile(str(main), font_paths=fonts, format="pdf")
+        except typst.TypstError as error:
+            raise ClipError(f"{notebook}: Typst: {error.message}.") from error
+    with replacing(pdf) as temporary:
+        temporary.write_bytes(made)
     return pdf
 
 
-def count_pages(pdf) -> int:
-    """Return the number of pages of a PDF."""
-    from pypdf import PdfReader
-
-    return len(PdfReader(pdf).pages)
-
-
 def _find_pandoc() -> str:
-    """Return the path of pandoc, once every wheel is known to be there."""
-    for wheel in _WHEELS:
-        if importlib.util.find_spec(wheel) is None:
-            raise ClipError(f"{wheel} is missing: pip install -r requirements.txt")
-    import pypandoc
-
+    """Return the path of pandoc, once both wheels are known to be there."""
+    try:
+        import pypandoc
+        import typst  # noqa: F401
+    except ImportError as error:
+        lacks = f"{error.name} is missing: pip install -r requirements.txt"
+        raise ClipError(lacks) from error
     # Not one of the system, of any version: the one that the wheel brings.
     pandoc = shutil.which("pandoc", path=Path(pypandoc.__file__).parent / "files")
     if pandoc is None:
@@ -88,11 +87,11 @@ def _find_pandoc() -> str:
     return pandoc
 
 
-def _about(notebook, name: str, team) -> dict:
-    """Return what notebook.typ is told: title and team."""
-    group, members = read_team(team)
+def _about(notebook, name: str) -> dict:
+    """Return title and team, for notebook.typ."""
+    group, members = read_team()
     rows = members.to_numpy().tolist()
-    seen = "".join(_texts(notebook.cells[:8]))
+    seen = notebook_text(notebook.cells[:8])
     shown = all(value in seen for row in rows for value in row)
     return {
         "title": heading(notebook) or name,
@@ -105,51 +104,22 @@ def _about(notebook, name: str, team) -> dict:
     }
 
 
-def _texts(cells):
-    """Yield what the cells say: the text of Markdown and of the outputs."""
-    for cell in cells:
-        if cell.cell_type == "markdown":
-            yield cell.source
-        for output in cell.get("outputs", []):
-            yield output.get("text", "") or output.get("data", {}).get("text/plain", "")
-
-
 def _translate(pandoc: str, text: str, notebook: Path, folder: Path) -> str:
     """Return the notebook as Typst; its pictures go into the folder."""
+    options = (
+        *("--from=ipynb", "--to=typst-smart", "--ipynb-output=all"),
+        *("--lua-filter=notebook.lua", "--syntax-highlighting=idiomatic"),
+        *("--wrap=preserve", "--eol=lf"),
+        f"--resource-path={notebook.parent.resolve()}",
+    )
     done = subprocess.run(
-        [
-            *(pandoc, "--from=ipynb", "--to=typst-smart", "--ipynb-output=all"),
-            *("--lua-filter=notebook.lua", "--syntax-highlighting=idiomatic"),
-            *(
-                "--wrap=preserve",
-                "--eol=lf",
-                f"--resource-path={notebook.parent.resolve()}",
-            ),
-        ],
-        input=text.encode(),
-        capture_output=True,
-        cwd=folder,
+        [pandoc, *options], input=text.encode(), capture_output=True, cwd=folder
     )
     said = done.stderr.decode(errors="replace").strip()
     if formula := _MATH.search(said):
-        reason = formula[2].strip().splitlines()
-        reason = next((line.strip() for line in reason if "unexpected" in line), "")
-        raise ClipError(
-            f"{notebook}: the formula {formula[1]} cannot be set ({reason})."
-        )
+        raise ClipError(f"{notebook}: the formula {formula[1]} cannot be set.")
     if done.returncode:
         raise ClipError(f"{notebook}: {said}.")
     if said:
         print(f"warning: {said}", file=sys.stderr)
     return done.stdout.decode()
-
-
-def _fonts(folder: Path) -> Path:
-    """Return a folder with DejaVu Sans, for the signs that Typst's fonts lack."""
-    import matplotlib
-
-    fonts = folder / "fonts"
-    fonts.mkdir()
-    for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"):
-        shutil.copy(Path(matplotlib.get_data_path(), "fonts/ttf", name), fonts)
-    return fonts

@@ -1,135 +1,130 @@
-"""Write everything that the report shows into report/generated: nothing is typed."""
+"""Write what the report shows into report/generated, and check its text against it.
 
+Two macros tie the text to the numbers. ``\\resultat{key}`` prints one: the key must
+exist. ``\\constat{a > b}`` or ``\\constat{a > 2*b}`` prints nothing: it notes, beside a
+sentence, what the sentence relies on; a and b are keys, or b is a number.
+"""
+
+import dataclasses
+import difflib
 import re
+import shutil
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, ScalarFormatter
 
-from clip_lib.atomic import replacing
+import clip_lib.towers  # noqa: F401  For their tokenizers.
 from clip_lib.config import Config
-from clip_lib.evaluation.results import read_result, read_runs
-from clip_lib.figures.image_grids import RIGHT
+from clip_lib.errors import ClipError
+from clip_lib.handin import report_figures
 from clip_lib.handin.latex import escape
-from clip_lib.handin.report_charts import ablation_points, loss_curves, recall_bars
-from clip_lib.handin.report_examples import SavedRun
-from clip_lib.handin.report_numbers import Numbers, add_model, benchmark_numbers
-from clip_lib.handin.report_tables import COLUMNS, TABLES
+from clip_lib.handin.report_numbers import Numbers, benchmark_numbers, settings_numbers
 from clip_lib.handin.team import read_team
+from clip_lib.retrieval.search import Search
 
 REPORT = Path(__file__).parents[2] / "report"
 GENERATED = "generated"
-_FRENCH = str.maketrans(".-", ",\u2212")
-_STYLE = {
-    "font.family": ["STIXGeneral", "DejaVu Sans"],
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "legend.fontsize": 8,
-    "mathtext.fontset": "stix",
-    "pdf.fonttype": 42,  # Letters stay letters: they can be searched for.
-}
+_MACRO = r"\\%s\{([^{}#]*)\}"  # Those in macros with arguments are for LaTeX to check.
 
 
-def write_generated(
-    config: Config, folder, team_file=None, say=lambda text: None
-) -> Numbers:
-    """Write numbers, team, tables and figures into ``folder/generated``.
-
-    Every file is written whole or not at all; what a former run left over is removed.
+def write_generated(config: Config, folder, say=lambda text: None) -> Numbers:
+    """Write numbers, team and figures into ``folder/generated``, emptied before.
 
     Args:
-        config: Says where the trained models are.
-        folder: Where the text of the report lies, `REPORT` but for trials.
-        team_file: Who hands it in; by default `TEAM_FILE` of `team`.
+        config: Gives ``model_dir``; the settings of the model are read from there.
+        folder: Folder of the report's text, `REPORT` but in tests.
         say: Called with a line as each part begins.
 
     Returns:
-        The numbers, for `check_text` of `report_claims`.
+        The numbers, for `check_text`.
 
     Raises:
         ClipError: If the team, a result or a model is missing; the message names it.
     """
-    group, members = read_team(team_file)
+    team = team_latex(*read_team())
     numbers = benchmark_numbers()
     say(f"models of {config.model_dir}")
-    run = SavedRun.load(config)
-    add_model(numbers, *run.measure())
+    if not config.config_file.is_file():
+        raise ClipError(
+            f"{config.config_file}: no such file; `make run` trains a model."
+        )
+    settings = Config.load(config.config_file)
+    settings = dataclasses.replace(settings, model_dir=config.model_dir)
+    search = Search.load(settings.clip_file)
+    numbers.add("config", settings_numbers(settings))
+    numbers.add("model", report_figures.measure(search))
     target = Path(folder) / GENERATED
-    texts = {"numbers.tex": numbers.to_latex(), "team.tex": team_latex(group, members)}
-    texts |= {f"tables/{name}.tex": make() for name, make in TABLES.items()}
-    for name, text in texts.items():
-        with replacing(target / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    written = {target / name for name in texts}
-    for name, figure, size in _figures(run):
-        say(f"figure {name}")
-        path = target / "figures" / f"{name}.pdf"
-        _save(figure, path, size)
-        written.add(path)
-    for path in target.rglob("*.*"):
-        if path.is_file() and path not in written:
-            path.unlink()
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    (target / "numbers.tex").write_text(numbers.to_latex(), encoding="utf-8")
+    (target / "team.tex").write_text(team, encoding="utf-8")
+    with plt.rc_context(report_figures.STYLE):
+        for name, figure, *size in report_figures.figures(search):
+            say(f"figure {name}")
+            report_figures.save_figure(figure, target / f"{name}.pdf", *size)
     return numbers
 
 
 def team_latex(group: str, members: pd.DataFrame) -> str:
-    """Define ``\\groupe``, ``\\membres`` (rows of a table) and ``\\auteurs``.
-
-    Args:
-        group, members: What `read_team` returned.
-    """
+    """Define ``\\groupe``, ``\\membres`` (rows of a table) and ``\\auteurs``."""
     rows = [[escape(cell) for cell in row] for row in members.to_numpy()]
-    table = " \\\\\n".join(" & ".join(row) for row in rows)
-    authors = ", ".join(f"{first} {last} ({card})" for last, first, card in rows)
-    return "".join(
-        f"\\newcommand{{\\{name}}}{{{text}}}\n"
-        for name, text in (
-            ("groupe", escape(group)),
-            ("membres", table),
-            ("auteurs", authors),
-        )
-    )
+    macros = {
+        "groupe": escape(group),
+        "membres": " \\\\\n".join(" & ".join(row) for row in rows),
+        "auteurs": ", ".join(f"{first} {last} ({card})" for last, first, card in rows),
+    }
+    return "".join(f"\\newcommand{{\\{m}}}{{{text}}}\n" for m, text in macros.items())
 
 
-def _figures(run: SavedRun):
-    """Yield every figure of the report: name, figure, and size as `_save` takes it."""
-    with plt.rc_context(_STYLE):
-        columns = {title: read_runs(name) for name, title in COLUMNS.items()}
-        yield "recalls", recall_bars(columns), None
-        yield "ablation", ablation_points(read_result("ablation")["runs"]), None
-        speed = read_result("speed")["training"]["handed_out"]
-        runs = read_runs("handed_out_folds")
-        yield "handed_out", loss_curves(runs, speed["batch_size"]), None
-        yield from run.figures()
-
-
-def _save(figure: Figure, path: Path, size) -> None:
-    """Save a figure as PDF at its size in the report, with decimal commas.
+def check_text(folder, numbers: Numbers) -> list[str]:
+    """Find where the text of the report and the numbers disagree.
 
     Args:
-        figure: Closed afterwards.
-        path: Where.
-        size: Width and height in inches, and by how much the letters shrink; None
-            leaves them as they are.
+        folder: Folder of the text; its generated files are not read.
+        numbers: What `write_generated` returned.
+
+    Returns:
+        A sentence a fault, beginning with file and line.
     """
-    if size:
-        *inches, shrink = size
-        figure.set_size_inches(inches)
-        for text in figure.findobj(Text):
-            text.set_fontsize(text.get_fontsize() * shrink)
-    comma = FuncFormatter(lambda value, _: f"{value:g}".translate(_FRENCH))
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            if isinstance(axis.get_major_formatter(), ScalarFormatter):
-                axis.set_major_formatter(comma)
-    for text in figure.findobj(Text):
-        if text.get_color() == RIGHT:
-            text.set(color="darkgreen", fontweight="bold")  # Seen in grey too.
-        # Scores, which have three decimals; a number in a caption stays as it is.
-        text.set_text(re.sub(r"(\d)\.(\d{3})\b", r"\1,\2", text.get_text()))
-    with replacing(path) as temporary:
-        figure.savefig(temporary, metadata={"CreationDate": None}, dpi=150)
-    plt.close(figure)
+    faults = []
+    for path in sorted(Path(folder).rglob("*.tex")):
+        if GENERATED in path.relative_to(folder).parts:
+            continue
+        for place, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            line = re.sub(r"(?<!\\)%.*", "", line)
+            found = [
+                _missing(key, numbers) for key in re.findall(_MACRO % "resultat", line)
+            ]
+            found += [
+                _false(claim, numbers) for claim in re.findall(_MACRO % "constat", line)
+            ]
+            faults += [f"{path}:{place}: {fault}" for fault in found if fault]
+    return faults
+
+
+def _missing(key: str, numbers: Numbers) -> str:
+    if key in numbers.texts:
+        return ""
+    near = difflib.get_close_matches(key, numbers.texts, 1)
+    hint = f"; the nearest is {near[0]!r}" if near else ""
+    return f"no number is called {key!r}{hint}."
+
+
+def _false(claim: str, numbers: Numbers) -> str:
+    match = re.fullmatch(r"(\S+) ([<>]) (?:([\d.]+)\*)?(\S+)", claim.strip())
+    if not match:
+        return f"{claim!r}: expected a claim such as a > b or a > 2*b."
+    left, sign, factor, right = match.groups()
+    values = []
+    for name in (left, right):
+        try:
+            value = numbers.values.get(name)
+            values.append(float(name) if value is None else value)
+        except ValueError:
+            return _missing(name, numbers) or f"{name!r} is no number to compare."
+    values[1] *= float(factor or 1)
+    if values[0] > values[1] if sign == ">" else values[0] < values[1]:
+        return ""
+    shown = " and ".join(f"{value:.4g}" for value in values)
+    return f"the text relies on {claim}, but these are {shown}."

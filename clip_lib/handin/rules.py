@@ -1,31 +1,37 @@
-"""What a team hands in, and a rule that it keeps or breaks."""
+"""Check what the course demands of a hand-in.
+
+A rule is a name and a function that yields its faults, a sentence each with its remedy;
+`RULES`, at the end, lists them all.
+"""
 
 import dataclasses
 import re
-from pathlib import Path
+import zipfile
+from collections import Counter
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from clip_lib.errors import ClipError
+from clip_lib.handin import document_text as reading
+from clip_lib.handin.notebook import NOTEBOOK, library_files, library_mark
+from clip_lib.handin.team import CARD, has_number, is_filled, unfilled
 
-@dataclasses.dataclass(frozen=True)
-class Rule:
-    """One demand, and what is wrong with it.
-
-    Attributes:
-        name: What is demanded.
-        faults: What is wrong and how to mend it, a sentence each; none if it is kept.
-    """
-
-    name: str
-    faults: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return "\n      ".join([self.name, *self.faults])
+MEGABYTES = 50
+"""Largest archive: many Moodle servers accept no more."""
+LONGEST = 120
+"""Characters of a name in it: Windows allows 259 with the folder it is unpacked in."""
+_REMEDY = {
+    "report": "run `python -m clip_lib report`, or compile it again",
+    "notebook": "run `python -m clip_lib run`",
+    "notebook's PDF": "run `python -m clip_lib pdf`",
+}
+_DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\..*)?", re.IGNORECASE)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class HandIn:
-    """What a team hands in.
+    """What a team hands in; its files are read at once.
 
     Attributes:
         group: Number of the group.
@@ -35,6 +41,10 @@ class HandIn:
         notebook: The executed notebook.
         notebook_pdf: The same as PDF.
         root: The project's folder: the notebook that was executed, and the library.
+        archive: The zip of all this, None before it is made.
+        contents: Name of each file that can be read -> its content.
+        unreadable: Name of each other file -> why not.
+        texts: Name of each file that can be read -> its text.
     """
 
     group: str
@@ -44,6 +54,25 @@ class HandIn:
     notebook: Path
     notebook_pdf: Path
     root: Path
+    archive: Path | None = None
+
+    def __post_init__(self):
+        self.contents, self.unreadable = {}, {}
+        for name, path, read in (
+            ("report", self.report, reading.read_pdf),
+            ("notebook", self.notebook, reading.read_notebook),
+            ("notebook's PDF", self.notebook_pdf, reading.read_pdf),
+        ):
+            try:
+                self.contents[name] = read(path)
+            except ClipError as error:
+                self.unreadable[name] = error
+        self.texts = {
+            name: found.text
+            if isinstance(found, reading.Paper)
+            else reading.notebook_text(found.cells)
+            for name, found in self.contents.items()
+        }
 
     @property
     def names(self) -> dict[str, Path]:
@@ -54,7 +83,162 @@ class HandIn:
             f"{self.group}_ProjetClip.pdf": self.notebook_pdf,
         }
 
-    @property
-    def has_number(self) -> bool:
-        """Whether the group has a number as the course's list has it."""
-        return bool(re.fullmatch("[1-9][0-9]*", self.group))
+
+def check(hand_in: HandIn) -> dict[str, list[str]]:
+    """Return each rule whose files are there, and its faults; none if it is kept."""
+    there = {*hand_in.contents, *(["any file"] if hand_in.contents else [])}
+    there |= {"archive"} if hand_in.archive else set()
+    return {
+        name: list(faults(hand_in))
+        for name, faults, *needs in RULES
+        if there.issuperset(needs)
+    }
+
+
+def remarks(hand_in: HandIn) -> list[str]:
+    """Return what breaks no rule, but should be known before handing in."""
+    drawn = "the notebook ran on drawn scenes: its metrics do not hold for photographs."
+    return [drawn] if "SCÈNES DESSINÉES" in hand_in.texts.get("notebook", "") else []
+
+
+def _team(hand_in):
+    for place in unfilled(hand_in.group, hand_in.members):
+        yield f"{place}; write it into equipe.toml."
+    cards = hand_in.members[CARD]
+    for card in cards[cards.duplicated()].unique():
+        if is_filled(CARD, card):
+            yield f"two members have student number {card}: correct equipe.toml."
+    if len(hand_in.depositors) != 1:
+        who = ", ".join(hand_in.depositors) or "nobody"
+        yield (
+            f"who puts it on Moodle? {who}: exactly one member must have "
+            "`depose = true` in equipe.toml."
+        )
+
+
+def _there(hand_in):
+    for name, error in hand_in.unreadable.items():
+        yield f"{error} {_REMEDY[name].capitalize()}."
+
+
+def _members(hand_in):
+    for name, text in hand_in.texts.items():
+        for _, member in hand_in.members.iterrows():
+            values = [item[1] for item in member.items() if is_filled(*item)]
+            if lost := reading.absent(text, values):
+                yield f"the {name} lacks {', '.join(lost)}: {_REMEDY[name]}."
+
+
+def _group(hand_in):
+    for name, text in hand_in.texts.items():
+        found = re.findall(r"\bgroupe\s*(?:n\s*[°º]\s*)?(\d+)", text, re.IGNORECASE)
+        if has_number(hand_in.group) and found and hand_in.group not in found:
+            yield f"the {name} is of group {found[0]}: {_REMEDY[name]}."
+
+
+def _pages(hand_in):
+    return hand_in.contents["report"].too_long()
+
+
+def _ran(hand_in):
+    for fault in reading.execution_faults(hand_in.contents["notebook"]):
+        yield f"{fault}: {_REMEDY['notebook']}, or Restart and Run All."
+
+
+def _today(hand_in):
+    source = hand_in.root / NOTEBOOK
+    if source.is_file() and not reading.same_cells(hand_in.notebook, source):
+        yield f"{source.name} has changed since: {_REMEDY['notebook']}."
+    mark = hand_in.contents["notebook"].metadata.get("clip_lib")
+    # A run in Jupyter leaves no mark: then the files' times must tell.
+    newest = max(path.stat().st_mtime for path in library_files())
+    older = hand_in.notebook.stat().st_mtime < newest
+    if mark != library_mark() if mark else older:
+        yield f"clip_lib has changed since: {_REMEDY['notebook']}."
+
+
+def _same_run(hand_in):
+    notebook, paper = map(hand_in.contents.get, ("notebook", "notebook's PDF"))
+    if reading.run_mark(notebook) not in paper.keywords:
+        remedy = _REMEDY["notebook's PDF"]
+        yield f"{hand_in.notebook_pdf} is of another run: {remedy}."
+
+
+def _names(hand_in):
+    with zipfile.ZipFile(hand_in.archive) as archive:
+        names = archive.namelist()
+    tops = {PurePosixPath(name).parts[0] for name in names}
+    for name in hand_in.names:
+        if name not in names:
+            yield f"{name} is missing."
+    for name in sorted(tops - {*hand_in.names}):
+        if not name.startswith(f"{hand_in.group}_"):
+            yield f"{name}: rename it, to begin with {hand_in.group}_."
+    if hand_in.archive.name != f"{hand_in.group}.zip":
+        yield f"{hand_in.archive.name}: rename it {hand_in.group}.zip."
+
+
+def _portable(hand_in):
+    with zipfile.ZipFile(hand_in.archive) as archive:
+        entries = archive.infolist()
+        locked = any(entry.flag_bits & 1 for entry in entries)
+        if damaged := None if locked else archive.testzip():
+            yield f"{damaged} is damaged: make the archive again."
+    twice = Counter(entry.filename.lower() for entry in entries)
+    for entry in entries:
+        if fault := _fault(entry):
+            yield f"{entry.filename}: {fault}."
+        if twice[entry.filename.lower()] > 1:
+            yield f"{entry.filename}: twice for Windows, in capitals or not; rename it."
+
+
+def _fault(entry: zipfile.ZipInfo) -> str:
+    """Return why an entry cannot be unpacked everywhere; nothing if it can."""
+    name, parts = entry.filename, PurePosixPath(entry.filename).parts
+    if entry.flag_bits & 1:
+        return "it needs a password; zip it without"
+    if entry.compress_type not in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
+        return "compressed in a way that Windows cannot read; use Deflate"
+    if (entry.external_attr >> 16) & 0o170000 == 0o120000:
+        return "a link, which Windows cannot unpack; put the file itself"
+    if name.startswith("/") or ".." in parts or "\\" in name:
+        return "it leads out of its folder; rename it"
+    if not name.isascii() or not name.isprintable() or re.search(r'[<>:"|?*]', name):
+        return "some systems change this name; rename it in plain letters"
+    if any(part.endswith((".", " ")) or _DEVICE.fullmatch(part) for part in parts):
+        return "Windows does not allow this name; rename it"
+    if len(name) > LONGEST:
+        return f"a name of {len(name)} characters, too long for Windows; shorten it"
+    return ""
+
+
+def _size(hand_in):
+    size = hand_in.archive.stat().st_size / 1e6
+    if size > MEGABYTES:
+        yield f"{size:.1f} MB: lighten the figures of the report or of the notebook."
+
+
+RULES = (
+    ("the team is filled in", _team),
+    ("report, notebook and its PDF are there", _there),
+    (
+        "each file names every member: surname, first name, student number",
+        _members,
+        "any file",
+    ),
+    ("no file names another group", _group, "any file"),
+    (
+        f"the report has at most {reading.MOST_PAGES['body']} pages, and "
+        f"{reading.MOST_PAGES['appendix']} of appendices",
+        _pages,
+        "report",
+    ),
+    ("the notebook ran from top to bottom", _ran, "notebook"),
+    ("it is today's notebook, and today's library", _today, "notebook"),
+    ("the PDF shows this very run", _same_run, "notebook", "notebook's PDF"),
+    ("the group's number begins each name", _names, "archive"),
+    ("a plain zip, which Windows opens as well", _portable, "archive"),
+    (f"at most {MEGABYTES} MB", _size, "archive"),
+)
+"""Name, function, and the files without which the rule is left out: that these are
+missing is the fault of another one."""

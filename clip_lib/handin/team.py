@@ -1,4 +1,4 @@
-"""Who hands the project in: read from one small file, shown by the notebook."""
+"""Read who hands the project in, from one small file that the notebook shows."""
 
 import re
 import tomllib
@@ -10,16 +10,17 @@ from clip_lib.errors import ClipError
 
 TEAM_FILE = Path(__file__).parents[2] / "equipe.toml"
 """Beside clip_lib: the notebook may run elsewhere, as it does from the archive."""
-_COLUMNS = {"nom": "Nom", "prenom": "Prénom", "carte": "Numéro d'étudiant"}
+CARD = "Numéro d'étudiant"
+_COLUMNS = {"nom": "Nom", "prenom": "Prénom", "carte": CARD}
 
 
 def read_team(path=None) -> tuple[str, pd.DataFrame]:
     """Read the group number and the members.
 
     Args:
-        path: TOML file with ``groupe`` and one ``[[membres]]`` a member (``nom``,
-            ``prenom``, ``carte``; see `depositors` for ``depose``); by default
-            `TEAM_FILE`.
+        path: TOML file with ``groupe`` and a table ``[[membres]]`` for each member
+            (``nom``, ``prenom``, ``carte``; see `depositors` for ``depose``); by
+            default `TEAM_FILE`.
 
     Returns:
         The group's number, and a table of the members with French headings.
@@ -39,15 +40,31 @@ def read_team(path=None) -> tuple[str, pd.DataFrame]:
     return _on_one_line(team["groupe"]), table.rename(columns=_COLUMNS)
 
 
-def unfilled(path=None) -> list[str]:
-    """Return the values that nobody has filled in: empty or still in angle brackets."""
-    group, members = read_team(path)
-    values = [group, *members.to_numpy().ravel()]
-    return [value for value in values if not value or re.search("[<>]", value)]
+def has_number(group: str) -> bool:
+    """Whether a group's number is written as in the course's list: 7, not 07."""
+    return bool(re.fullmatch("[1-9][0-9]*", group))
+
+
+def is_filled(title: str, value: str) -> bool:
+    """Whether a value of the table may be a name or, where expected, a number."""
+    kind = r"\d" if title == CARD else r"[^\W\d_]"
+    return bool(re.search(kind, value)) and not re.search("[<>]", value)
+
+
+def unfilled(group: str, members: pd.DataFrame) -> list[str]:
+    """Return what is still empty or a placeholder, each with its place and value."""
+    expected = "expected a number such as 7, without a leading 0"
+    places = [] if has_number(group) else [f"group {group!r}: {expected}"]
+    return places + [
+        f"member {number}, {title}: {value!r}"
+        for number, member in members.iterrows()
+        for title, value in member.items()
+        if not is_filled(title, value)
+    ]
 
 
 def depositors(path=None) -> list[str]:
-    """Name the members who put the archive on Moodle: those with ``depose = true``.
+    """Return the members who put the archive on Moodle: those with ``depose = true``.
 
     Raises:
         ClipError: As for `read_team`.

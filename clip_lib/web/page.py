@@ -1,193 +1,164 @@
-"""What the search page answers, as HTML; how the page looks is app.py's.
+"""What the search page answers, as HTML; `app` shows it.
 
-Whatever arrives is a stranger's: model and gallery are looked up among those that the
-page was started with, texts have a greatest length, uploads a greatest size.
+Every input is a stranger's: texts have a maximum length, pictures a maximum size. What
+cannot be answered raises a `ClipError` in the visitor's language.
 """
 
 import dataclasses
-import itertools
+import os
+import sys
 from pathlib import Path
 
-from clip_lib.data.dataset import SPLITS
-from clip_lib.data.images import FORMATS, TooManyPixels
+import clip_lib.towers  # noqa: F401  For their tokenizers.
+from clip_lib.config import Config
+from clip_lib.data.captions_table import TABLE
+from clip_lib.data.dataset import SPLITS, load_dataset
+from clip_lib.data.images import FORMATS
 from clip_lib.data.vocabulary import count_words, sort_words
+from clip_lib.errors import ClipError
 from clip_lib.retrieval.answers import with_captions
-from clip_lib.retrieval.photo_folder import open_folder
-from clip_lib.retrieval.search import Clip, Search
-from clip_lib.retrieval.zero_shot import TEMPLATES, knows_label, label_index
-from clip_lib.web.cards import label_rows, note, picture_cards, problem, text_rows
+from clip_lib.retrieval.photo_folder import open_folder, update_index
+from clip_lib.retrieval.search import IMAGE_INDEX_FILE, Clip, Search, build_indexes
+from clip_lib.retrieval.zero_shot import knows_label, label_index
+from clip_lib.web.cards import answer_list, note
 from clip_lib.web.thumbnails import Thumbnails
 
 K = 5
 MAX_CHARACTERS = 500
-MAX_LABELS, MAX_TEMPLATES = 50, 10
-MAX_UPLOAD_PIXELS = 40_000_000
-"""A photo of today's telephones passes; some kinds take a gigabyte for a moment."""
+MAX_PIXELS = 40_000_000
+"""Enough for a telephone's photo; some kinds take a gigabyte while they are read."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """Models, what each can search, and the answers to a visitor's questions.
+    """Galleries, and the answers to a visitor's queries.
 
     Attributes:
-        galleries: For each model file, by name: its pictures and texts, and what of
-            them may be shown.
+        galleries: By name: a model with what it searches, and what may be shown of it.
     """
 
-    galleries: dict[str, dict[str, tuple[Search, Thumbnails]]]
+    galleries: dict[str, tuple[Search, Thumbnails]]
 
     @classmethod
     def load(cls, model_files, folders=()) -> "Page":
-        """Load models and galleries.
+        """Load models and what each searches: the folders, and its own pictures.
 
         Args:
-            model_files: CLIPs, each with its vocabulary and indexes beside it.
-            folders: Folders of photos that were indexed for each model, or index files.
+            model_files: CLIPs, each with its vocabulary beside it, and the indexes of
+                its own pictures if it has any.
+            folders: Folders of pictures. A data folder brings its captions; of any
+                other the index is brought up to date.
 
         Raises:
-            ClipError: If a model, an index or a folder is missing or does not fit.
+            ClipError: If a file or folder is missing or does not fit, or there is
+                nothing to search.
         """
-        return cls({str(path): _galleries(path, folders) for path in model_files})
-
-    def sizes(self, model: str) -> dict[str, int]:
-        """Return the galleries of a model and how many pictures each holds."""
-        found = self.galleries[model]
-        return {name: len(search.images.items) for name, (search, _) in found.items()}
+        found = {}
+        for path in model_files:
+            for name, gallery in _galleries(path, folders).items():
+                found[name if len(model_files) == 1 else f"{name} · {path}"] = gallery
+        return cls(found)
 
     @property
     def folders(self) -> list[str]:
-        """Folders whose pictures may be shown."""
-        every = [shown for found in self.galleries.values() for shown in found.values()]
-        return sorted({str(thumbnails.folder) for _, thumbnails in every})
+        """The folders whose pictures may be shown."""
+        return sorted({str(shown.folder) for _, shown in self.galleries.values()})
 
-    def labels(self, model: str) -> list[str]:
-        """Return the labels that a model was trained with."""
-        search, _ = self.galleries[model]["all"]
-        return sorted(set(search.images.items.get("labels", ())))
+    def examples(self) -> list[str]:
+        """Return up to three thumbnails from all over the first gallery."""
+        search, thumbnails = next(iter(self.galleries.values()))
+        paths = search.images.items["paths"]
+        found = map(thumbnails.uri, paths[:: len(paths) // 3 + 1])
+        return list(filter(None, found))
 
-    def examples(self, model: str, count: int = 3) -> list[str]:
-        """Return a few picture files of the first gallery, of different labels."""
-        search, thumbnails = next(iter(self.galleries[model].values()))
-        items = search.images.items
-        if "labels" in items:
-            items = items.drop_duplicates("labels")
-        # Only what may be shown: an index may name any file.
-        shown = (path for path in items["paths"] if thumbnails.uri(path))
-        return list(itertools.islice(shown, count))
-
-    def pictures_for(self, model: str, gallery: str, text: str, words) -> str:
+    def pictures_for(self, gallery: str, text: str, words) -> str:
         """Answer a text with its best pictures."""
-        if gallery not in self.galleries[model]:
-            return problem(words["no_gallery"])
-        search, thumbnails = self.galleries[model][gallery]
+        search, thumbnails = self.galleries[gallery]
         text = _clean(text)
-        if refusal := _text_refusal(text, search, words):
-            return problem(refusal)
+        if not text:
+            return ""
+        known, unknown = sort_words(search.clip.vectorizer, text)
+        warning = _warning(known, unknown, search.clip, words)
         answers = with_captions(search.images_for(text, K, "all"), search)
-        unknown = dict.fromkeys(sort_words(search.clip.vectorizer, text)[1])
-        warning = words["unknown"].format(", ".join(unknown)) if unknown else ""
+        names = answers["paths"].map(os.path.basename)
+        captions = answers.get("captions", names)
+        answers["text"] = captions.where(captions != "", names)
+        answers["picture"] = answers["paths"]
         total = len(search.images.items)
-        return note(warning) + picture_cards(answers, total, thumbnails, words)
+        return warning + answer_list(answers, total, thumbnails, words, "clip-cards")
 
-    def texts_for(self, model: str, gallery: str, upload: str, words) -> str:
-        """Answer a picture, an uploaded file, with its best texts."""
-        if gallery not in self.galleries[model]:
-            return problem(words["no_gallery"])
-        search, thumbnails = self.galleries[model][gallery]
-        if search.texts is None:
-            return problem(words["no_captions"])
-        try:
-            answers = search.texts_for(upload, K, "all", MAX_UPLOAD_PIXELS)
-        except ValueError as error:
-            return problem(_upload_refusal(upload, error, words))
-        return text_rows(answers, len(search.texts.items), thumbnails, words)
+    def texts_for(self, gallery: str, upload: str, labels: str, words) -> str:
+        """Answer a picture, an uploaded file, with its best labels or captions.
 
-    def labels_for(
-        self, model: str, upload: str, labels: str, templates: str, words
-    ) -> str:
-        """Answer a picture with labels, by their words alone."""
-        clip = self.galleries[model]["all"][0].clip
-        names = [" ".join(name.split()) for name in _clean(labels).split(",")]
-        names = list(dict.fromkeys(filter(None, names)))
-        lines = [line.strip() for line in _clean(templates).splitlines()]
-        lines = list(dict.fromkeys(filter(None, lines))) or list(TEMPLATES)
-        if refusal := _labels_refusal(names, lines, words):
-            return problem(refusal)
-        strange = [name for name in names if not knows_label(clip, name)]
-        if len(strange) == len(names):
-            return problem(_none_known(clip, words))
+        Labels are separated by commas; without any, the gallery's captions answer.
+        """
+        search, thumbnails = self.galleries[gallery]
+        clip, texts, warning = search.clip, search.texts, ""
+        if not upload:
+            return ""
+        if labels := _clean(labels):
+            names = [" ".join(name.split()) for name in labels.split(",")]
+            names = list(dict.fromkeys(filter(None, names)))
+            known = [name for name in names if knows_label(clip, name)]
+            unknown = [name for name in names if name not in known]
+            warning = _warning(known, unknown, clip, words)
+            texts = label_index(clip, names)
+        if texts is None or len(texts.items) == 1:
+            raise ClipError(words["few_labels"])
         try:
-            embedding = clip.embed_image(upload, MAX_UPLOAD_PIXELS)
-        except ValueError as error:
-            return problem(_upload_refusal(upload, error, words))
-        index = label_index(clip, names, lines)
-        answers = index.search(embedding, len(names), clip.temperature)
-        warning = words["strange_labels"].format(", ".join(strange)) if strange else ""
-        return note(warning) + label_rows(answers, words)
+            embedding = clip.embed_image(upload, MAX_PIXELS)
+        except ClipError as error:
+            limits = MAX_PIXELS // 1_000_000, ", ".join(FORMATS)
+            raise ClipError(words["no_picture"].format(*limits)) from error
+        total = len(texts.items)
+        answers = texts.search(embedding, total if labels else K, clip.temperature)
+        text = "labels" if labels else "captions"
+        answers = answers.rename(columns={text: "text", "image_paths": "picture"})
+        return warning + answer_list(answers, total, thumbnails, words)
 
 
 def _galleries(model_file, folders) -> dict[str, tuple[Search, Thumbnails]]:
-    whole = Search.load(model_file)
-    thumbnails = Thumbnails.of(whole.images)
-    splits = set(whole.images.items.get("splits", ()))
-    parts = [name for name in reversed(SPLITS) if name in splits] + ["all"]
-    found = {
-        name: (
-            Search(whole.clip, whole.images.part(name), whole.texts.part(name)),
-            thumbnails,
-        )
-        for name in parts
-    }
+    own, found = Path(model_file).with_name(IMAGE_INDEX_FILE), {}
+    whole = Search.load(model_file) if own.is_file() else None
+    clip = whole.clip if whole else Clip.load(model_file)
     for folder in folders:
-        images = open_folder(whole.clip, model_file, folder)
-        if Path(folder).is_dir():
-            root = Thumbnails(Path(folder).resolve())
-        else:
-            # What an index file says of itself is not trusted: source may be anything.
-            root = Thumbnails.of(images)
-        # With a slash at its end it is not the name of a part, such as test.
-        name = f"{root.folder.name}/"
-        found[name if name not in found else f"{root.folder}/"] = (
-            Search(whole.clip, images),
-            root,
+        root = Path(folder).resolve()
+        # With a slash at its end it is not the name of a split, such as test.
+        name = f"{root.name}/"
+        gallery = _folder_search(clip, model_file, root), Thumbnails(root)
+        found[name if name not in found else f"{root}/"] = gallery
+    if whole:
+        shown = Thumbnails.of(whole.images)
+        splits = set(whole.images.items.get("splits", ()))
+        for name in [*(name for name in reversed(SPLITS) if name in splits), "all"]:
+            parts = (index.part(name) for index in (whole.images, whole.texts))
+            found[name] = Search(clip, *parts), shown
+    if not found:
+        raise ClipError(
+            f"{model_file}: no {own.name} beside it, so it has no pictures of its own; "
+            "name a folder of pictures with --gallery."
         )
     return found
 
 
+def _folder_search(clip: Clip, model_file, folder: Path) -> Search:
+    if (folder / TABLE).is_file() or any(folder.glob("captions/*.txt")):
+        dataset = load_dataset(Config(dataset_dir=str(folder)), split=False)
+        return Search(clip, *build_indexes(clip, dataset))
+    for fault in update_index(clip, folder).unreadable:
+        print(f"left out: {fault}", file=sys.stderr)
+    return Search(clip, open_folder(clip, model_file, folder))
+
+
 def _clean(text: str | None) -> str:
-    """Drop what is no text: half a character, which no encoding writes."""
-    return (text or "").encode("utf-8", "ignore").decode().strip()
+    """Cut a visitor's text; drop half characters, which no encoding writes."""
+    text = (text or "").encode("utf-8", "ignore").decode()
+    return text.strip()[:MAX_CHARACTERS]
 
 
-def _upload_refusal(upload: str | None, error: ValueError, words) -> str:
-    """Say what is wrong with an upload; it may be gone, see `layout.KEPT_SECONDS`."""
-    if not upload or not Path(upload).is_file():
-        return words["choose_picture"]
-    if isinstance(error, TooManyPixels):
-        return words["too_many_pixels"].format(MAX_UPLOAD_PIXELS // 1_000_000)
-    return words["no_picture"].format(", ".join(FORMATS))
-
-
-def _text_refusal(text: str, search: Search, words) -> str:
-    if not text:
-        return words["empty"]
-    if len(text) > MAX_CHARACTERS:
-        return words["too_long"].format(MAX_CHARACTERS)
-    known, _ = sort_words(search.clip.vectorizer, text)
-    return "" if known else _none_known(search.clip, words)
-
-
-def _labels_refusal(names: list[str], lines: list[str], words) -> str:
-    if len(names) < 2:
-        return words["few_labels"]
-    if len(names) > MAX_LABELS or len(lines) > MAX_TEMPLATES:
-        return words["many_labels"].format(MAX_LABELS, MAX_TEMPLATES)
-    if max(map(len, names + lines)) > MAX_CHARACTERS:
-        return words["too_long"].format(MAX_CHARACTERS)
-    if not all(line.count("{}") == 1 for line in lines):
-        return words["bad_template"]
-    return ""
-
-
-def _none_known(clip: Clip, words) -> str:
-    return words["none_known"].format(count_words(clip.vectorizer))
+def _warning(known, unknown, clip: Clip, words) -> str:
+    """Name what the model does not know; refuse a query of nothing else."""
+    if not known:
+        raise ClipError(words["none_known"].format(count_words(clip.vectorizer)))
+    names = ", ".join(dict.fromkeys(unknown))
+    return note(words["unknown"].format(names)) if unknown else ""

@@ -1,0 +1,92 @@
+"""Commands that look at data and models: check, evaluate, clean."""
+
+import dataclasses
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+
+from clip_lib.atomic import replacing
+from clip_lib.cli.common import Answer, save_figure, warn
+from clip_lib.data.check import check_folder
+from clip_lib.data.dataset import load_dataset
+from clip_lib.data.source import SCENES, find_folder
+from clip_lib.errors import ClipError, first_line
+from clip_lib.evaluation.cleaning import find_suspicions, write_clean
+from clip_lib.evaluation.evaluate import (
+    evaluate_dataset,
+    evaluate_indexes,
+    report_table,
+)
+from clip_lib.figures.contact_sheet import contact_sheet
+from clip_lib.retrieval.search import Clip, Search
+from clip_lib.towers.texts import load_tokenizer
+
+
+def check(arguments, config) -> Answer:
+    """Check a data folder: exit status 0 sound, 1 findings, 2 unusable."""
+    folder = arguments.data
+    # A folder that does not exist is for the report to name: status 2, in JSON too.
+    if not folder or folder == SCENES or Path(folder).is_dir():
+        folder, _ = find_folder(config)
+    vectorizer = None
+    if config.text_encoder != "smallbert":
+        whole = dataclasses.replace(config, sequence_length=512)
+        vectorizer = load_tokenizer([], whole)
+    report = check_folder(folder, config, vectorizer)
+    return Answer(str(report), report.to_json(), report.status)
+
+
+def evaluate(arguments, config) -> Answer:
+    """Measure a saved model, on the data of its training or on any folder."""
+    model_file = arguments.model or config.clip_file
+    if arguments.data:
+        split = arguments.split or "all"
+        clip = Clip.load(model_file)
+        if split != "all" and clip.config is None:
+            warn(f"{model_file}: no config.json; split by the environment's settings")
+        # By the model's own settings: no test picture was trained on.
+        trained = clip.config or config
+        settings = dataclasses.replace(trained, dataset_dir=config.dataset_dir)
+        dataset = load_dataset(settings, split=split != "all")
+        report = evaluate_dataset(clip, dataset, split)
+    else:
+        # The indexes hold the part of the training's split that each picture was in.
+        split = arguments.split or "test"
+        engine = Search.load(model_file)
+        report = {"split": split, "source": engine.images.source}
+        parts = engine.images.part(split), engine.texts.part(split)
+        report |= evaluate_indexes(*parts, engine.clip)
+    lines = [f"{report['pairs']} pairs, split {split}, {report['source']}"]
+    lines += [report_table(report).to_string()]
+    if found := report.get("zero_shot"):
+        chance = f"(chance {found['chance']:.3f})"
+        lines += [f"zero-shot accuracy {found['accuracy']:.3f} {chance}"]
+    return Answer("\n".join(lines), report)
+
+
+def clean(arguments, config) -> Answer:
+    """List what CLIP and a perceptual hash find odd; nothing is deleted."""
+    engine = Search.load(arguments.model or config.clip_file)
+    lines = []
+    if arguments.reviewed:
+        try:
+            found = pd.read_csv(arguments.reviewed)
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
+            cause = first_line(error)
+            raise ClipError(
+                f"{arguments.reviewed}: not a CSV file ({cause})."
+            ) from error
+    else:
+        found = find_suspicions(engine.images, engine.texts, arguments.limit)
+        with replacing(arguments.output) as temporary:
+            found.to_csv(temporary, index=False)
+        worst = found.groupby("kind", sort=False).head(5).to_string(index=False)
+        lines += [worst, f"{len(found)} suspicions: {arguments.output}"]
+    if arguments.sheet:
+        matplotlib.use("Agg")
+        save_figure(contact_sheet(found, engine.images), arguments.sheet)
+    if arguments.write_clean:
+        left_out = write_clean(find_folder(config)[0], found, arguments.write_clean)
+        lines += [f"{left_out} rows left out: {arguments.write_clean}"]
+    return Answer("\n".join(lines), found)
