@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-torch pdf report zip prove notebook app enrich bench pretrain tables format clean help
+.PHONY: run test pdf report zip prove notebook app enrich bench pretrain tables format clean help
 
 run: .venv/installed  ## Train, save, reload and query: executes the notebook
 	@$(BIN)/python -m clip_lib run
@@ -11,9 +11,6 @@ test: .venv/installed .venv/installed-app .venv/installed-enrich .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
-
-test-torch: .venv/installed .venv/installed-distilbert .venv-torch/installed  ## DistilBERT beside PyTorch's own
-	$(BIN)/python -m pytest tests/test_distilbert_torch.py
 
 pdf: .venv/installed  ## The executed notebook as a PDF, then the report
 	@$(BIN)/python -m clip_lib pdf
@@ -74,7 +71,7 @@ format: .venv/installed  ## Format the code, the notebook included
 	$(BIN)/ruff format .
 
 clean:  ## Remove the environments, the drawn scenes and the trained models
-	rm -rf .venv .venv-torch data/scenes report/generated report/rapport.pdf [0-9]*.zip
+	rm -rf .venv data/scenes report/generated report/rapport.pdf [0-9]*.zip
 	find models -type f ! -name README.md ! -path "models/pretrained/*" -delete
 
 help:  ## Show this list
@@ -97,9 +94,4 @@ help:  ## Show this list
 
 .venv/installed-distilbert: requirements-distilbert.txt .venv/installed
 	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements-distilbert.txt
-	@touch $@
-
-.venv-torch/installed: requirements-torch.txt
-	$(PYTHON) -m venv --clear --without-pip .venv-torch
-	$(PYTHON) -m pip --disable-pip-version-check --python .venv-torch/bin/python install -q --progress-bar on -r requirements-torch.txt
 	@touch $@
