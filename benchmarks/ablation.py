@@ -8,6 +8,7 @@ variant and the recipe are compared fold by fold.
 """
 
 import dataclasses
+import functools
 import time
 from unittest import mock
 
@@ -177,52 +178,82 @@ class Fold:
         }
 
 
-def train_variants(runs: Fold, image, text, changes=CHANGES) -> None:
-    """Train CLIP from the same two classifiers, once for each change."""
-    for name, change in changes.items():
-        runs.clip(name, image, text, **change)
-    for name, (target, replacement) in REMOVED.items():
+def list_variants(runs: Fold, image: Classifier, text: Classifier) -> list:
+    """List the trainings of one fold, as functions without arguments."""
+    config, dataset, vectorizer = runs.config, runs.dataset, runs.vectorizer
+
+    def removed(name, target, replacement):
         with mock.patch(target, replacement):
             runs.clip(name, image, text)
 
+    def untrained():
+        runs.clip(
+            "classifiers not trained",
+            Classifier(start_image_classifier(dataset, config)),
+            Classifier(start_text_classifier(dataset, vectorizer, config)),
+        )
 
-def measure(config: Config, fold) -> dict:
-    """Train every variant of one fold; return the metrics on validation."""
+    def constant_convolution():
+        model = start_image_classifier(dataset, config)
+        model.get_layer("descriptors").trainable = False
+        convolution("convolution not trained", model)
+
+    def convolution(name, model):
+        runs.clip(name, runs.image(f"CNN, {name}", model), text)
+
+    def plain_cnn():
+        keras.utils.set_random_seed(config.seed)
+        model = build_plain_cnn(config, runs.labels)
+        epochs = PLAIN_LENGTH * config.image_epochs
+        changes = {"image_epochs": epochs, "learning_rate": PLAIN_LEARNING_RATE}
+        image = runs.image("a plain CNN", model, **changes)
+        runs.clip("a plain CNN", image, text)
+
+    def random_words():
+        keras.utils.set_random_seed(config.seed)
+        words = vectorizer.vocabulary_size()
+        model = build_text_classifier(config, words, runs.labels)
+        model = runs.text("SmallBERT, word vectors at random", model)
+        runs.clip("word vectors at random", image, model)
+
+    return [
+        *(
+            functools.partial(runs.clip, name, image, text, **change)
+            for name, change in CHANGES.items()
+        ),
+        *(functools.partial(removed, name, *how) for name, how in REMOVED.items()),
+        untrained,
+        constant_convolution,
+        lambda: convolution("convolution at random", random_convolution(runs)),
+        plain_cnn,
+        random_words,
+    ]
+
+
+def measure(config: Config, fold, part: int, parts: int) -> dict:
+    """Train every variant of a part of one fold; return the metrics on validation."""
     runs = Fold(config, fold)
     dataset, vectorizer = runs.dataset, runs.vectorizer
     image = runs.image("CNN", start_image_classifier(dataset, config))
     text = runs.text("SmallBERT", start_text_classifier(dataset, vectorizer, config))
-    train_variants(runs, image, text)
-    runs.clip(
-        "classifiers not trained",
-        Classifier(start_image_classifier(dataset, config)),
-        Classifier(start_text_classifier(dataset, vectorizer, config)),
-    )
-    constant = start_image_classifier(dataset, config)
-    constant.get_layer("descriptors").trainable = False
-    for name, model in (
-        ("convolution not trained", constant),
-        ("convolution at random", random_convolution(runs)),
-    ):
-        runs.clip(name, runs.image(f"CNN, {name}", model), text)
-
-    keras.utils.set_random_seed(config.seed)
-    plain = build_plain_cnn(config, runs.labels)
-    epochs = PLAIN_LENGTH * config.image_epochs
-    changes = {"image_epochs": epochs, "learning_rate": PLAIN_LEARNING_RATE}
-    runs.clip("a plain CNN", runs.image("a plain CNN", plain, **changes), text)
-
-    keras.utils.set_random_seed(config.seed)
-    words = vectorizer.vocabulary_size()
-    plain = build_text_classifier(config, words, runs.labels)
-    plain = runs.text("SmallBERT, word vectors at random", plain)
-    runs.clip("word vectors at random", image, plain)
+    for train in list_variants(runs, image, text)[part::parts]:
+        train()
     return {
         "seed": config.seed,
         "fold": fold[0],
         "best_accuracy": runs.best_accuracy,
         "variants": runs.variants,
     }
+
+
+def join_parts(runs: list[dict]) -> list[dict]:
+    """Join the parts of each fold, the variants in the order of the recipe first."""
+    folds = {}
+    for run in runs:
+        fold = folds.setdefault(run["fold"], run | {"variants": {}})
+        fold["best_accuracy"] = run["best_accuracy"] | fold["best_accuracy"]
+        fold["variants"] |= run["variants"]
+    return list(folds.values())
 
 
 def random_convolution(runs: Fold) -> keras.Model:
@@ -245,14 +276,20 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5, help="how many there are")
     about = "measure these alone, from 0"
     parser.add_argument("--fold", type=int, nargs="+", metavar="K", help=about)
+    about = "tasks that the variants of a fold are cut into, for many --jobs (1)"
+    parser.add_argument("--parts", type=int, default=1, metavar="N", help=about)
     given = parser.parse_args()
     config = (Config.quick if given.quick else Config)(
         dataset_dir=given.data, seed=given.seed
     )
     about = provenance(config) | {"split": "validation"}
     numbers = range(given.folds) if given.fold is None else given.fold
-    tasks = [(config, (number, given.folds)) for number in numbers]
-    runs = measure_all(measure, tasks, given.jobs)
+    tasks = [
+        (config, (number, given.folds), part, given.parts)
+        for number in numbers
+        for part in range(given.parts)
+    ]
+    runs = join_parts(measure_all(measure, tasks, given.jobs))
     if not given.quick:
         write_result("ablation", about | {"runs": runs})
 
