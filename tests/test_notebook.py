@@ -91,7 +91,7 @@ def test_run_executes_then_asks(run_config, tmp_path, monkeypatch, capsys):
     options = ["--models", run_config.model_dir, "--output", str(output)]
     assert main(["run", *options]) == 0
     said = capsys.readouterr().out
-    assert "[cell 1/1 (A heading)]\none" in said and "A group of cyclists" in said
+    assert "[cell 1/1 (A heading)]\none" in said and "A big dog in the woods" in said
     assert said.endswith(f"Notebook: {output}\nModels and indexes: {options[1]}/\n")
     mark = nbformat.read(output, as_version=4).metadata["clip_lib"]
     assert mark == library_mark()
