@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+import clip_lib.towers  # noqa: F401  For their tokenizers.
 from clip_lib.cli.common import Answer, warn_of_faults, warn_of_words
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.answers import answer_lines, answer_records

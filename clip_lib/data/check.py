@@ -9,7 +9,6 @@ import json
 from collections import namedtuple
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -17,7 +16,7 @@ from clip_lib.config import Config
 from clip_lib.data.captions_table import picture_files, read_records
 from clip_lib.data.images import open_picture
 from clip_lib.data.split import MIN_PICTURES, SPLITS, split_records
-from clip_lib.data.vocabulary import Vectorizer, learn_vocabulary, word_tokens
+from clip_lib.data.vocabulary import Vectorizer, encode, learn_vocabulary, word_tokens
 from clip_lib.errors import ClipError
 
 Finding = namedtuple("Finding", ["kind", "where", "message"])
@@ -132,7 +131,7 @@ def _count_tokens(records, config: Config, vectorizer: Vectorizer | None):
         # As long as the longest caption: none is cut.
         whole = dataclasses.replace(config, sequence_length=None)
         vectorizer = learn_vocabulary(captions, whole)
-    tokens = (np.asarray(vectorizer(captions)) > 0).sum(axis=1)
+    tokens = (encode(vectorizer, captions) > 0).sum(axis=1)
     words = [len(token_ids) for token_ids in word_tokens(vectorizer, captions)]
     return records.assign(words=words, tokens=tokens)
 

@@ -80,30 +80,16 @@ def image_batches(
     return batched(stream, batch_size, training)
 
 
-def _with_seeds(stream: tf.data.Dataset, seed: int) -> tf.data.Dataset:
-    """Pair each row of each epoch with a seed of its own, the same in every run.
-
-    The stateful ``tf.random.uniform`` starts over with every epoch once a global seed
-    is set: it would draw the same captions each time.
-    """
-    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
-    return tf.data.Dataset.zip(stream, seeds.batch(2))
-
-
-def text_batches(
-    token_ids, labels, batch_size=32, training=False, seed=0
-) -> tf.data.Dataset:
+def text_batches(token_ids, labels, batch_size=32, training=False, seed=0):
     """Stream (token_ids (B, length), labels (B,)).
 
     Args:
         token_ids: int array (N, length), 0 = padding.
         labels, batch_size, training, seed: As in `image_batches`.
     """
-
     columns = (np.asarray(token_ids, "int32"), np.asarray(labels, "int32"))
     stream = tf.data.Dataset.from_tensor_slices(columns)
-    stream = shuffled(stream, training, seed)
-    return batched(stream, batch_size, training)
+    return batched(shuffled(stream, training, seed), batch_size, training)
 
 
 class CachedFeatures:
@@ -198,12 +184,15 @@ def pair_batches(
     places = np.arange(len(rows_of), dtype="int32")
     if features:
         columns = (features.rows(rows_of), places)
-        stream = tf.data.Dataset.from_tensor_slices(columns)
-        stream = shuffled(stream, training, seed)
+        stream = shuffled(tf.data.Dataset.from_tensor_slices(columns), training, seed)
     else:
         stream = _pictures((list(rows_of), places), image_size, training, seed)
     if training:
-        stream = _with_seeds(stream, seed).map(lambda row, seed: pair(*row, seed))
+        # The stateful tf.random.uniform starts over with every epoch once a global seed
+        # is set, and would draw the same captions each time.
+        seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
+        stream = tf.data.Dataset.zip(stream, seeds.batch(2))
+        stream = stream.map(lambda row, seed: pair(*row, seed))
     else:
         stream = stream.map(pair)
     stream = batched(stream, batch_size, training)

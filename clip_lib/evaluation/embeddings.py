@@ -18,9 +18,6 @@ from clip_lib.evaluation.evaluate import picture_rows
 from clip_lib.evaluation.metrics import first_ranks
 from clip_lib.retrieval.index import Index
 
-_BLUE_FIRST = ("resnet50",)
-"""Networks of keras.applications whose filters read blue, green, red."""
-
 
 def similarity_table(images: Index, texts: Index) -> pd.DataFrame:
     """Return the cosine of every picture with every caption, sorted by label.
@@ -165,7 +162,6 @@ def colour_filters(model: keras.Model, count: int = 12) -> np.ndarray:
         (network,) = networks
         first = next(each for each in network.layers if isinstance(each, layers.Conv2D))
         kernel = np.asarray(first.kernel)
-        kernel = kernel[:, :, ::-1] if network.name in _BLUE_FIRST else kernel
     else:
         # The first three of the numbers that describe a cell.
         kernel = np.asarray(model.get_layer("descriptors").kernel)[:, :, :3]
