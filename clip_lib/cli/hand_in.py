@@ -35,8 +35,8 @@ def report(arguments, config) -> Answer:
     matplotlib.use("Agg")
     numbers = paper.write_generated(config, paper.REPORT, say=print)
     generated = paper.REPORT / paper.GENERATED
-    about = {"generated": str(generated), "models": config.model_dir}
-    about["source"] = numbers.texts["model/source"]
+    source = numbers.texts["model/source"]
+    about = {"generated": str(generated), "models": config.model_dir, "source": source}
     print(f"{len(numbers.texts)} numbers, tables and figures: {generated}")
     text, faults = "", paper.check_text(paper.REPORT, numbers)
     if not arguments.no_pdf and not faults:
