@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 from record import ROOT, options, provenance, write_result
 
+from clip_lib import silence_tensorflow  # noqa: F401
 from clip_lib.config import Config
 from clip_lib.data.captions_table import picture_files
 from clip_lib.data.source import find_folder

@@ -92,6 +92,9 @@ def command() -> str:
 
 def machine() -> str:
     """Name what the numbers were measured on."""
+    from clip_lib import silence_tensorflow  # noqa: F401
+
+    # isort: split
     import tensorflow as tf
 
     devices = len(tf.config.list_physical_devices("GPU"))

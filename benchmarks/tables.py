@@ -13,6 +13,7 @@ import sys
 import numpy as np
 from record import ROOT
 
+from clip_lib import silence_tensorflow  # noqa: F401
 from clip_lib.evaluation import results
 from clip_lib.evaluation.evaluate import DIRECTIONS, LEVELS
 from clip_lib.evaluation.results import read_result, spread, summary
@@ -40,12 +41,13 @@ COLUMNS = {
 }
 UNTOUCHED = {"pipeline_untouched": "pictures that chose nothing"}
 TUNED = {"pipeline_tuned": "from our pretrained weights"}
+LITE0 = {"pipeline_lite0": "with EfficientNet-Lite0"}
 NAMES = {
     "image_to_text": "image → text",
     "text_to_image": "text → image",
-    "image_accuracy": "CNN accuracy",
-    "text_accuracy": "SmallBERT accuracy",
-    "zero_shot_accuracy": "CLIP zero-shot accuracy",
+    "image_accuracy": "image classifier, accuracy",
+    "text_accuracy": "text classifier, accuracy",
+    "zero_shot_accuracy": "CLIP, zero-shot accuracy",
 }
 SEARCHES = {
     "ours": "`Index.search`: answers, margins, probabilities",
@@ -305,6 +307,7 @@ TABLES = {
     "results": results_table,
     "untouched": functools.partial(results_table, UNTOUCHED),
     "tuned": functools.partial(results_table, TUNED),
+    "lite0": functools.partial(results_table, LITE0),
     "pretraining": pretraining_table,
     "cost": cost_table,
     "cleaning": cleaning_table,

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,16 +25,7 @@ import handed_out
 import pipeline
 import pretraining
 import record
-import speed
 import tables
-
-VARIANTS = (
-    "image encoder not frozen",
-    "temperature fixed",
-    "mean of the words alone",
-    "mean of the contexts alone",
-    "batches of 42",
-)
 
 
 @pytest.fixture
@@ -72,8 +62,6 @@ def test_its_pixels_and_its_loss_are_those_of_the_course(
     assert images.dtype == "float32" and 128 < images.max() <= 255
     clip = handed_out.build_handed_out(tiny_config, vectorizer.vocabulary_size())
     image_embeddings, text_embeddings = clip(batch, training=False)
-    for embeddings in (image_embeddings, text_embeddings):
-        assert np.allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
     logits = image_embeddings @ tf.transpose(text_embeddings) / 0.07
     (loss,) = clip.losses
     assert float(loss) == pytest.approx(float(contrastive_loss(logits)), rel=1e-5)
@@ -137,9 +125,10 @@ def test_each_variant_changes_what_its_name_says(
     image = ablation.Classifier(started_image_classifier)
     words = runs.vectorizer.vocabulary_size()
     text = ablation.Classifier(ablation.build_text_classifier(config, words, 4))
-    changes = {name: ablation.CHANGES[name] for name in (ablation.RECIPE, *VARIANTS)}
+    settings = {"label_share", "feature_dropout", "temperature"}  # Passed on as such.
+    changes = {k: v for k, v in ablation.CHANGES.items() if not settings & set(v)}
     ablation.train_variants(runs, image, text, changes)
-    recipe, unfrozen, fixed, words, contexts, batches, smooth, _ = built
+    recipe, fixed, batches, words, contexts, unfrozen, smooth, _ = built
 
     def learned(variant):
         return [len(each.trainable_weights) for each in split_encoders(variant[0])]
@@ -175,38 +164,6 @@ def test_planted_faults_are_where_they_are_said_to_be(tiny_folder, tmp_path):
     assert ((first["label"] != sound["label"]) == (first["fault"] == "foreign")).all()
 
 
-def test_epochs_are_timed_without_the_first(monkeypatch):
-    now = 0.0
-
-    class Model:
-        """A model that traces for 9 seconds, then learns an epoch in 3."""
-
-        def fit(self, batches, epochs, callbacks, **options):
-            nonlocal now
-            (clock,) = callbacks
-            clock.on_train_begin()
-            for epoch in range(epochs):
-                now += 3.0 if epoch else 9.0
-                clock.on_epoch_end(epoch)
-
-    timer = SimpleNamespace(perf_counter=lambda: now)
-    monkeypatch.setattr(handed_out, "time", timer)
-    found = speed.train_speed(Model(), tf.data.Dataset.range(4), 2, epochs=2)
-    assert found["pictures_per_second"] == 8 / 3
-    assert found["milliseconds_per_picture"] == 375
-
-
-def test_smaller_parts_lie_in_larger_ones(tiny_dataset):
-    parts = [
-        pretraining.part_of(tiny_dataset, size, seed=3)
-        for size in (5, 12, len(tiny_dataset.train))
-    ]
-    paths = [set(part.train["image_path"]) for part in parts]
-    assert [len(each) for each in paths] == [5, 12, len(tiny_dataset.train)]
-    assert paths[0] < paths[1] < paths[2]
-    assert parts[0].test.equals(tiny_dataset.test)
-
-
 def test_small_weights_are_half_the_bytes_and_the_same_model(tiny_clip, tmp_path):
     small = pretraining.save_small(tiny_clip, tmp_path / "small.keras")
     whole = save_model(tiny_clip, tmp_path / "whole.keras")
@@ -219,10 +176,12 @@ def test_tasks_run_in_order_and_share_the_cores(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
     names = ["OMP_NUM_THREADS", "CLIP_NOTHING", "TF_NUM_INTRAOP_THREADS"]
     assert list(record.each_in_its_process(os.getenv, names, 3)) == ["2", None, "2"]
-    assert "TF_FORCE_GPU_ALLOW_GROWTH" not in os.environ
 
 
-def test_a_result_names_its_commit(tmp_path, monkeypatch):
+def test_a_result_names_its_command_and_its_commit(tmp_path, monkeypatch):
+    words = "/home/me/benchmarks/pipeline.py --data /home/me/data --jobs 5"
+    monkeypatch.setattr(sys, "argv", words.split())
+    assert record.command() == "python benchmarks/pipeline.py --data ... --jobs 5"
     monkeypatch.setattr(record, "ROOT", tmp_path)
     monkeypatch.delenv("CLIP_COMMIT", raising=False)
     with pytest.raises(ClipError, match="CLIP_COMMIT"):
@@ -243,12 +202,6 @@ def test_a_result_names_its_commit(tmp_path, monkeypatch):
     assert record.commit() == f"{clean}-dirty"
 
 
-def test_a_command_names_no_folder_of_this_machine(monkeypatch):
-    words = "/home/me/benchmarks/pipeline.py --data /home/me/data --jobs 5"
-    monkeypatch.setattr(sys, "argv", words.split())
-    assert record.command() == "python benchmarks/pipeline.py --data ... --jobs 5"
-
-
 @pytest.fixture
 def recorded(tmp_path, monkeypatch):
     """A folder of results; the function returned writes one."""
@@ -263,23 +216,17 @@ def recorded(tmp_path, monkeypatch):
 
 
 def results_of_two_folds():
-    def report(recall):
-        measured = {"recall@10": recall, "label_precision@5": 0.5}
-        return {"image_to_text": measured, "text_to_image": measured}
-
     def variant(recall, seconds):
-        return {"clip": report(recall), "seconds": seconds}
+        measured = {"recall@10": recall, "label_precision@5": 0.5}
+        clip = {"image_to_text": measured, "text_to_image": measured}
+        return {"clip": clip, "seconds": seconds}
 
-    return [
-        {
-            "best_accuracy": {"CNN": accuracy},
-            "variants": {
-                "the recipe": variant(recipe, 10),
-                "without a piece": variant(recipe - loss, 21),
-            },
-        }
-        for recipe, loss, accuracy in ((0.25, 0.125, 0.5), (0.5, 0.125, 0.7))
-    ]
+    runs = []
+    for recall, accuracy in ((0.25, 0.5), (0.5, 0.7)):
+        variants = {"the recipe": variant(recall, 10)}
+        variants["without a piece"] = variant(recall - 0.125, 21)
+        runs.append({"best_accuracy": {"CNN": accuracy}, "variants": variants})
+    return runs
 
 
 def test_variants_are_compared_with_the_recipe_fold_by_fold(recorded):
@@ -292,9 +239,6 @@ def test_variants_are_compared_with_the_recipe_fold_by_fold(recorded):
     (row,) = [line for line in lines if line.startswith("| without a piece")]
     assert row.endswith("| -0.125 ± 0.000 | +0.000 ± 0.000 | 21 |")
     assert "| CNN | 0.60 ± 0.14 |" in lines
-    recorded("ablation", runs=results_of_two_folds()[:1])
-    row = "| without a piece | 0.12 | 0.12 | 0.50 |  |  | 21 |"
-    assert row in tables.ablation_table()
 
 
 def test_a_result_of_another_commit_is_not_shown(recorded):
