@@ -4,15 +4,17 @@ The test part of a fold takes no part. The folds are those of pipeline.py, so th
 variant and the recipe are compared fold by fold.
 
     python benchmarks/ablation.py --data FOLDER --jobs 5
-    python benchmarks/ablation.py --data FOLDER --fold 0 1   # the others later
+    python benchmarks/ablation.py --data FOLDER --fold 0 1
 """
 
 import dataclasses
+import functools
+import itertools
 import time
 from unittest import mock
 
 import numpy as np
-from record import complete, measure_all, options, provenance, write_result
+from record import measure_all, options, provenance, write_result
 
 from clip_lib import silence_tensorflow  # noqa: F401
 
@@ -81,26 +83,6 @@ REMOVED = {
     "with gradient clipping": ("training.fit.build_optimizer", clipped_optimizer),
 }
 """Tricks that were left out: what stands in for a function of the library."""
-
-
-def build_plain_cnn(config: Config, num_classes: int) -> keras.Model:
-    """Build a CNN as textbooks draw it; it reads half-size pixels as ours does."""
-    image_input = keras.Input(config.image_shape, name="image_input")
-    outputs = layers.AveragePooling2D(2)(image_input)
-    outputs = layers.Rescaling(1 / 127.5, offset=-1)(outputs)
-    outputs = augment(outputs, (-1, 1))
-    for filters, side, stride in ((32, 4, 4), (64, 3, 1), (128, 3, 1), (256, 3, 1)):
-        outputs = layers.Conv2D(filters, side, stride, padding="same", use_bias=False)(
-            outputs
-        )
-        outputs = layers.BatchNormalization(momentum=0.9)(outputs)
-        outputs = layers.ReLU()(outputs)
-        if stride == 1:
-            outputs = layers.MaxPooling2D()(outputs)
-    outputs = layers.GlobalAveragePooling2D(name="features")(outputs)
-    outputs = layers.Dropout(0.5)(outputs)
-    outputs = layers.Dense(num_classes, activation="softmax", name="label")(outputs)
-    return keras.Model(image_input, outputs, name="image_classifier")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,52 +154,79 @@ class Fold:
         }
 
 
-def train_variants(runs: Fold, image, text, changes=CHANGES) -> None:
-    """Train CLIP from the same two classifiers, once for each change."""
-    for name, change in changes.items():
-        runs.clip(name, image, text, **change)
-    for name, (target, replacement) in REMOVED.items():
+def list_variants(runs: Fold, image: Classifier, text: Classifier) -> list:
+    """List the trainings of one fold, as functions without arguments."""
+    config, dataset, vectorizer = runs.config, runs.dataset, runs.vectorizer
+
+    def removed(name, target, replacement):
         with mock.patch(f"clip_lib.{target}", replacement):
             runs.clip(name, image, text)
 
+    def untrained():
+        images = start_image_classifier(dataset, config)
+        texts = start_text_classifier(dataset, vectorizer, config)
+        runs.clip("classifiers not trained", Classifier(images), Classifier(texts))
 
-def measure(config: Config, fold) -> dict:
-    """Train every variant of one fold; return the metrics on validation."""
+    def other_images(name, build, title="CNN, {}", **changes):
+        keras.utils.set_random_seed(config.seed)
+        other = runs.image(title.format(name), build(runs), **changes)
+        runs.clip(name, other, text)
+
+    def random_words():
+        keras.utils.set_random_seed(config.seed)
+        words = vectorizer.vocabulary_size()
+        model = build_text_classifier(config, words, runs.labels)
+        other = runs.text("SmallBERT, word vectors at random", model)
+        runs.clip("word vectors at random", image, other)
+
+    slow = {"image_epochs": PLAIN_LENGTH * config.image_epochs}
+    slow |= {"learning_rate": PLAIN_LEARNING_RATE, "title": "{}"}
+    call = functools.partial
+    return [
+        *(call(runs.clip, name, image, text, **how) for name, how in CHANGES.items()),
+        *(call(removed, name, *how) for name, how in REMOVED.items()),
+        untrained,
+        call(other_images, "convolution not trained", constant_convolution),
+        call(other_images, "convolution at random", random_convolution),
+        call(other_images, "a plain CNN", plain_cnn, **slow),
+        random_words,
+    ]
+
+
+def measure(config: Config, fold, part: int, parts: int) -> dict:
+    """Train every variant of a part of one fold; return the metrics on validation."""
     runs = Fold(config, fold)
     dataset, vectorizer = runs.dataset, runs.vectorizer
     image = runs.image("CNN", start_image_classifier(dataset, config))
     text = runs.text("SmallBERT", start_text_classifier(dataset, vectorizer, config))
-    train_variants(runs, image, text)
-    runs.clip(
-        "classifiers not trained",
-        Classifier(start_image_classifier(dataset, config)),
-        Classifier(start_text_classifier(dataset, vectorizer, config)),
-    )
-    constant = start_image_classifier(dataset, config)
-    constant.get_layer("descriptors").trainable = False
-    for name, model in (
-        ("convolution not trained", constant),
-        ("convolution at random", random_convolution(runs)),
-    ):
-        runs.clip(name, runs.image(f"CNN, {name}", model), text)
-
-    keras.utils.set_random_seed(config.seed)
-    plain = build_plain_cnn(config, runs.labels)
-    epochs = PLAIN_LENGTH * config.image_epochs
-    changes = {"image_epochs": epochs, "learning_rate": PLAIN_LEARNING_RATE}
-    runs.clip("a plain CNN", runs.image("a plain CNN", plain, **changes), text)
-
-    keras.utils.set_random_seed(config.seed)
-    words = vectorizer.vocabulary_size()
-    plain = build_text_classifier(config, words, runs.labels)
-    plain = runs.text("SmallBERT, word vectors at random", plain)
-    runs.clip("word vectors at random", image, plain)
+    for train in list_variants(runs, image, text)[part::parts]:
+        train()
     return {
         "seed": config.seed,
         "fold": fold[0],
         "best_accuracy": runs.best_accuracy,
         "variants": runs.variants,
     }
+
+
+def join_parts(runs: list[dict], parts: int) -> list[dict]:
+    """Join the parts of each fold, the variants in the order of `list_variants`."""
+    folds = []
+    for start in range(0, len(runs), parts):
+        group, best = runs[start : start + parts], {}
+        for run in group:
+            best |= run["best_accuracy"]
+        rows = itertools.zip_longest(*(run["variants"].items() for run in group))
+        variants = dict(filter(None, itertools.chain(*rows)))
+        folds.append(group[0] | {"best_accuracy": best, "variants": variants})
+    return folds
+
+
+def constant_convolution(runs: Fold) -> keras.Model:
+    """Build our CNN with a convolution that stays as it is initialised."""
+    model = start_image_classifier(runs.dataset, runs.config)
+    model.get_layer("descriptors").trainable = False
+    return model
 
 
 def random_convolution(runs: Fold) -> keras.Model:
@@ -233,23 +242,47 @@ def random_convolution(runs: Fold) -> keras.Model:
     return model
 
 
+def plain_cnn(runs: Fold) -> keras.Model:
+    """Build a CNN as textbooks draw it, in place of ours; same inputs and outputs."""
+    image_input = keras.Input(runs.config.image_shape, name="image_input")
+    outputs = layers.Rescaling(1 / 127.5, offset=-1)(image_input)
+    outputs = augment(outputs, (-1, 1))
+    for filters, side, stride in ((32, 4, 4), (64, 3, 1), (128, 3, 1), (256, 3, 1)):
+        convolution = layers.Conv2D(
+            filters, side, stride, padding="same", use_bias=False
+        )
+        outputs = layers.BatchNormalization(momentum=0.9)(convolution(outputs))
+        outputs = layers.ReLU()(outputs)
+        if stride == 1:
+            outputs = layers.MaxPooling2D()(outputs)
+    outputs = layers.GlobalAveragePooling2D(name="features")(outputs)
+    outputs = layers.Dropout(0.5)(outputs)
+    outputs = layers.Dense(runs.labels, activation="softmax", name="label")(outputs)
+    return keras.Model(image_input, outputs, name="image_classifier")
+
+
 def main() -> None:
     """Measure every fold and write benchmarks/results/ablation.json."""
     parser = options(__doc__)
     parser.add_argument("--seed", type=int, default=42, help="of the folds")
     parser.add_argument("--folds", type=int, default=5, help="how many there are")
-    about = "measure these alone, from 0; ablation.json keeps others of this commit"
+    about = "measure these alone, from 0"
     parser.add_argument("--fold", type=int, nargs="+", metavar="K", help=about)
+    about = "tasks that the variants of a fold are cut into, for many --jobs (1)"
+    parser.add_argument("--parts", type=int, default=1, metavar="N", help=about)
     given = parser.parse_args()
-    config = (Config.quick if given.quick else Config)(
-        dataset_dir=given.data, seed=given.seed
-    )
+    make = Config.quick if given.quick else Config
+    config = make(dataset_dir=given.data, seed=given.seed)
     about = provenance(config) | {"split": "validation"}
     numbers = range(given.folds) if given.fold is None else given.fold
-    tasks = [(config, (number, given.folds)) for number in numbers]
-    runs = measure_all(measure, tasks, given.jobs)
+    tasks = [
+        (config, (number, given.folds), part, given.parts)
+        for number in numbers
+        for part in range(given.parts)
+    ]
+    runs = join_parts(measure_all(measure, tasks, given.jobs), given.parts)
     if not given.quick:
-        write_result("ablation", complete("ablation", about | {"runs": runs}))
+        write_result("ablation", about | {"runs": runs})
 
 
 if __name__ == "__main__":

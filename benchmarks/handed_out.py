@@ -45,6 +45,7 @@ from clip_lib.config import Config
 from clip_lib.data.dataset import Dataset, load_dataset
 from clip_lib.data.vocabulary import encode, learn_vocabulary
 from clip_lib.evaluation.evaluate import evaluate_dataset
+from clip_lib.models.contrastive_loss import contrastive_loss
 from clip_lib.retrieval.search import Clip
 
 FILTERS = (32, 64, 128)
@@ -66,23 +67,12 @@ class Clock(keras.callbacks.Callback):
 
 
 class FixedTemperatureLoss(layers.Layer):
-    """Pass two batches of embeddings through, and add the course's loss.
-
-    The symmetric cross-entropy of `clip_lib.models.contrastive_loss`, at a temperature
-    that is not learned.
-    """
+    """Add the symmetric cross-entropy, at a temperature that is not learned."""
 
     def call(self, inputs):
         image_embeddings, text_embeddings = inputs
         logits = image_embeddings @ ops.transpose(text_embeddings) / TEMPERATURE
-        diagonal = ops.arange(ops.shape(logits)[0])
-        losses = [
-            ops.mean(
-                ops.sparse_categorical_crossentropy(diagonal, scores, from_logits=True)
-            )
-            for scores in (logits, ops.transpose(logits))
-        ]
-        self.add_loss((losses[0] + losses[1]) / 2)
+        self.add_loss(contrastive_loss(logits))
         return image_embeddings, text_embeddings
 
 

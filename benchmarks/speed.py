@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -134,12 +133,11 @@ def query_times(search, queries) -> dict[str, float]:
     }
 
 
-def gallery_times(size: int, folder) -> dict:
+def gallery_times(size: int) -> dict:
     """Time the search among random vectors beside its bound, the product alone.
 
     Args:
         size: Number of vectors; their rows are those of an index of photos.
-        folder: Where the index is saved, to time its loading.
     """
     random = np.random.default_rng(size)
     vectors = random.standard_normal((size + QUERIES, WIDTH), "float32")
@@ -151,17 +149,12 @@ def gallery_times(size: int, folder) -> dict:
         "mtime_ns": random.integers(16 * 10**17, 17 * 10**17, size),
     }
     index = Index(embeds, pd.DataFrame(items))
-    path = index.save(Path(folder) / "gallery.npz")
-    began = time.perf_counter()
-    Index.load(path)
-    seconds = time.perf_counter() - began
     return {
         "size": size,
         "milliseconds": {
             "ours": query_times(lambda query: index.search(query), queries),
             "product": query_times(lambda query: embeds @ query, queries),
         },
-        "loading": {"seconds": seconds, "megabytes": path.stat().st_size / 1e6},
     }
 
 
@@ -207,7 +200,7 @@ def measure(config: Config, epochs: int, starts: int, galleries=GALLERIES) -> di
         "query_milliseconds": queries | {"gallery": len(search.images.items)},
         "index_milliseconds_per_picture": {"first_run": index},
         "start_seconds": start_times(config.clip_file, texts[0], starts),
-        "galleries": [gallery_times(size, config.model_dir) for size in galleries],
+        "galleries": [gallery_times(size) for size in galleries],
     }
 
 

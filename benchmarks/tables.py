@@ -168,14 +168,10 @@ def pretraining_table() -> str:
 def cost_table() -> str:
     """Return the table of what a run of the notebook costs."""
     costs = result_of("cost")
-    rows = [
-        [
-            title,
-            f"{costs[name]['minutes']:.1f}",
-            f"{costs[name]['peak_gigabytes']:.1f} GB",
-        ]
-        for name, title in RUNS.items()
-    ]
+    rows = []
+    for name, title in RUNS.items():
+        minutes, peak = costs[name]["minutes"], costs[name]["peak_gigabytes"]
+        rows.append([title, f"{minutes:.1f}", f"{peak:.1f} GB"])
     heading = ["whole notebook on", "minutes", "peak memory"]
     return _table(heading, rows) + _about(costs, costs["photos"]["machine"])
 
@@ -267,9 +263,6 @@ def galleries_table() -> str:
         times = [gallery["milliseconds"][name] for gallery in galleries]
         cells = [f"{t['median']:.3g} ({t['percentile_95']:.3g})" for t in times]
         rows.append([title, *cells])
-    files = [gallery["loading"] for gallery in galleries]
-    rows.append(["file, MB", *(f"{file['megabytes']:,.0f}" for file in files)])
-    rows.append(["loading, ms", *(f"{1e3 * file['seconds']:,.0f}" for file in files)])
     sizes = [f"{gallery['size']:,}" for gallery in galleries]
     heading = ["milliseconds a query, median (95 %)", *sizes]
     return _table(heading, rows) + _about(result)
@@ -279,14 +272,10 @@ def page_table() -> str:
     """Return the table of the search page under load."""
     result = result_of("page")
     crowd, alone = result["crowd"], result["alone"]
-    rows = [
-        [
-            title,
-            alone["milliseconds"][kind]["p50"],
-            *crowd["milliseconds"][kind].values(),
-        ]
-        for kind, title in QUERIES.items()
-    ]
+    rows = []
+    for kind, title in QUERIES.items():
+        one, many = (each["milliseconds"][kind] for each in (alone, crowd))
+        rows.append([title, one["p50"], *many.values()])
     heading = ["milliseconds to the answer", "one visitor, median"]
     heading += [f"{crowd['visitors']} visitors, median", "95 %", "99 %"]
     early, late = crowd["gigabytes"].values()

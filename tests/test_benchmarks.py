@@ -126,7 +126,10 @@ def test_each_variant_changes_what_its_name_says(
     text = ablation.Classifier(ablation.build_text_classifier(config, words, 4))
     settings = {"label_share", "feature_dropout", "temperature"}  # Passed on as such.
     changes = {k: v for k, v in ablation.CHANGES.items() if not settings & set(v)}
-    ablation.train_variants(runs, image, text, changes)
+    monkeypatch.setattr(ablation, "CHANGES", changes)
+    variants = ablation.list_variants(runs, image, text)
+    for train in variants[: len(changes) + len(ablation.REMOVED)]:
+        train()
     recipe, fixed, batches, words, contexts, unfrozen, smooth, _ = built
 
     def learned(variant):
@@ -141,6 +144,13 @@ def test_each_variant_changes_what_its_name_says(
     # Of each target, 0.1 * 3 / 4 lies on texts that score 100 less.
     assert float(ablation.smoothed_loss(100 * tf.eye(4))) == pytest.approx(7.5)
     assert ablation.clipped_optimizer(1e-3, 10).global_clipnorm == 1
+    parts = [
+        {"fold": fold, "best_accuracy": {}, "variants": dict.fromkeys(rows)}
+        for fold in (0, 1)
+        for rows in ("ad", "be", "c")
+    ]
+    folds = ablation.join_parts(parts, 3)
+    assert ["".join(run["variants"]) for run in folds] == ["abcde", "abcde"]
 
 
 def test_planted_faults_are_where_they_are_said_to_be(tiny_folder, tmp_path):
@@ -242,18 +252,3 @@ def test_a_result_of_another_commit_is_not_shown(recorded):
     shown, refused = tables.with_tables(text)
     assert "the recipe" not in shown and "old" not in shown
     assert "measured at commit def5678, the headline at abc1234" in refused[0]
-
-
-def test_folds_measured_later_complete_a_result(tmp_path, monkeypatch):
-    monkeypatch.setattr(record, "RESULTS", tmp_path)
-    about = {"commit": "abc1234", "machine": "a laptop", "config": {"cells": (3, 5)}}
-
-    def runs(*folds, **changes):
-        found = {"command": f"fold {folds}", "runs": [{"fold": n} for n in folds]}
-        return record.complete("ablation", about | found | changes)
-
-    record.write_result("ablation", runs(0, 2))
-    both = runs(2, 1)
-    assert [run["fold"] for run in both["runs"]] == [0, 1, 2]
-    assert both["command"] == "fold (0, 2) && fold (2, 1)"
-    assert len(runs(1, commit="def5678")["runs"]) == 1

@@ -262,7 +262,7 @@ def test_evaluate_splits_as_the_model_was_trained(
     Clip.load.cache_clear()
     status, printed, said = ask(*on_test)
     assert (status, said.count("\n")) == (0, 1) and "no config.json" in said
-    for words in ("recall@10", "label_map", "95 % low", "chance", "label_oracle"):
+    for words in ("recall@10", "median_rank", "95 % low", "chance", "label_oracle"):
         assert words in printed
     assert re.search(r"zero-shot accuracy \d\.\d{3} \(chance 0\.250\)", printed)
     assert json.loads(ask(*on_test, "--json")[1]) != remembered

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from clip_lib.data.images import TooManyPixels, load_image, open_picture
+from clip_lib.data.images import load_image, open_picture
 from clip_lib.errors import ClipError
 
 
@@ -107,12 +107,12 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path):
     path = tmp_path / "wide.png"
     Image.new("1", (60, 50)).save(path)
     assert load_image(path, (8, 8), max_pixels=3_000).shape == (8, 8, 3)
-    with pytest.raises(TooManyPixels, match=r"wide\.png: 60 x 50 pixels"):
+    with pytest.raises(ClipError, match=r"wide\.png: 60 x 50 pixels"):
         load_image(path, (8, 8), max_pixels=2_999)
     # Far above, Pillow itself refuses: here the header alone says 400 million pixels.
     size = struct.pack(">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0)
     chunk = b"IHDR" + size
     chunk = struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
     path.write_bytes(path.read_bytes()[:8] + chunk + path.read_bytes()[33:])
-    with pytest.raises(TooManyPixels, match=r"wide\.png: not a readable picture"):
+    with pytest.raises(ClipError, match=r"wide\.png: not a readable picture"):
         load_image(path, (8, 8))

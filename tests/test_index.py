@@ -1,17 +1,11 @@
 """The search in an index beside slow references, and its file."""
 
-import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import strategies as st
-from scipy.special import softmax
 
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.index import Index
-
-TIES = st.integers(-4, 4).map(lambda number: number / 4)
-ODD = TIES | st.sampled_from([np.nan, np.inf, -np.inf])
 
 
 @pytest.fixture
@@ -23,39 +17,12 @@ def index():
     return Index(embeds, items, "model", "source")
 
 
-def sorted_search(scores, k, temperature):
-    """The answers of an index by a stable sort of all its rows."""
-    order = np.argsort(-scores, kind="stable")
-    best = scores[order].astype("float64")
-    answers = pd.DataFrame(
-        {
-            "rank": np.arange(1, len(order) + 1),
-            "score": best,
-            "margin": -np.diff(best, append=np.nan),
-            "probability": softmax(best / temperature) if len(best) else [],
-            "row": order,
-        }
-    )
-    return answers[:k]
-
-
-def assert_as_sorted(scores, k, temperature=0.07):
-    scores = np.array(scores, "float32")
-    index = Index(scores[:, None], pd.DataFrame({"row": range(len(scores))}))
-    with np.errstate(invalid="ignore"):
-        found = index.search(np.ones(1, "float32"), k, temperature)
-        expected = sorted_search(scores, k, temperature)
-    pd.testing.assert_frame_equal(found, expected, rtol=1e-12, atol=0)
-
-
-@hypothesis.settings(max_examples=150, deadline=None, derandomize=True, database=None)
-@hypothesis.given(
-    scores=st.lists(TIES, max_size=80) | st.lists(ODD, max_size=80),
-    data=st.data(),
-    temperature=st.floats(0.01, 1),
-)
-def test_the_search_is_a_stable_sort_of_all_rows(scores, data, temperature):
-    assert_as_sorted(scores, data.draw(st.integers(1, len(scores) + 3)), temperature)
+def test_equal_scores_stay_in_order_and_what_is_no_number_comes_last():
+    scores = np.array([0.5, np.nan, 0.5, 1.0, 0.5], "float32")
+    index = Index(scores[:, None], pd.DataFrame({"row": range(5)}))
+    for k in range(1, 7):
+        assert index.search([1.0], k)["row"].tolist() == [3, 0, 2, 4, 1][:k]
+    assert Index(index.embeds[:0], index.items[:0]).search([1.0]).empty
 
 
 def test_answers_by_hand(index):

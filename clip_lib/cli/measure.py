@@ -73,10 +73,8 @@ def clean(arguments, config) -> Answer:
         try:
             found = pd.read_csv(arguments.reviewed)
         except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
-            cause = first_line(error)
-            raise ClipError(
-                f"{arguments.reviewed}: not a CSV file ({cause})."
-            ) from error
+            why = first_line(error)
+            raise ClipError(f"{arguments.reviewed}: not a CSV file ({why}).") from error
     else:
         found = find_suspicions(engine.images, engine.texts, arguments.limit)
         with replacing(arguments.output) as temporary:

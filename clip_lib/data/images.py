@@ -20,15 +20,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
 """File names taken for pictures; the format is found in the content."""
 
-MAX_SCANS = 100
-"""Scans of a progressive JPEG: usually ten. Each is decoded over the whole picture, so
-thousands of them in a small file would take hours."""
-
 WIDE_MODES = {"I;16", "I;16B", "I;16L", "I", "F"}
-
-
-class TooManyPixels(ClipError):
-    """The picture is larger than allowed."""
 
 
 def open_picture(source, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -43,8 +35,8 @@ def open_picture(source, max_pixels: int = MAX_PIXELS) -> Image.Image:
         first frame of an animation.
 
     Raises:
-        ClipError: If there is no such file, it is not a complete picture, or
-            (`TooManyPixels`) it is too large.
+        ClipError: If there is no such file, it is not a complete picture, or it is too
+            large.
     """
     is_path = isinstance(source, str | Path)
     name = source if is_path else getattr(source, "name", "data")
@@ -55,29 +47,15 @@ def open_picture(source, max_pixels: int = MAX_PIXELS) -> Image.Image:
         with Image.open(source, formats=FORMATS) as picture:
             width, height = picture.size
             if 0 < width * height <= max_pixels:
-                _check_scans(picture)
                 return _upright_rgb(picture)
     except Exception as error:
         # On a damaged file Pillow's decoders raise nearly anything.
-        bomb = isinstance(error, Image.DecompressionBombError)
-        kind = TooManyPixels if bomb else ClipError
         cause = first_line(error)
-        raise kind(f"{name}: not a readable picture ({cause}).") from error
-    raise TooManyPixels(
+        raise ClipError(f"{name}: not a readable picture ({cause}).") from error
+    raise ClipError(
         f"{name}: {width} x {height} pixels, expected at least one and at most "
         f"{max_pixels // 1_000_000} million."
     )
-
-
-def _check_scans(picture: Image.Image) -> None:
-    """Refuse a progressive JPEG of too many scans."""
-    if picture.info.get("progressive"):
-        place = picture.fp.tell()
-        picture.fp.seek(0)
-        scans = picture.fp.read().count(b"\xff\xda")
-        picture.fp.seek(place)
-        if scans > MAX_SCANS:
-            raise ClipError(f"{scans} scans, expected at most {MAX_SCANS}")
 
 
 def _upright_rgb(picture: Image.Image) -> Image.Image:
@@ -89,25 +67,16 @@ def _upright_rgb(picture: Image.Image) -> Image.Image:
     picture.info.pop("exif", None)
     ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode in WIDE_MODES:
-        picture = _to_eight_bits(picture)
+        # Scaled: Pillow's own conversion clips, nearly everything would turn white.
+        levels = np.nan_to_num(np.array(picture, "float32"), posinf=0, neginf=0)
+        top = 65535 if picture.mode.startswith("I;16") else max(levels.max(), 1e-12)
+        levels = (levels * (255 / top)).clip(0, 255)
+        picture = Image.fromarray(levels.astype("uint8"))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         paper = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(paper, picture)
     return picture.convert("RGB")
-
-
-def _to_eight_bits(picture: Image.Image) -> Image.Image:
-    """Scale the grey levels of a 16-bit or floating-point picture to 0..255.
-
-    Pillow's own conversion clips them: nearly everything would turn white or black.
-    """
-    levels = np.array(picture, "float32")
-    # In place: each copy of the largest picture takes 0.4 GB.
-    np.nan_to_num(levels, copy=False, nan=0, posinf=0, neginf=0)
-    top = 65535 if picture.mode.startswith("I;16") else max(levels.max(), 1e-12)
-    levels *= 255 / top
-    return Image.fromarray(levels.clip(0, 255, out=levels).astype("uint8"))
 
 
 def load_image(

@@ -31,8 +31,6 @@ from clip_lib.retrieval.index import Index
 COLUMNS = ["kind", "image_path", "other", "score", "rank", "reason"]
 HASH_SIDE = 12
 KEPT = 0.92  # Share of width and height that a crop of `hash_views` keeps.
-BLOCK = 256
-"""Pictures compared with all others at a time: memory grows with their number alone."""
 
 
 def hash_views(path) -> np.ndarray:
@@ -70,17 +68,18 @@ def near_duplicates(images: Index, min_agreement: float = 0.55) -> pd.DataFrame:
     paths = images.items["paths"].to_numpy()
     signs = 2 * np.array([hash_views(path) for path in paths], "float32") - 1
     found = []
-    for start in range(0, len(paths), BLOCK):
-        block, rest = signs[start : start + BLOCK], signs[start:]
-        agreement = np.full((len(block), len(rest)), -np.inf, "float32")
-        for view in range(signs.shape[1]):
-            # Either of the two may be the one that was cropped or mirrored.
-            np.maximum(agreement, block[:, 0] @ rest[:, view].T, out=agreement)
-            np.maximum(agreement, block[:, view] @ rest[:, 0].T, out=agreement)
-        agreement /= signs.shape[2]
-        one, other = np.nonzero(np.triu(agreement >= min_agreement, 1))
-        found.append((start + one, start + other, agreement[one, other]))
-    one, other, score = map(np.concatenate, zip(*found, strict=True))
+    for one, views in enumerate(signs):  # One by one: memory for all pairs would burst.
+        later = signs[one + 1 :]
+        # Either of the two may be the one that was cropped or mirrored.
+        as_it_is = (later.reshape(-1, views.shape[1]) @ views[0]).reshape(
+            -1, len(views)
+        )
+        agreement = np.maximum(as_it_is, later[:, 0] @ views.T).max(axis=1)
+        agreement /= views.shape[1]
+        others = np.flatnonzero(agreement >= min_agreement)
+        found += [(one, one + 1 + other, agreement[other]) for other in others]
+    one, other, score = np.reshape(found, (-1, 3)).T
+    one, other = one.astype(int), other.astype(int)
     cosine = (images.embeds[one] * images.embeds[other]).sum(axis=1)
     measures = {"hash_agreement": score, "cosine": cosine}
     reason = "hash agreement {:.2f}, cosine {:.3f}"
@@ -132,33 +131,19 @@ def off_topic_pairs(images: Index, texts: Index) -> pd.DataFrame:
     Raises:
         ClipError: See `label_doubt` and `picture_rows`.
     """
-    own_images = images.embeds[picture_rows(images, texts)]
+    own_images = images.embeds[picture_rows(images, texts)].astype("float64")
     doubt, likely = label_doubt(texts)
-    labels = texts.items["labels"].to_numpy()
-    there = _label_z(own_images, texts.embeds, labels)
-    similarity_z = (there + _label_z(texts.embeds, own_images, labels)) / 2
+    labels, similarity_z = texts.items["labels"].to_numpy(), np.empty(len(doubt))
+    for label in np.unique(labels):
+        rows = labels == label
+        cosines = own_images[rows] @ texts.embeds[rows].T
+        both = zscore(cosines, axis=1) + zscore(cosines, axis=0)
+        similarity_z[rows] = both.diagonal() / 2
     measures = {"similarity_z": similarity_z, "label_doubt": doubt, "likely": likely}
     score = (2 * zscore(logit(doubt)) - zscore(similarity_z)) / 3
     reason = "cosine {:+.1f} deviations from its label's, words doubt {:.0%}, likely {}"
     paths, captions = texts.items["image_paths"], texts.items["captions"]
     return _table("off-topic pair", paths, captions, score, reason, measures)
-
-
-def _label_z(one, other, labels) -> np.ndarray:
-    """Return how many deviations each pair's cosine lies above those of its label.
-
-    Each of ``one`` (T, D) is compared with all of ``other`` (T, D) of its label (T,).
-    """
-    one, other = one.astype("float64"), other.astype("float64")
-    cosine = (one * other).sum(axis=1)
-    mean, square = np.empty((2, len(labels)))
-    for label in np.unique(labels):
-        rows = labels == label
-        # Moments of the vectors (D, D) give those of all their cosines.
-        mean[rows] = one[rows] @ other[rows].mean(axis=0)
-        moments = other[rows].T @ other[rows] / rows.sum()
-        square[rows] = (one[rows] @ moments * one[rows]).sum(axis=1)
-    return (cosine - mean) / np.sqrt(np.maximum(square - mean**2, 1e-12))
 
 
 def label_outliers(texts: Index) -> pd.DataFrame:
@@ -220,9 +205,8 @@ def write_clean(folder, suspicions: pd.DataFrame, path) -> int:
     folder = Path(folder).resolve()
     if Path(path).resolve() == folder / "captions.csv":
         raise ClipError(f"{path}: the original, expected another file.")
-    if missing := {"kind", "image_path", "other"} - set(suspicions.columns):
-        names = ", ".join(sorted(missing))
-        raise ClipError(f"suspicions without {names}: expected a list by `clean`.")
+    if not {"kind", "image_path", "other"} <= set(suspicions.columns):
+        raise ClipError("suspicions: expected the columns of a list by `clean`.")
     records = read_records(folder)
     paths = records["image_path"].map(lambda name: str((folder / name).resolve()))
     keys = suspicions["image_path"].map(lambda name: str(Path(name).resolve()))

@@ -14,13 +14,10 @@ from clip_lib.data.dataset import Dataset
 from clip_lib.errors import ClipError
 from clip_lib.evaluation.metrics import (
     RECALLS,
-    average_precisions,
     bootstrap_draws,
     bootstrap_interval,
     first_ranks,
     precisions_at_k,
-    random_average_precision,
-    random_first_rank,
     random_recall_at_k,
 )
 from clip_lib.retrieval.index import Index
@@ -39,11 +36,9 @@ def _measured(similarity, relevant, same_label, pictures) -> dict:
     """
     ranks = first_ranks(similarity, relevant)
     # The value of each query, by metric.
-    values = {f"recall@{k}": ranks <= k for k in RECALLS}
-    values |= {"median_rank": ranks, "mean_rank": ranks}
+    values = {f"recall@{k}": ranks <= k for k in RECALLS} | {"median_rank": ranks}
     if same_label is not None:
         values["label_precision@5"] = precisions_at_k(similarity, same_label, 5)
-        values["label_map"] = average_precisions(similarity, same_label)
     draws = bootstrap_draws(pictures)
     measured = {name: float(np.mean(value)) for name, value in values.items()}
     measured["median_rank"] = float(np.median(ranks))
@@ -55,28 +50,24 @@ def _measured(similarity, relevant, same_label, pictures) -> dict:
 
 
 def _random_order(right, candidates) -> dict[str, float]:
-    """Return the metrics of a random order of as many candidates as each query has."""
-    ranks = random_first_rank(right, candidates)
+    """Return the expected metrics of a random order, from counts (queries,) of each."""
     recalls = {f"recall@{k}": random_recall_at_k(right, candidates, k) for k in RECALLS}
-    ranks = {"median_rank": float(np.median(ranks)), "mean_rank": float(np.mean(ranks))}
-    return recalls | ranks
+    # The expected rank of the first of r right answers among n.
+    ranks = (candidates + 1) / (right + 1)
+    return recalls | {"median_rank": float(np.median(ranks))}
 
 
 def _levels(relevant, same_label) -> dict[str, dict[str, float]]:
-    queries, candidates = relevant.shape
-    right, everything = relevant.sum(axis=1), np.full(queries, candidates)
-    by_chance = _random_order(right, everything)
+    right, candidates = relevant.sum(axis=1), np.full(*relevant.shape)
+    chance = _random_order(right, candidates)
     if same_label is None:
-        return {"chance": by_chance}
+        return {"chance": chance}
     same = same_label.sum(axis=1)
-    by_chance |= {
-        "label_precision@5": float(same_label.mean()),
-        "label_map": float(random_average_precision(same, everything).mean()),
-    }
-    # A label of fewer than five items cannot fill the first five places.
-    filled = np.minimum(same, 5) / min(candidates, 5)
-    by_label = {"label_precision@5": float(filled.mean()), "label_map": 1.0}
-    return {"chance": by_chance, "label_oracle": _random_order(right, same) | by_label}
+    chance["label_precision@5"] = float(same_label.mean())
+    # The list of five stays short of a label with fewer candidates.
+    filled = np.minimum(same, 5) / np.minimum(candidates, 5)
+    oracle = _random_order(right, same) | {"label_precision@5": float(filled.mean())}
+    return {"chance": chance, "label_oracle": oracle}
 
 
 def evaluate_retrieval(
@@ -94,8 +85,7 @@ def evaluate_retrieval(
 
     Returns:
         ``pairs`` (number of texts), ``images`` and, under ``image_to_text`` and
-        ``text_to_image``: recall@1, 5, 10, median_rank, mean_rank, label_precision@5
-        and label_map (mean average precision of the items of the query's label), with
+        ``text_to_image``: recall@1, 5, 10, median_rank and label_precision@5, with
         their 95 % bounds under ``interval``, and ``chance`` and ``label_oracle`` beside
         them. These two stand beside the directions as well: ``chance`` ->
         ``image_to_text`` -> recall@1.
@@ -183,12 +173,13 @@ def report_table(report: dict) -> pd.DataFrame:
         and, with labels, label_oracle.
     """
     rows = {}
-    for direction in DIRECTIONS:
-        measured = dict(report[direction])
-        interval = pd.DataFrame(measured.pop("interval"), index=["low", "high"])
+    for name in DIRECTIONS:
+        measured = dict(report[name])
+        intervals = measured.pop("interval")
         levels = {level: measured.pop(level) for level in LEVELS if level in measured}
-        rows[direction, "measured"] = measured
-        for bound in interval.index:
-            rows[direction, f"95 % {bound}"] = interval.loc[bound]
-        rows |= {(direction, level): values for level, values in levels.items()}
+        rows[name, "measured"] = measured
+        for place, bound in enumerate(("low", "high")):
+            values = {metric: both[place] for metric, both in intervals.items()}
+            rows[name, f"95 % {bound}"] = values
+        rows |= {(name, level): values for level, values in levels.items()}
     return pd.DataFrame(rows).T.round(3)

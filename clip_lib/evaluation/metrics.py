@@ -9,6 +9,7 @@ answers come last, and so does a right answer whose score is NaN.
 """
 
 import numpy as np
+from scipy.stats import hypergeom
 
 RECALLS = (1, 5, 10)
 """The k of the recalls that are reported."""
@@ -41,11 +42,6 @@ def first_ranks(similarity, relevant) -> np.ndarray:
     return (~(similarity < best) & ~relevant).sum(axis=1) + 1
 
 
-def recall_at_k(ranks, k: int) -> float:
-    """Return the share of the queries whose right answer is among the first k."""
-    return float(np.mean(np.asarray(ranks) <= k))
-
-
 def random_recall_at_k(right, candidates, k: int) -> float:
     """Return the expected recall@k of a random order: 1 - C(n - r, k) / C(n, k).
 
@@ -54,17 +50,8 @@ def random_recall_at_k(right, candidates, k: int) -> float:
         candidates: int array (queries,), n candidates of each query.
         k: Length of the list.
     """
-    right, candidates = np.asarray(right), np.asarray(candidates)
-    missed = np.ones(len(right))
-    for place in range(k):
-        left = candidates - place
-        missed *= np.clip((left - right) / np.maximum(left, 1), 0, 1)
-    return float(np.mean(1 - missed))
-
-
-def random_first_rank(right, candidates) -> np.ndarray:
-    """Return the expected rank of the first right answer: (n + 1) / (r + 1)."""
-    return (np.asarray(candidates) + 1) / (np.asarray(right) + 1)
+    drawn = np.minimum(k, candidates)
+    return float(np.mean(hypergeom.sf(0, candidates, right, drawn)))
 
 
 def precisions_at_k(similarity, relevant, k: int) -> np.ndarray:
@@ -75,32 +62,11 @@ def precisions_at_k(similarity, relevant, k: int) -> np.ndarray:
             same label".
         k: Length of the list; shortened to the number of candidates.
     """
-    return _right_by_place(similarity, relevant)[:, :k].mean(axis=1)
-
-
-def average_precisions(similarity, relevant) -> np.ndarray:
-    """Return the average precision of each query, as in `first_ranks`; mean: the mAP.
-
-    The precision of the list down to each right answer, averaged over those answers
-    (Manning, Raghavan and Schütze 2008, section 8.4): 1 if they all come first.
-    """
-    right = _right_by_place(similarity, relevant)
-    found = right.cumsum(axis=1)
-    precisions = found / np.arange(1, right.shape[1] + 1)
-    return (precisions * right).sum(axis=1) / found[:, -1]
-
-
-def random_average_precision(right, candidates) -> np.ndarray:
-    """Return the expected average precision of a random order, exactly.
-
-    Place k holds a right answer with probability r / n, and then each of the k - 1
-    places above it with probability (r - 1) / (n - 1). With H(n) = 1 + 1/2 + ... + 1/n,
-    the expectation is (H(n) + (n - H(n)) (r - 1) / (n - 1)) / n.
-    """
-    right, candidates = np.asarray(right), np.asarray(candidates)
-    harmonic = np.cumsum(1 / np.arange(1, candidates.max() + 1))[candidates - 1]
-    others = (right - 1) / np.maximum(candidates - 1, 1)
-    return (harmonic + (candidates - harmonic) * others) / candidates
+    similarity, relevant = _checked(similarity, relevant)
+    worst = np.where(relevant, -np.inf, np.inf)
+    scores = np.where(np.isnan(similarity), worst, similarity)
+    order = np.lexsort((relevant, -scores), axis=1)[:, :k]
+    return np.take_along_axis(relevant, order, axis=1).mean(axis=1)
 
 
 def bootstrap_draws(groups, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
@@ -139,18 +105,10 @@ def bootstrap_interval(values, draws, median: bool = False) -> list[float]:
     Returns:
         Lower and upper bound, in the unit of the values.
     """
-    values = np.asarray(values, dtype=float)
     if median:
-        order = np.argsort(values)
-        reached = draws[:, order].cumsum(axis=1)  # Queries drawn, down to each value.
-        total = reached[:, -1:]
-        # The mean of the two middle values, or twice the one.
-        middle = [
-            (reached > half).argmax(axis=1) for half in ((total - 1) // 2, total // 2)
-        ]
-        drawn = values[order][np.array(middle)].mean(axis=0)
+        drawn = [np.median(np.repeat(values, counts)) for counts in draws]
     else:
-        drawn = draws @ values / draws.sum(axis=1)
+        drawn = draws @ np.asarray(values, dtype=float) / draws.sum(axis=1)
     tail = (1 - LEVEL) / 2
     return np.quantile(drawn, [tail, 1 - tail]).tolist()
 
@@ -162,12 +120,3 @@ def _checked(similarity, relevant) -> tuple[np.ndarray, np.ndarray]:
     if not relevant.any(axis=1).all():
         raise ValueError("a query has no right answer among the candidates.")
     return similarity, relevant
-
-
-def _right_by_place(similarity, relevant) -> np.ndarray:
-    """Return for each place of each ranking whether a right answer stands there."""
-    similarity, relevant = _checked(similarity, relevant)
-    worst = np.where(relevant, -np.inf, np.inf)
-    scores = np.where(np.isnan(similarity), worst, similarity)
-    order = np.lexsort((relevant, -scores), axis=1)
-    return np.take_along_axis(relevant, order, axis=1)

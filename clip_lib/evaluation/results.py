@@ -14,14 +14,7 @@ from clip_lib.evaluation.evaluate import DIRECTIONS, LEVELS
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 ACCURACIES = ("image_accuracy", "text_accuracy", "zero_shot_accuracy")
-METRICS = (
-    "recall@1",
-    "recall@5",
-    "recall@10",
-    "median_rank",
-    "label_precision@5",
-    "label_map",
-)
+METRICS = ("recall@1", "recall@5", "recall@10", "median_rank", "label_precision@5")
 
 
 def read_result(name: str) -> dict:
@@ -51,28 +44,21 @@ def summary(runs: list[dict]) -> pd.DataFrame:
     """
     rows = {}
     for name in ACCURACIES:
-        values = [_accuracy(run, name) for run in runs]
+        zero_shot = [run["clip"].get("zero_shot", {}).get("accuracy") for run in runs]
+        own = [run.get(name) for run in runs]
+        values = zero_shot if name == "zero_shot_accuracy" else own
         if None not in values:
             chance = np.mean([run["chance_accuracy"] for run in runs])
             rows["accuracy", name] = (*spread(values), chance, np.nan)
     for direction in DIRECTIONS:
         reports = [run["clip"][direction] for run in runs]
         for metric in METRICS:
-            levels = (
-                np.mean([each[name][metric] for each in reports]) for name in LEVELS
-            )
             rows[direction, metric] = (
                 *spread([report[metric] for report in reports]),
-                *levels,
+                *(np.mean([each[name][metric] for each in reports]) for name in LEVELS),
             )
     table = pd.DataFrame(rows, index=["mean", "deviation", *LEVELS]).T
     return table.set_axis(pd.MultiIndex.from_tuples(rows))
-
-
-def _accuracy(run: dict, name: str) -> float | None:
-    if name == "zero_shot_accuracy":
-        return run["clip"].get("zero_shot", {}).get("accuracy")
-    return run.get(name)
 
 
 def spread(values) -> tuple[float, float]:

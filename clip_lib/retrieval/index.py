@@ -58,19 +58,19 @@ class Index:
         if k < 1:
             raise ClipError(f"k = {k}: expected at least 1.")
         scores = (self.embeds @ np.asarray(embedding)).astype("float64")
-        order = _best(scores, k + 1)  # The last margin needs the row after it.
+        # Stable: equal scores stay in the order of the rows. NaN comes last. The last
+        # margin needs the row after it.
+        order = np.argsort(-scores, kind="stable")[: k + 1]
         best = scores[order]
         powers = np.exp((scores - best[:1]) / temperature)
-        measures = pd.DataFrame(
-            {
-                "rank": np.arange(1, len(order) + 1),
-                "score": best,
-                "margin": -np.diff(best, append=np.nan),
-                "probability": powers[order] / powers.sum(),
-            }
-        )
+        measures = {
+            "rank": np.arange(1, len(order) + 1),
+            "score": best,
+            "margin": -np.diff(best, append=np.nan),
+            "probability": powers[order] / powers.sum(),
+        }
         items = self.items.iloc[order].reset_index(drop=True)
-        return pd.concat([measures, items], axis=1)[:k]
+        return pd.concat([pd.DataFrame(measures), items], axis=1)[:k]
 
     def standing(self, embedding, score: float) -> dict[str, float]:
         """Compare the score of a query (D,) and any item with those of all rows.
@@ -138,16 +138,3 @@ class Index:
             # On a damaged file zipfile, zlib and NumPy raise nearly anything.
             cause = first_line(error)
             raise ClipError(f"{path}: not an index of embeddings ({cause}).") from error
-
-
-def _best(scores: np.ndarray, count: int) -> np.ndarray:
-    """Return the rows of the highest scores, best first, as a stable sort would.
-
-    Equal scores stay in the order of the rows; NaN comes last.
-    """
-    rows = np.arange(len(scores))
-    if count < len(scores):
-        border = -np.partition(-scores, count - 1)[count - 1]
-        # All rows that tie with the border: a partition keeps any of them.
-        rows = np.flatnonzero(~(scores < border))
-    return rows[np.argsort(-scores[rows], kind="stable")][:count]
