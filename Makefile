@@ -40,7 +40,7 @@ enrich: .venv/installed-enrich  ## Longer captions: make enrich ARGS="--url URL 
 	@$(BIN)/python -m clip_lib enrich $(ARGS)
 
 # DATA is the folder of photographs; CAPTIONS, if given, a table with more of them; JOBS, how many
-# trainings run at a time. About four hours on two cores, most of them the ablation's.
+# trainings run at a time. By estimate four hours on two cores, half of them the ablation's.
 JOBS ?= 1
 bench: .venv/installed-app  ## Measure everything anew (hours): make bench DATA=FOLDER [JOBS=N]
 	@test -n "$(DATA)" || { echo "bench: name the photographs: make bench DATA=FOLDER" >&2; exit 2; }
