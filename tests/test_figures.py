@@ -51,7 +51,7 @@ def test_the_matrix_names_each_label_on_both_axes():
     for axis in (left.xaxis, left.yaxis):
         assert [tick.get_text() for tick in axis.get_ticklabels()] == ["x", "y", "z"]
         assert axis.get_ticklocs().tolist() == [1.0, 3.5, 5.0]
-    assert [line.get_ydata()[0] for line in left.lines[:2]] == [2.5, 4.5]
+    assert left.yaxis.get_minorticklocs().tolist() == [2.5, 4.5]
     assert len(right.texts) == 9
 
 
@@ -60,7 +60,6 @@ def test_the_plane_joins_each_caption_with_its_picture():
     (axes,) = embedding_plots.tsne_map(points).axes
     legend = {text.get_text() for text in axes.get_legend().get_texts()}
     assert legend == {"a", "b", "image", "légende"}
-    assert len(axes.collections) == 4
     ends = [line.get_xydata() for line in axes.lines]
     places = points[["x", "y"]].to_numpy()
     assert np.allclose(ends, [[places[3 - j], places[4 + j]] for j in range(4)])

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from clip_lib.config import Config
 from clip_lib.data.captions_table import picture_files, read_records
 from clip_lib.data.images import open_picture
-from clip_lib.data.split import MIN_PICTURES, SPLITS, split_records
+from clip_lib.data.split import SPLITS, split_records
 from clip_lib.data.vocabulary import Vectorizer, encode, learn_vocabulary, word_tokens
 from clip_lib.errors import ClipError
 
@@ -98,9 +98,6 @@ def check_folder(folder, config: Config, vectorizer: Vectorizer | None = None):
     for name in sorted(on_disk.difference(records["image_path"])):
         findings.append(Finding("unused picture", name, "no row names it"))
     labels = _label_table(records, config)
-    for label, count in labels["pictures"].iloc[:-1].items():
-        if count < MIN_PICTURES:
-            findings.append(Finding("small label", label, f"{count} pictures"))
     return Report(str(folder), tuple(findings), labels, unusable)
 
 
@@ -138,8 +135,8 @@ def _count_tokens(records, config: Config, vectorizer: Vectorizer | None):
 
 def _label_table(records, config: Config) -> pd.DataFrame:
     rows = {}
-    parts = [part for part in records.groupby("label") if part[0]]  # "": no label.
-    for label, part in [*parts, ("all labels", records)]:
+    labels = records["label"][records["label"] != ""]  # "": no label.
+    for label, part in [*records.groupby(labels), ("all labels", records)]:
         splits = part.drop_duplicates("image_path")["split"]
         rows[label] = {"pictures": len(splits), "captions": len(part)}
         rows[label] |= {name: (splits == name).sum() for name in SPLITS}

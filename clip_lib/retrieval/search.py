@@ -131,14 +131,9 @@ def build_indexes(
         No labels if the data has none.
     """
     rows = dataset.part(split)
-    texts = pd.DataFrame(
-        {
-            "captions": rows["caption"],
-            "image_paths": dataset.paths(rows),
-            "labels": rows["label"],
-            "splits": rows["split"],
-        }
-    ).reset_index(drop=True)
+    columns = {"caption": "captions", "label": "labels", "split": "splits"}
+    texts = rows[[*columns]].rename(columns=columns)
+    texts.insert(1, "image_paths", dataset.paths(rows))
     if not dataset.class_names:
         texts = texts.drop(columns="labels")
     images = texts.drop(columns="captions").rename(columns={"image_paths": "paths"})
@@ -195,9 +190,7 @@ class Search:
         embedding = self.clip.embed_text(text)
         return self.images.part(gallery).search(embedding, k, self.clip.temperature)
 
-    def texts_for(
-        self, picture, k: int = 5, gallery: str = "test", max_pixels: int = MAX_PIXELS
-    ) -> pd.DataFrame:
+    def texts_for(self, picture, k: int = 5, gallery: str = "test") -> pd.DataFrame:
         """Return the k captions nearest to a picture; see `Index.search`.
 
         Raises:
@@ -208,5 +201,5 @@ class Search:
                 f"{self.images.source}: pictures without captions, a picture has "
                 "nothing to find there; expected a text as query."
             )
-        embedding = self.clip.embed_image(picture, max_pixels)
+        embedding = self.clip.embed_image(picture)
         return self.texts.part(gallery).search(embedding, k, self.clip.temperature)
