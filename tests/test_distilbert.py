@@ -500,7 +500,7 @@ def test_another_treatment_of_capitals_is_refused(saved, tmp_path):
 def test_what_an_answer_rests_on_is_told_of_words(saved):
     search = Search.load(saved.clip_file)
     table = word_attribution(
-        search.clip, "A dog , waterland !", search.images.embeds[0]
+        search.clip, ["A dog , waterland !"], search.images.embeds[:1]
     )
     assert table["word"].tolist() == ["A", "dog", "waterland"]
     assert table["token"].tolist() == ["a", "dog", "water ##land"]

@@ -33,19 +33,16 @@ COLUMNS = ["paths", "size", "mtime_ns"]
 
 @dataclasses.dataclass(frozen=True)
 class Changes:
-    """Numbers of pictures after an update, and a sentence for each left out."""
+    """Numbers of pictures read and kept by an update, a sentence for each left out."""
 
-    new: int
-    changed: int
-    gone: int
+    read: int
     kept: int
     unreadable: list[str]
 
     def __str__(self) -> str:
-        return (
-            f"{self.new} new, {self.changed} changed, {self.gone} gone, "
-            f"{self.kept} kept, {len(self.unreadable)} unreadable"
-        )
+        """Return everything on one line."""
+        lost = len(self.unreadable)
+        return f"{self.read} read, {self.kept} kept, {lost} unreadable"
 
 
 def index_file(clip: Clip, folder) -> Path:
@@ -140,7 +137,6 @@ def update_index(clip: Clip, folder) -> Changes:
             earlier = Index.load(path)
             rows = earlier.items[COLUMNS].itertuples(index=False, name=None)
             vectors = dict(zip(rows, earlier.embeds, strict=True))
-    known = {name for name, *_ in vectors}
     kept = vectors.keys() & files
     stale = {file[0]: file for file in files if file not in kept}
     read, embeds, faults = embed_files(clip, stale)
@@ -154,13 +150,7 @@ def update_index(clip: Clip, folder) -> Changes:
         clip.fingerprint,
         str(Path(folder).resolve()),
     ).save(path)
-    return Changes(
-        new=len(set(read) - known),
-        changed=len(known.intersection(read)),
-        gone=len(known - {name for name, *_ in kept} - stale.keys()),
-        kept=len(kept),
-        unreadable=faults,
-    )
+    return Changes(len(read), len(kept), faults)
 
 
 def open_gallery(model_file, gallery: str) -> tuple[Search, str]:
