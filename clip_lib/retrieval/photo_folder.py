@@ -97,11 +97,8 @@ def list_pictures(folder) -> list[tuple[str, int, int]]:
     """List the files named like pictures in a folder and its subfolders.
 
     Hidden files and folders are left out, and links that are broken or lead out of the
-    folder.
-
-    Returns:
-        In the order of the paths: path (absolute), size (bytes), and time of the last
-        change (nanoseconds since 1970).
+    folder. Each has its absolute path, size in bytes and time of the last change in
+    nanoseconds.
 
     Raises:
         ClipError: If there is no such folder, or no picture in it.
@@ -156,14 +153,8 @@ def update_index(clip: Clip, folder) -> Changes:
 def open_gallery(model_file, gallery: str) -> tuple[Search, str]:
     """Load a model and the gallery to search; return the search and its split.
 
-    Args:
-        model_file: The ``.keras`` file, vocabulary and indexes beside it.
-        gallery: A split of the training's data (train, validation, test, all), or a
-            folder that was indexed.
-
-    Raises:
-        ClipError: If a file is missing or of another model, or the folder was not
-            indexed for it.
+    The gallery is a split of the training's data (train, validation, test, all), or a
+    folder that was indexed for this model.
     """
     splits = (*SPLITS, "all")
     if gallery in splits:
@@ -176,11 +167,7 @@ def open_gallery(model_file, gallery: str) -> tuple[Search, str]:
 
 
 def open_folder(clip: Clip, model_file, folder) -> Index:
-    """Load the index of a folder.
-
-    Raises:
-        ClipError: If the folder was not indexed for this model.
-    """
+    """Load the index of a folder; ClipError if it was not indexed for this model."""
     path = index_file(clip, folder)
     if not path.is_file():
         raise ClipError(
