@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clip_lib.evaluation.attribution import occlusion_map, word_attribution, word_table
+from clip_lib.evaluation.attribution import occlusion_map, word_attribution, word_means
 from clip_lib.evaluation.cleaning import COLUMNS
 from clip_lib.evaluation.embeddings import hardest_pairs, similarity_table, tsne_table
 from clip_lib.figures import attribution_plots, embedding_plots, image_grids
@@ -81,8 +81,10 @@ def test_a_saved_model_is_attributed_and_its_failures_shown(search, run_config):
     assert [len(axes.images) for axes in figure.axes] == [1, 1, 0] * 3
     assert f"rang de l'image : {pairs['text_to_image'][0]}," in words_of(figure)
 
-    found = word_attribution(search.clip, "A dog qwertz", images.embeds[0])
-    words = word_table(search.clip, texts.items["captions"], images.embeds)
+    found = word_attribution(search.clip, ["A dog qwertz"], images.embeds[:1])
+    words = word_means(
+        word_attribution(search.clip, texts.items["captions"], images.embeds)
+    )
     figure = attribution_plots.word_bars(found, words, "A dog qwertz")
     left, right = figure.axes
     labels = {label.get_text(): label.get_style() for label in left.get_yticklabels()}

@@ -131,16 +131,12 @@ def picture_rows(images: Index, texts: Index) -> np.ndarray:
 def evaluate_indexes(images: Index, texts: Index, clip: Clip | None = None) -> dict:
     """Measure retrieval between two indexes; see `evaluate_retrieval`.
 
-    Args:
-        images: Image index, with its column paths and, if there are any, labels.
-        texts: Text index, with its column image_paths: the picture of each text.
-        clip: The CLIP that made them. The report then holds ``zero_shot`` too: accuracy
-            over the images, chance (1 / number of labels) and templates; but not if the
-            model knows no word of some label.
+    With the CLIP that made them, the report holds ``zero_shot`` too: accuracy over the
+    images, chance (1 / number of labels) and templates; but not if the images have no
+    labels or the model knows no word of some label.
 
     Raises:
-        ClipError: If an index lacks a column, or a text's picture is not among the
-            images.
+        ClipError: See `picture_rows`.
     """
     image_of_text = picture_rows(images, texts)
     labels = images.items.get("labels")

@@ -51,10 +51,8 @@ def classifier_curves(history, num_classes: int, title: str) -> Figure:
 def clip_curves(history, batch_size: int, candidates: int) -> Figure:
     """Draw the contrastive loss, the validation recalls and the temperature of CLIP.
 
-    Args:
-        history: ``History.history`` of its training.
-        batch_size: Pairs per batch: a loss of ln(batch_size) tells nothing apart.
-        candidates: Validation pairs, among which the right one is searched.
+    A loss of ln(batch_size) tells nothing apart; ``candidates`` are the validation
+    pairs, among which the right one is searched.
     """
     figure, (left, middle, right) = plt.subplots(
         1, 3, figsize=(10, 4), width_ratios=(3, 3, 2), layout="constrained"

@@ -114,12 +114,9 @@ def hardest(pairs: pd.DataFrame) -> Figure:
 def temperature_bars(
     cosines, temperatures: dict[str, float], shown: int = 20
 ) -> Figure:
-    """Draw the softmax of one query's cosines at several temperatures, sorted.
+    """Draw the softmax of one query's cosines (N,) at several temperatures, sorted.
 
-    Args:
-        cosines: (N,), one query against its gallery.
-        temperatures: Adjective for the heading -> temperature, one panel each.
-        shown: First answers drawn; the probabilities are over all N.
+    Each temperature has a panel, headed by its key, of the first ``shown`` answers.
     """
     cosines = np.sort(np.asarray(cosines))[::-1]
     figure, line = plt.subplots(

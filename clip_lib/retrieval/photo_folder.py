@@ -33,19 +33,16 @@ COLUMNS = ["paths", "size", "mtime_ns"]
 
 @dataclasses.dataclass(frozen=True)
 class Changes:
-    """Numbers of pictures after an update, and a sentence for each left out."""
+    """Numbers of pictures read and kept by an update, a sentence for each left out."""
 
-    new: int
-    changed: int
-    gone: int
+    read: int
     kept: int
     unreadable: list[str]
 
     def __str__(self) -> str:
-        return (
-            f"{self.new} new, {self.changed} changed, {self.gone} gone, "
-            f"{self.kept} kept, {len(self.unreadable)} unreadable"
-        )
+        """Return everything on one line."""
+        lost = len(self.unreadable)
+        return f"{self.read} read, {self.kept} kept, {lost} unreadable"
 
 
 def index_file(clip: Clip, folder) -> Path:
@@ -100,11 +97,8 @@ def list_pictures(folder) -> list[tuple[str, int, int]]:
     """List the files named like pictures in a folder and its subfolders.
 
     Hidden files and folders are left out, and links that are broken or lead out of the
-    folder.
-
-    Returns:
-        In the order of the paths: path (absolute), size (bytes), and time of the last
-        change (nanoseconds since 1970).
+    folder. Each has its absolute path, size in bytes and time of the last change in
+    nanoseconds.
 
     Raises:
         ClipError: If there is no such folder, or no picture in it.
@@ -140,7 +134,6 @@ def update_index(clip: Clip, folder) -> Changes:
             earlier = Index.load(path)
             rows = earlier.items[COLUMNS].itertuples(index=False, name=None)
             vectors = dict(zip(rows, earlier.embeds, strict=True))
-    known = {name for name, *_ in vectors}
     kept = vectors.keys() & files
     stale = {file[0]: file for file in files if file not in kept}
     read, embeds, faults = embed_files(clip, stale)
@@ -154,26 +147,14 @@ def update_index(clip: Clip, folder) -> Changes:
         clip.fingerprint,
         str(Path(folder).resolve()),
     ).save(path)
-    return Changes(
-        new=len(set(read) - known),
-        changed=len(known.intersection(read)),
-        gone=len(known - {name for name, *_ in kept} - stale.keys()),
-        kept=len(kept),
-        unreadable=faults,
-    )
+    return Changes(len(read), len(kept), faults)
 
 
 def open_gallery(model_file, gallery: str) -> tuple[Search, str]:
     """Load a model and the gallery to search; return the search and its split.
 
-    Args:
-        model_file: The ``.keras`` file, vocabulary and indexes beside it.
-        gallery: A split of the training's data (train, validation, test, all), or a
-            folder that was indexed.
-
-    Raises:
-        ClipError: If a file is missing or of another model, or the folder was not
-            indexed for it.
+    The gallery is a split of the training's data (train, validation, test, all), or a
+    folder that was indexed for this model.
     """
     splits = (*SPLITS, "all")
     if gallery in splits:
@@ -186,11 +167,7 @@ def open_gallery(model_file, gallery: str) -> tuple[Search, str]:
 
 
 def open_folder(clip: Clip, model_file, folder) -> Index:
-    """Load the index of a folder.
-
-    Raises:
-        ClipError: If the folder was not indexed for this model.
-    """
+    """Load the index of a folder; ClipError if it was not indexed for this model."""
     path = index_file(clip, folder)
     if not path.is_file():
         raise ClipError(
