@@ -38,9 +38,10 @@ def _curves(axes, title: str, history, names, level: float, level_name: str) -> 
 def classifier_curves(history, num_classes: int, title: str) -> Figure:
     """Draw loss and accuracy of a classifier (``History.history``), beside chance."""
     figure, panels = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
-    for axes, name, metric, chance in (
-        (panels[0], "entropie croisée", "loss", math.log(num_classes)),
-        (panels[1], "exactitude", "accuracy", 1 / num_classes),
+    metrics = {"loss": math.log(num_classes), "accuracy": 1 / num_classes}
+    titles = ("entropie croisée", "exactitude")
+    for axes, name, (metric, chance) in zip(
+        panels, titles, metrics.items(), strict=True
     ):
         names = (metric, f"val_{metric}")
         _curves(axes, name, history, names, chance, f"hasard : {chance:.2f}")
@@ -80,15 +81,9 @@ def clip_curves(history, batch_size: int, candidates: int) -> Figure:
 def confusion(labels, predictions, class_names, title: str) -> Figure:
     """Draw the confusion matrix of label numbers (N,) and predicted ones."""
     figure, axes = plt.subplots(figsize=(4, 3.6), layout="constrained")
-    ConfusionMatrixDisplay.from_predictions(
-        labels,
-        predictions,
-        labels=range(len(class_names)),
-        display_labels=class_names,
-        cmap="Blues",
-        ax=axes,
-        colorbar=False,
-    )
+    names = {"labels": range(len(class_names)), "display_labels": class_names}
+    style = {"cmap": "Blues", "ax": axes, "colorbar": False}
+    ConfusionMatrixDisplay.from_predictions(labels, predictions, **names, **style)
     axes.set(xlabel="étiquette prédite", ylabel="étiquette réelle", title=title)
     return figure
 

@@ -9,14 +9,6 @@ from clip_lib.retrieval.search import Search
 QUERIES = ("A big dog in the woods", "A group of cyclists", "A boat on the water")
 """Queries of a demonstration: the course's two examples, and the fourth label."""
 
-# An answer is one item; the index files name their columns in the plural.
-_SINGULAR = {
-    "paths": "path",
-    "captions": "caption",
-    "image_paths": "image_path",
-    "labels": "label",
-    "splits": "split",
-}
 _NOT_SHOWN = ["size", "mtime_ns"]
 _FORMATS = {
     "score": "{:.3f}".format,
@@ -26,7 +18,9 @@ _FORMATS = {
 
 
 def _shown(answers: pd.DataFrame) -> pd.DataFrame:
-    return answers.drop(columns=_NOT_SHOWN, errors="ignore").rename(columns=_SINGULAR)
+    # An answer is one item; the index files name their columns in the plural.
+    answers = answers.drop(columns=_NOT_SHOWN, errors="ignore")
+    return answers.rename(columns=lambda name: name.removesuffix("s"))
 
 
 def answer_records(answers: pd.DataFrame) -> list[dict]:
