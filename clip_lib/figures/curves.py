@@ -38,10 +38,9 @@ def _curves(axes, title: str, history, names, level: float, level_name: str) -> 
 def classifier_curves(history, num_classes: int, title: str) -> Figure:
     """Draw loss and accuracy of a classifier (``History.history``), beside chance."""
     figure, panels = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
-    metrics = {"loss": math.log(num_classes), "accuracy": 1 / num_classes}
-    titles = ("entropie croisée", "exactitude")
-    for axes, name, (metric, chance) in zip(
-        panels, titles, metrics.items(), strict=True
+    for axes, name, metric, chance in (
+        (panels[0], "entropie croisée", "loss", math.log(num_classes)),
+        (panels[1], "exactitude", "accuracy", 1 / num_classes),
     ):
         names = (metric, f"val_{metric}")
         _curves(axes, name, history, names, chance, f"hasard : {chance:.2f}")

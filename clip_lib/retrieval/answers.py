@@ -37,13 +37,13 @@ def answer_records(answers: pd.DataFrame) -> list[dict]:
 def answer_lines(answers: pd.DataFrame) -> str:
     """Format answers as text: a heading, then one line per answer."""
     answers = _shown(answers)
-    formats = dict(_FORMATS)
-    for name in answers.columns.difference([*_FORMATS, "rank"]):
-        width = max(map(len, [name, *answers[name].astype(str)]))
-        formats[name] = f"{{:<{width}}}".format
-    lines = answers.to_string(
-        index=False, formatters=formats, justify="left", na_rep=""
-    )
+    text = answers.columns.difference([*_FORMATS, "rank"])
+    for name in text:  # Words are aligned on the left, below their heading.
+        words = answers[name].astype(str)
+        width = max(map(len, [name, *words]))
+        answers[name] = words.str.ljust(width)
+        answers = answers.rename(columns={name: name.ljust(width)})
+    lines = answers.to_string(index=False, formatters=_FORMATS, na_rep="")
     return "\n".join(map(str.rstrip, lines.splitlines()))
 
 
