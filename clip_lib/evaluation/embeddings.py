@@ -138,12 +138,7 @@ def colour_filters(model: keras.Model, count: int = 12) -> np.ndarray:
     if networks := [each for each in model.layers if isinstance(each, keras.Model)]:
         (network,) = networks
         first = next(each for each in network.layers if isinstance(each, layers.Conv2D))
-<<<<<<< HEAD
         kernel = np.asarray(first.kernel)
-=======
-        order = -1 if network.name == "resnet50" else 1
-        kernel = np.asarray(first.kernel)[:, :, ::order]
->>>>>>> h-cut
     else:
         # The first three of the numbers that describe a cell.
         kernel = np.asarray(model.get_layer("descriptors").kernel)[:, :, :3]
