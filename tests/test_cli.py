@@ -444,7 +444,7 @@ def test_index_then_search_in_a_folder(ask, pictures, tmp_path):
     status, printed, said = ask("index", folder)
     assert status == 0
     line, hint = printed.splitlines()
-    assert line.startswith("3 new, 0 changed, 0 gone, 0 kept, 1 unreadable: ")
+    assert line.startswith("3 read, 0 kept, 1 unreadable: ")
     assert f"--gallery '{folder}' --model " in hint
     assert said.startswith(f"left out: {folder / 'bad.jpg'}: not a readable picture")
     report = json.loads(ask("index", folder, "--json")[1])

@@ -161,18 +161,9 @@ def test_each_picture_is_tested_in_one_fold(many_records, tiny_config):
     assert not split["split"].equals(other["split"])
 
 
-@pytest.mark.parametrize(
-    ("fold", "message"),
-    [
-        ((0, 1), "fold 0 of 1: expected at least 2 folds"),
-        ((5, 5), "fold 5 of 5"),
-        ((-1, 5), "fold -1 of 5"),
-        ((0, 13), "label 'ball': 12 pictures, expected at least 13"),
-    ],
-)
-def test_folds_that_cannot_be_are_refused(tiny_config, fold, message):
-    with pytest.raises(ClipError, match=message):
-        load_dataset(tiny_config, fold=fold)
+def test_more_folds_than_pictures_of_a_label_are_refused(tiny_config):
+    with pytest.raises(ClipError, match="'ball': 12 pictures, expected at least 13"):
+        load_dataset(tiny_config, fold=(0, 13))
 
 
 def test_a_picture_with_two_labels_is_named(tiny_folder, tiny_config):

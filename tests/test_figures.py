@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clip_lib.evaluation.attribution import occlusion_map, word_attribution, word_table
+from clip_lib.evaluation.attribution import occlusion_map, word_attribution, word_means
 from clip_lib.evaluation.cleaning import COLUMNS
 from clip_lib.evaluation.embeddings import hardest_pairs, similarity_table, tsne_table
 from clip_lib.figures import attribution_plots, embedding_plots, image_grids
@@ -51,7 +51,7 @@ def test_the_matrix_names_each_label_on_both_axes():
     for axis in (left.xaxis, left.yaxis):
         assert [tick.get_text() for tick in axis.get_ticklabels()] == ["x", "y", "z"]
         assert axis.get_ticklocs().tolist() == [1.0, 3.5, 5.0]
-    assert [line.get_ydata()[0] for line in left.lines[:2]] == [2.5, 4.5]
+    assert left.yaxis.get_minorticklocs().tolist() == [2.5, 4.5]
     assert len(right.texts) == 9
 
 
@@ -60,7 +60,6 @@ def test_the_plane_joins_each_caption_with_its_picture():
     (axes,) = embedding_plots.tsne_map(points).axes
     legend = {text.get_text() for text in axes.get_legend().get_texts()}
     assert legend == {"a", "b", "image", "légende"}
-    assert len(axes.collections) == 4
     ends = [line.get_xydata() for line in axes.lines]
     places = points[["x", "y"]].to_numpy()
     assert np.allclose(ends, [[places[3 - j], places[4 + j]] for j in range(4)])
@@ -82,8 +81,10 @@ def test_a_saved_model_is_attributed_and_its_failures_shown(search, run_config):
     assert [len(axes.images) for axes in figure.axes] == [1, 1, 0] * 3
     assert f"rang de l'image : {pairs['text_to_image'][0]}," in words_of(figure)
 
-    found = word_attribution(search.clip, "A dog qwertz", images.embeds[0])
-    words = word_table(search.clip, texts.items["captions"], images.embeds)
+    found = word_attribution(search.clip, ["A dog qwertz"], images.embeds[:1])
+    words = word_means(
+        word_attribution(search.clip, texts.items["captions"], images.embeds)
+    )
     figure = attribution_plots.word_bars(found, words, "A dog qwertz")
     left, right = figure.axes
     labels = {label.get_text(): label.get_style() for label in left.get_yticklabels()}

@@ -31,9 +31,6 @@ READ = (*COLUMNS, ORIGIN, SPLIT)
 def read_records(folder) -> pd.DataFrame:
     """Read the captions of a data folder: its captions.csv, or else its captions/*.txt.
 
-    Args:
-        folder: Data folder, in the layout above.
-
     Returns:
         Table: image_path, label ("" where there is none), caption (and origin and
         split, if there); one row per caption.

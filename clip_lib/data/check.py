@@ -15,7 +15,7 @@ from tqdm import tqdm
 from clip_lib.config import Config
 from clip_lib.data.captions_table import picture_files, read_records
 from clip_lib.data.images import open_picture
-from clip_lib.data.split import MIN_PICTURES, SPLITS, split_records
+from clip_lib.data.split import SPLITS, split_records
 from clip_lib.data.vocabulary import Vectorizer, encode, learn_vocabulary, word_tokens
 from clip_lib.errors import ClipError
 
@@ -64,11 +64,8 @@ class Report:
 def check_folder(folder, config: Config, vectorizer: Vectorizer | None = None):
     """Check a data folder: its table, its captions, its pictures and its split.
 
-    Args:
-        folder: Data folder, see `clip_lib.data.captions_table`.
-        config: Tells how the folder is split and how many tokens the model reads.
-        vectorizer: The tokenizer of a pretrained text encoder, of such a length that it
-            cuts no caption; by default SmallBERT's words are counted.
+    Captions are counted by a ``vectorizer`` that cuts none, such as the tokenizer of a
+    pretrained text encoder; by default in SmallBERT's words.
 
     Returns:
         The `Report`; its status is 2 for a folder that cannot be read or split.
@@ -98,9 +95,6 @@ def check_folder(folder, config: Config, vectorizer: Vectorizer | None = None):
     for name in sorted(on_disk.difference(records["image_path"])):
         findings.append(Finding("unused picture", name, "no row names it"))
     labels = _label_table(records, config)
-    for label, count in labels["pictures"].iloc[:-1].items():
-        if count < MIN_PICTURES:
-            findings.append(Finding("small label", label, f"{count} pictures"))
     return Report(str(folder), tuple(findings), labels, unusable)
 
 
@@ -138,8 +132,8 @@ def _count_tokens(records, config: Config, vectorizer: Vectorizer | None):
 
 def _label_table(records, config: Config) -> pd.DataFrame:
     rows = {}
-    parts = [part for part in records.groupby("label") if part[0]]  # "": no label.
-    for label, part in [*parts, ("all labels", records)]:
+    labels = records["label"][records["label"] != ""]  # "": no label.
+    for label, part in [*records.groupby(labels), ("all labels", records)]:
         splits = part.drop_duplicates("image_path")["split"]
         rows[label] = {"pictures": len(splits), "captions": len(part)}
         rows[label] |= {name: (splits == name).sum() for name in SPLITS}

@@ -87,15 +87,9 @@ def load_image(
     The whole picture is kept and its sides are squeezed to a square, as in the course's
     archive: cropping would cut off things the caption mentions.
 
-    Args:
-        source, max_pixels: See `open_picture`.
-        image_size: Height and width in pixels.
-
     Returns:
-        uint8 array (height, width, 3), values 0 to 255.
-
-    Raises:
-        ClipError: See `open_picture`.
+        uint8 array (height, width, 3), values 0 to 255; see `open_picture` for the
+        arguments and for what is refused.
     """
     height, width = image_size
     picture = open_picture(source, max_pixels)

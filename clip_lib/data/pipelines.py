@@ -25,12 +25,12 @@ FEATURE_INPUT = "feature_input"
 """Name of the input for cached features, in place of ``image_input``."""
 
 
-def shuffled(stream: tf.data.Dataset, training: bool, seed: int) -> tf.data.Dataset:
+def _shuffled(stream: tf.data.Dataset, training: bool, seed: int) -> tf.data.Dataset:
     """Shuffle a whole stream, anew each epoch, if it is for training."""
     return stream.shuffle(int(stream.cardinality()), seed) if training else stream
 
 
-def batched(stream: tf.data.Dataset, batch_size: int, training: bool):
+def _batched(stream: tf.data.Dataset, batch_size: int, training: bool):
     """Cut a stream into batches; in training, a short last one is dropped."""
     if training:
         batch_size = min(batch_size, int(stream.cardinality()))
@@ -51,9 +51,9 @@ def _pictures(columns, image_size, training, seed, cached=True) -> tf.data.Datas
     stream = tf.data.Dataset.from_tensor_slices(columns)
     kept = cached and len(columns[0]) * np.prod(image_size) * 3 <= CACHE_BYTES
     if not kept:  # Shuffle the paths, or the shuffle would hold all the pictures.
-        stream = shuffled(stream, training, seed)
+        stream = _shuffled(stream, training, seed)
     stream = stream.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-    return shuffled(stream.cache(), training, seed) if kept else stream
+    return _shuffled(stream.cache(), training, seed) if kept else stream
 
 
 def image_batches(
@@ -77,19 +77,14 @@ def image_batches(
     if labels is not None:
         columns += (np.asarray(labels, "int32"),)
     stream = _pictures(columns, image_size, training, seed, cached)
-    return batched(stream, batch_size, training)
+    return _batched(stream, batch_size, training)
 
 
 def text_batches(token_ids, labels, batch_size=32, training=False, seed=0):
-    """Stream (token_ids (B, length), labels (B,)).
-
-    Args:
-        token_ids: int array (N, length), 0 = padding.
-        labels, batch_size, training, seed: As in `image_batches`.
-    """
+    """Stream (token_ids (B, length), labels (B,)); see `image_batches`."""
     columns = (np.asarray(token_ids, "int32"), np.asarray(labels, "int32"))
     stream = tf.data.Dataset.from_tensor_slices(columns)
-    return batched(shuffled(stream, training, seed), batch_size, training)
+    return _batched(_shuffled(stream, training, seed), batch_size, training)
 
 
 class CachedFeatures:
@@ -184,7 +179,7 @@ def pair_batches(
     places = np.arange(len(rows_of), dtype="int32")
     if features:
         columns = (features.rows(rows_of), places)
-        stream = shuffled(tf.data.Dataset.from_tensor_slices(columns), training, seed)
+        stream = _shuffled(tf.data.Dataset.from_tensor_slices(columns), training, seed)
     else:
         stream = _pictures((list(rows_of), places), image_size, training, seed)
     if training:
@@ -195,5 +190,5 @@ def pair_batches(
         stream = stream.map(lambda row, seed: pair(*row, seed))
     else:
         stream = stream.map(pair)
-    stream = batched(stream, batch_size, training)
+    stream = _batched(stream, batch_size, training)
     return stream.map(features.fill).prefetch(2) if features else stream

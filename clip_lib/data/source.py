@@ -5,7 +5,6 @@ interruption the same call starts again.
 """
 
 import os
-import stat
 import sys
 import tempfile
 import zipfile
@@ -115,8 +114,13 @@ def unpack_archive(archive, folder) -> None:
             tempfile.TemporaryDirectory(**beside) as unpacked,
             zipfile.ZipFile(archive) as opened,
         ):
-            # Also compares the checksums, and refuses encrypted entries.
-            opened.extractall(unpacked, _safe_entries(opened))
+            entries = opened.infolist()
+            size = sum(entry.file_size for entry in entries)
+            if len(entries) > MAX_ENTRIES or size > MAX_BYTES:
+                raise ClipError(f"{len(entries)} entries, {size} bytes: too large")
+            # Keeps every entry inside, makes no links, never writes more than was
+            # announced, compares the checksums, refuses encrypted entries.
+            opened.extractall(unpacked)
             # The archive may have one leading folder, such as flickr_subset2/.
             unpacked = Path(unpacked)
             tables = [*unpacked.glob(TABLE)] or [*unpacked.glob(f"*/{TABLE}")]
@@ -124,7 +128,8 @@ def unpack_archive(archive, folder) -> None:
                 raise ClipError(f"found {len(tables)} {TABLE} instead of one file")
             folder.mkdir(exist_ok=True)
             for path in tables[0].parent.iterdir():
-                if path != tables[0] and not (folder / path.name).exists():
+                junk = path.name in ("__MACOSX", TABLE)
+                if not junk and not (folder / path.name).exists():
                     os.replace(path, folder / path.name)
             os.replace(tables[0], folder / TABLE)
     except (*DAMAGED, OSError) as error:
@@ -132,25 +137,3 @@ def unpack_archive(archive, folder) -> None:
             f"{archive}: expected an intact and safe zip archive with {TABLE} "
             f"({first_line(error)})."
         ) from error
-
-
-def _safe_entries(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """Return the entries to unpack, none of which can do harm."""
-    junk = {"__MACOSX", ".DS_Store"}
-    entries = archive.infolist()
-    entries = [entry for entry in entries if junk.isdisjoint(entry.filename.split("/"))]
-    # The announced sizes can be trusted: zipfile never writes more than that.
-    size = sum(entry.file_size for entry in entries)
-    if len(entries) > MAX_ENTRIES or size > MAX_BYTES:
-        raise ClipError(f"{len(entries)} entries, {size} bytes unpacked: too large")
-    for entry in entries:
-        name = entry.orig_filename  # Before zipfile adapts it to this system.
-        goes_up = name.startswith("/") or ".." in name.split("/")
-        # Harmless on Linux, backslash and colon make folders and drives on Windows.
-        if goes_up or any(character in name for character in "\\:\0"):
-            raise ClipError(f"entry {name!r} would leave the target folder")
-        if stat.S_ISLNK(entry.external_attr >> 16):
-            raise ClipError(f"entry {name!r} is a symbolic link")
-        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ClipError(f"entry {name!r} is neither stored nor deflated")
-    return entries

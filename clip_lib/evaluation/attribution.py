@@ -11,7 +11,6 @@ import pandas as pd
 
 from clip_lib.data.images import load_image
 from clip_lib.data.vocabulary import word_tokens
-from clip_lib.errors import ClipError
 from clip_lib.retrieval.search import Clip
 
 PATCH = 1 / 4
@@ -22,49 +21,21 @@ LEAST = 3
 """Occurrences of a word of which a mean is shown."""
 
 
-def word_attribution(clip: Clip, text: str, image_embedding) -> pd.DataFrame:
-    """Leave each word of a text out in turn.
+def word_attribution(clip: Clip, texts, image_embeddings) -> pd.DataFrame:
+    """Leave each word of each text out in turn.
 
     A text of a single word is compared with an unknown word: see `encode`.
 
     Args:
         clip: A trained CLIP.
-        text: The text.
-        image_embedding: Unit vector (D,) of the picture it is compared with.
-
-    Returns:
-        One row per word, in order: word, token (as the model reads it, "[UNK]" if it is
-        unknown; several if it is read in pieces), without (cosine of the text without
-        it) and drop (cosine of the whole text minus ``without``).
-
-    Raises:
-        ClipError: If the text holds no word.
-    """
-    table = _leave_one_out(clip, [text], [image_embedding])
-    if table.empty:
-        raise ClipError(f"{text!r}: expected at least one word.")
-    return table
-
-
-def word_table(clip: Clip, texts, image_embeddings) -> pd.DataFrame:
-    """Leave each word of many texts out in turn; return the mean drop of each word.
-
-    Args:
-        clip: A trained CLIP.
         texts: Texts, N of them.
-        image_embeddings: (N, D) unit vectors of their pictures.
+        image_embeddings: (N, D) unit vectors of the pictures they are compared with.
 
     Returns:
-        One row per token that occurs at least `LEAST` times, highest drop first: token,
-        drop (mean) and count. All unknown words are one token, "[UNK]".
+        One row per word, in order: text (number), word, token (as the model reads it,
+        "[UNK]" if it is unknown; several if it is read in pieces), without (cosine of
+        the text without it) and drop (cosine of the whole text minus ``without``).
     """
-    drops = _leave_one_out(clip, list(texts), image_embeddings).groupby("token")["drop"]
-    table = drops.agg(drop="mean", count="size").reset_index()
-    table = table[table["count"] >= LEAST]
-    return table.sort_values("drop", ascending=False, ignore_index=True)
-
-
-def _leave_one_out(clip: Clip, texts, image_embeddings) -> pd.DataFrame:
     vocabulary = clip.vectorizer.get_vocabulary()
     rows, shorter = [], []
     for number, text in enumerate(texts):
@@ -79,23 +50,29 @@ def _leave_one_out(clip: Clip, texts, image_embeddings) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["text", "word", "token"])
     # All at once: predict costs far more to start than to run on a few more texts.
     whole, without = np.split(clip.embed_texts([*texts, *shorter]), [len(texts)])
-    images, number = np.asarray(image_embeddings), table.pop("text").to_numpy(int)
+    images, number = np.asarray(image_embeddings), table["text"].to_numpy(int)
     table["without"] = (without * images[number]).sum(axis=1)
     table["drop"] = (whole * images).sum(axis=1)[number] - table["without"]
     return table
 
 
+def word_means(drops: pd.DataFrame) -> pd.DataFrame:
+    """Average a `word_attribution` over each token that occurs `LEAST` times or more.
+
+    Returns:
+        Highest drop first: token, drop (mean) and count. All unknown words are one
+        token, "[UNK]".
+    """
+    table = drops.groupby("token")["drop"].agg(drop="mean", count="size").reset_index()
+    table = table[table["count"] >= LEAST]
+    return table.sort_values("drop", ascending=False, ignore_index=True)
+
+
 def occlusion_map(clip: Clip, picture, text: str) -> np.ndarray:
     """Find where a picture supports a text: hide each place, see the cosine drop.
 
-    Source: Zeiler & Fergus 2014, section 4.2. The patch has the picture's mean colour
-    rather than black or a fixed grey: it takes the content away and adds as little
-    contrast of its own as one flat colour can.
-
-    Args:
-        clip: A trained CLIP.
-        picture: Path or binary file object.
-        text: The text.
+    Source: Zeiler & Fergus 2014, section 4.2. The patch has the picture's mean colour,
+    which adds as little contrast of its own as one flat colour can.
 
     Returns:
         float array (height, width) of the size that the encoder expects: for each

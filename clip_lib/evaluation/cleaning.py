@@ -57,9 +57,7 @@ def hash_views(path) -> np.ndarray:
 def near_duplicates(images: Index, min_agreement: float = 0.55) -> pd.DataFrame:
     """Find pairs of pictures that show the same thing, by their hashes.
 
-    Args:
-        images: Image index; its pictures are opened.
-        min_agreement: Of two hashes: 1 if all bits are equal, 0 if half of them are.
+    The agreement of two hashes is 1 if all bits are equal, 0 if half of them are.
 
     Returns:
         Table with hash_agreement, the score, and cosine. ``other`` stands before
@@ -149,15 +147,11 @@ def off_topic_pairs(images: Index, texts: Index) -> pd.DataFrame:
 def label_outliers(texts: Index) -> pd.DataFrame:
     """Find pictures whose captions speak of another label, see `label_doubt`.
 
-    The labels of neighbours among CLIP's embeddings are left aside: combined with the
-    words they find fewer wrong labels than the words alone.
+    CLIP's embeddings are left aside: with them, fewer wrong labels were found.
 
     Returns:
         Table (see above), one row per picture: that of its most doubtful caption;
         ``other`` is the label that fits better. The score is the doubt.
-
-    Raises:
-        ClipError: See `label_doubt`.
     """
     doubt, likely = label_doubt(texts)
     measures = {"label_doubt": doubt, "likely": likely}
@@ -199,8 +193,7 @@ def write_clean(folder, suspicions: pd.DataFrame, path) -> int:
         Number of rows left out.
 
     Raises:
-        ClipError: If ``path`` is the original, a column is missing, or a suspicion is
-            not of this folder.
+        ClipError: If ``path`` is the original, or a suspicion is not of this folder.
     """
     folder = Path(folder).resolve()
     if Path(path).resolve() == folder / "captions.csv":

@@ -45,16 +45,14 @@ def level_means(similarity: pd.DataFrame) -> pd.Series:
     The three do not overlap: ``same label`` leaves the right pairs out. Where it equals
     ``pair``, the model learned the labels and nothing finer. NaN without such a cell.
     """
-    own, same = (
-        np.equal.outer(
-            similarity.index.get_level_values(level).to_numpy(),
-            similarity.columns.get_level_values(level).to_numpy(),
-        )
-        for level in ("path", "label")
-    )
-    kinds = np.select([own, same], ["pair", "same label"], "other label")
-    cosines = pd.Series(similarity.to_numpy().ravel()).groupby(kinds.ravel()).mean()
-    return cosines.reindex(["pair", "same label", "other label"])
+    cosines, same = similarity.to_numpy(), {}
+    for level in ("path", "label"):
+        rows = similarity.index.get_level_values(level).to_numpy()
+        columns = similarity.columns.get_level_values(level).to_numpy()
+        same[level] = rows[:, None] == columns
+    kinds = np.select([*same.values()], ["pair", "same label"], "other label")
+    means = pd.Series(cosines.ravel()).groupby(kinds.ravel()).mean()
+    return means.reindex(["pair", "same label", "other label"])
 
 
 def tsne_table(images: Index, texts: Index, seed: int = 0) -> pd.DataFrame:
@@ -70,8 +68,7 @@ def tsne_table(images: Index, texts: Index, seed: int = 0) -> pd.DataFrame:
     embeds = np.vstack([images.embeds, texts.embeds])
     # The usual number of neighbours, of which there must be more than three times.
     perplexity = min(30, (len(embeds) - 1) / 3)
-    # Its thousand short steps wait for one another: where other programs run, several
-    # threads take up to sixty times as long as one.
+    # On a busy machine several threads take up to sixty times as long as one.
     with threadpool_limits(1):
         tsne = TSNE(metric="cosine", perplexity=perplexity, random_state=seed)
         points = tsne.fit_transform(embeds)
@@ -83,21 +80,16 @@ def tsne_table(images: Index, texts: Index, seed: int = 0) -> pd.DataFrame:
 def hardest_pairs(images: Index, texts: Index, vectorizer: Vectorizer) -> pd.DataFrame:
     """Sort pairs, the one that the model ranks worst first, and find a reason for each.
 
-    The first rule that holds gives the reason:
-
-    1. ``found``: both ranks are 1;
-    2. ``unknown words``: more than a third of the caption's words are not in the
-       vocabulary;
-    3. ``wrong label``: of the first five answers of each direction, fewer than half
-       have the pair's label;
-    4. ``within label``: the label is right, the picture or the caption is not.
+    The first rule that holds gives the reason: ``found`` (both ranks are 1), ``unknown
+    words`` (more than a third of the caption's words are not in the vocabulary),
+    ``wrong label`` (the best other picture has another label), ``within label``.
 
     Returns:
         One row per caption, hardest first: highest sum of the two ranks, each as a
         share of its gallery. Columns: paths, captions, labels; text_to_image and
         image_to_text, ranks from 1 (other captions of the same picture do not compete);
         rival_paths, rival_labels and rival_captions, the best picture and caption of
-        other pairs; known_words, a share; label_share, of rule 3; reason.
+        other pairs; known_words, a share; reason.
 
     Raises:
         ClipError: See `picture_rows`; or if there is only one picture.
@@ -105,48 +97,32 @@ def hardest_pairs(images: Index, texts: Index, vectorizer: Vectorizer) -> pd.Dat
     place = picture_rows(images, texts)
     if len(images.items) < 2:
         raise ClipError("1 picture: expected at least 2 to choose among.")
-    captions, labels = (texts.items[name].to_numpy() for name in ("captions", "labels"))
     # Row j of both: the cosines of text j, and of the picture of text j.
     by_text = texts.embeds @ images.embeds.T
     by_image = images.embeds[place] @ texts.embeds.T
     own = place[:, None] == np.arange(len(images.items))
-    sibling, itself = place[:, None] == place, np.eye(len(place), dtype=bool)
-    other_texts = np.where(sibling, -np.inf, by_image)
-    rivals = images.items.iloc[np.where(own, -np.inf, by_text).argmax(axis=1)]
-    image_labels = images.items["labels"].to_numpy()
-    first_labels = np.hstack(
-        [
-            names[np.argsort(-scores, axis=1, kind="stable")[:, :5]]
-            for names, scores in ((image_labels, by_text), (labels, by_image))
-        ]
-    )
-    known = known_tokens(vectorizer, captions)
-    table = pd.DataFrame(
-        {
-            "paths": texts.items["image_paths"].to_numpy(),
-            "captions": captions,
-            "labels": labels,
-            "text_to_image": first_ranks(by_text, own),
-            "image_to_text": first_ranks(
-                np.where(itself, by_image, other_texts), itself
-            ),
-            "rival_paths": rivals["paths"].to_numpy(),
-            "rival_labels": rivals["labels"].to_numpy(),
-            "rival_captions": captions[other_texts.argmax(axis=1)],
-            "known_words": [words.mean() if len(words) else 0.0 for words in known],
-            "label_share": (first_labels == labels[:, None]).mean(axis=1),
-        }
-    )
+    itself = np.eye(len(place), dtype=bool)
+    other_texts = np.where(place[:, None] == place, -np.inf, by_image)
+    rival_images = np.where(own, -np.inf, by_text).argmax(axis=1)
+    rivals = images.items[["paths", "labels"]].iloc[rival_images].reset_index(drop=True)
+    table = texts.items[["image_paths", "captions", "labels"]]
+    table = table.rename(columns={"image_paths": "paths"}).reset_index(drop=True)
+    table["text_to_image"] = first_ranks(by_text, own)
+    competing = np.where(itself, by_image, other_texts)
+    table["image_to_text"] = first_ranks(competing, itself)
+    table = table.join(rivals.add_prefix("rival_"))
+    table["rival_captions"] = table["captions"].to_numpy()[other_texts.argmax(axis=1)]
+    known = known_tokens(vectorizer, table["captions"])
+    table["known_words"] = [words.mean() if len(words) else 0.0 for words in known]
     ranks = table[["text_to_image", "image_to_text"]]
-    rules = [
-        (ranks == 1).all(axis=1),
-        table["known_words"] < 2 / 3,
-        table["label_share"] < 0.5,
-    ]
-    reasons = ["found", "unknown words", "wrong label"]
-    table["reason"] = np.select(rules, reasons, "within label")
-    shares = (ranks / [len(images.items), len(texts.items)]).sum(axis=1)
-    order = np.argsort(-shares, kind="stable")
+    rules = {
+        "found": (ranks == 1).all(axis=1),
+        "unknown words": table["known_words"] < 2 / 3,
+        "wrong label": table["rival_labels"] != table["labels"],
+    }
+    table["reason"] = np.select([*rules.values()], [*rules], "within label")
+    hardness = (ranks / [len(images.items), len(texts.items)]).sum(axis=1)
+    order = np.argsort(-hardness, kind="stable")
     return table.iloc[order].reset_index(drop=True)
 
 
@@ -156,7 +132,8 @@ def colour_filters(model: keras.Model, count: int = 12) -> np.ndarray:
     Returns:
         (count, rows, columns, 3), red, green and blue from 0 to 1; 0.5 is a weight of
         0. Of the CNN, the weights that its convolution gives to the mean colours of the
-        cells; of a pretrained network, its very first convolution.
+        cells; of a pretrained network, its very first convolution (ResNet's reads blue,
+        green, red).
     """
     if networks := [each for each in model.layers if isinstance(each, keras.Model)]:
         (network,) = networks

@@ -114,12 +114,8 @@ def picture_rows(images: Index, texts: Index) -> np.ndarray:
     """Return the row of each text's picture in the image index (T,).
 
     Raises:
-        ClipError: If an index lacks a column, or a text's picture is not among the
-            images.
+        ClipError: If a text's picture is not among the images.
     """
-    for index, column in ((images, "paths"), (texts, "image_paths")):
-        if column not in index.items:
-            raise ClipError(f"an index has no {column}: build it again.")
     paths = texts.items["image_paths"]
     rows = pd.Index(images.items["paths"]).get_indexer(paths)
     if (rows < 0).any():
@@ -131,16 +127,12 @@ def picture_rows(images: Index, texts: Index) -> np.ndarray:
 def evaluate_indexes(images: Index, texts: Index, clip: Clip | None = None) -> dict:
     """Measure retrieval between two indexes; see `evaluate_retrieval`.
 
-    Args:
-        images: Image index, with its column paths and, if there are any, labels.
-        texts: Text index, with its column image_paths: the picture of each text.
-        clip: The CLIP that made them. The report then holds ``zero_shot`` too: accuracy
-            over the images, chance (1 / number of labels) and templates; but not if the
-            model knows no word of some label.
+    With the CLIP that made them, the report holds ``zero_shot`` too: accuracy over the
+    images, chance (1 / number of labels) and templates; but not if the images have no
+    labels or the model knows no word of some label.
 
     Raises:
-        ClipError: If an index lacks a column, or a text's picture is not among the
-            images.
+        ClipError: See `picture_rows`.
     """
     image_of_text = picture_rows(images, texts)
     labels = images.items.get("labels")

@@ -14,7 +14,7 @@ from clip_lib.figures.image_grids import wrap
 
 
 def word_bars(words: pd.DataFrame, means: pd.DataFrame, text: str) -> Figure:
-    """Draw the `word_attribution` of a text, and 15 rows of a `word_table`."""
+    """Draw the `word_attribution` of one text, and 15 rows of `word_means`."""
     means = means.head(15)
     names = means["token"] + " (" + means["count"].astype(str) + ")"
     rows = max(len(words), len(means))

@@ -21,15 +21,10 @@ FRENCH = {
 
 
 def contact_sheet(suspicions: pd.DataFrame, images: Index, per_kind: int = 5) -> Figure:
-    """Draw the most suspicious pairs of each kind with their scores.
-
-    Args:
-        suspicions: Table returned by `find_suspicions`.
-        images: Image index, which knows the labels.
-        per_kind: Pairs per row.
+    """Draw the first pairs of each kind of `find_suspicions`, with their scores.
 
     Raises:
-        ClipError: If a suspicion is not of this index.
+        ClipError: If a suspicion is not of this image index, which knows the labels.
     """
     label = images.items.set_index("paths")["labels"]
     foreign = set(suspicions["image_path"]) - set(label.index)

@@ -51,10 +51,8 @@ def classifier_curves(history, num_classes: int, title: str) -> Figure:
 def clip_curves(history, batch_size: int, candidates: int) -> Figure:
     """Draw the contrastive loss, the validation recalls and the temperature of CLIP.
 
-    Args:
-        history: ``History.history`` of its training.
-        batch_size: Pairs per batch: a loss of ln(batch_size) tells nothing apart.
-        candidates: Validation pairs, among which the right one is searched.
+    A loss of ln(batch_size) tells nothing apart; ``candidates`` are the validation
+    pairs, among which the right one is searched.
     """
     figure, (left, middle, right) = plt.subplots(
         1, 3, figsize=(10, 4), width_ratios=(3, 3, 2), layout="constrained"
@@ -82,15 +80,9 @@ def clip_curves(history, batch_size: int, candidates: int) -> Figure:
 def confusion(labels, predictions, class_names, title: str) -> Figure:
     """Draw the confusion matrix of label numbers (N,) and predicted ones."""
     figure, axes = plt.subplots(figsize=(4, 3.6), layout="constrained")
-    ConfusionMatrixDisplay.from_predictions(
-        labels,
-        predictions,
-        labels=range(len(class_names)),
-        display_labels=class_names,
-        cmap="Blues",
-        ax=axes,
-        colorbar=False,
-    )
+    names = {"labels": range(len(class_names)), "display_labels": class_names}
+    style = {"cmap": "Blues", "ax": axes, "colorbar": False}
+    ConfusionMatrixDisplay.from_predictions(labels, predictions, **names, **style)
     axes.set(xlabel="étiquette prédite", ylabel="étiquette réelle", title=title)
     return figure
 

@@ -8,7 +8,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from scipy.special import softmax
 
 from clip_lib.evaluation.embeddings import block_means, level_means
@@ -17,8 +16,8 @@ from clip_lib.figures.image_grids import show_picture, wrap
 REASONS = {
     "found": "trouvée",
     "unknown words": "mots inconnus",
-    "wrong label": "étiquette souvent fausse",
-    "within label": "étiquette souvent juste",
+    "wrong label": "autre étiquette",
+    "within label": "même étiquette",
 }
 
 
@@ -33,16 +32,17 @@ def similarity_by_label(similarity: pd.DataFrame) -> Figure:
     drawn = left.imshow(cosines, **style)
     left.set(xlabel="légende j", ylabel="image i")
     left.set_title(f"{len(similarity)} images, {similarity.shape[1]} légendes")
-    for axis, line, items in (
-        (left.yaxis, left.axhline, similarity.index),
-        (left.xaxis, left.axvline, similarity.columns),
+    for axis, items in (
+        (left.yaxis, similarity.index),
+        (left.xaxis, similarity.columns),
     ):
         counts = items.get_level_values("label").value_counts(sort=False)
         ends = counts.cumsum()
         axis.set_ticks(ends - counts / 2 - 0.5, counts.index)
-        axis.set_tick_params(length=0)
-        for end in ends[:-1]:
-            line(end - 0.5, color="black", linewidth=0.8)
+        # Between two labels, a line.
+        axis.set_ticks(ends[:-1] - 0.5, minor=True)
+        axis.set_tick_params(which="both", length=0)
+        axis.grid(which="minor", color="black", linewidth=0.8)
     right.imshow(blocks, **style)
     right.set_xticks(range(len(blocks)), blocks.columns)
     right.set_yticks(range(len(blocks)), blocks.index)
@@ -73,18 +73,15 @@ def tsne_map(points: pd.DataFrame) -> Figure:
         [own["x"], texts["x"]], [own["y"], texts["y"]], color="0.8", lw=0.6, zorder=1
     )
     labels = sorted(points["label"].unique())
-    colours = matplotlib.colormaps["tab10" if len(labels) <= 10 else "turbo"]
-    shapes = {"image": ("o", "image"), "text": ("^", "légende")}
-    handles = []
-    for number, label in enumerate(labels):
-        colour = colours(number if len(labels) <= 10 else number / (len(labels) - 1))
-        handles.append(Line2D([], [], color=colour, marker="s", ls="", label=label))
-        for modality, (marker, _) in shapes.items():
-            part = points[(points["label"] == label) & (points["modality"] == modality)]
-            axes.scatter(part["x"], part["y"], 26, color=colour, marker=marker)
-    for marker, name in shapes.values():
-        handles.append(Line2D([], [], color="0.3", marker=marker, ls="", label=name))
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1))
+    colours = matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, len(labels)))
+    for modality, marker, name in (("image", "o", "image"), ("text", "^", "légende")):
+        part = points[points["modality"] == modality]
+        colour = [colours[labels.index(label)] for label in part["label"]]
+        axes.scatter(part["x"], part["y"], 26, c=colour, marker=marker)
+        axes.scatter([], [], color="0.3", marker=marker, label=name)
+    for label, colour in zip(labels, colours, strict=True):
+        axes.scatter([], [], color=colour, marker="s", label=label)
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     axes.set(xticks=[], yticks=[], title="t-SNE des images et des légendes")
     return figure
 
@@ -107,7 +104,6 @@ def hardest(pairs: pd.DataFrame) -> Figure:
             f"{pair.image_to_text}",
             wrap(f"meilleure autre légende : «\u00a0{pair.rival_captions}\u00a0»", 66),
             f"mots connus : {100 * pair.known_words:.0f} %",
-            f"même étiquette : {100 * pair.label_share:.0f} % des premières réponses",
             f"raison : {REASONS[pair.reason]}",
         )
         right.text(0, 0.5, "\n".join(lines), fontsize=10, va="center")
@@ -118,12 +114,9 @@ def hardest(pairs: pd.DataFrame) -> Figure:
 def temperature_bars(
     cosines, temperatures: dict[str, float], shown: int = 20
 ) -> Figure:
-    """Draw the softmax of one query's cosines at several temperatures, sorted.
+    """Draw the softmax of one query's cosines (N,) at several temperatures, sorted.
 
-    Args:
-        cosines: (N,), one query against its gallery.
-        temperatures: Adjective for the heading -> temperature, one panel each.
-        shown: First answers drawn; the probabilities are over all N.
+    Each temperature has a panel, headed by its key, of the first ``shown`` answers.
     """
     cosines = np.sort(np.asarray(cosines))[::-1]
     figure, line = plt.subplots(

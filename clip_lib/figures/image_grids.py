@@ -76,13 +76,9 @@ def pixel_row(images, title: str) -> Figure:
 def image_answers(
     answers: pd.DataFrame, query: str, gallery: str, own: str = ""
 ) -> Figure:
-    """Draw the answers of `Search.images_for` to a text.
+    """Draw the answers of `Search.images_for` to a text, the ``own`` path in green.
 
-    Args:
-        answers: The table of answers.
-        query: The text.
-        gallery: See `gallery_name`.
-        own: Path of the picture that the text describes, if any: it gets a green frame.
+    ``gallery`` is the name of `gallery_name`.
     """
     figure, line = plt.subplots(
         1, len(answers), figsize=(2.4 * len(answers), 3.1), layout="constrained"
@@ -101,10 +97,7 @@ def image_answers(
 def text_answers(picture, answers: pd.DataFrame, gallery: str) -> Figure:
     """Draw the answers of `Search.texts_for` to a picture file, its own ones in green.
 
-    Args:
-        picture: Its path.
-        answers: The table of answers.
-        gallery: See `gallery_name`.
+    ``gallery`` is the name of `gallery_name`.
     """
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(10, 2.9), width_ratios=(1, 2.6), layout="constrained"

@@ -43,17 +43,14 @@ class Index:
 
         Args:
             embedding: Unit vector (D,).
-            k: Number of answers; all rows if there are fewer.
-            temperature: That of the model, see `Clip`: the cosines are divided by it.
+            k: Number of answers, at least 1; all rows if there are fewer.
+            temperature: That of the model, see `Clip`.
 
         Returns:
             Table with the columns rank (from 1), score (cosine, -1 to 1), margin (score
             minus that of the next row of the whole index; NaN for the last),
             probability (softmax over the whole index: Radford et al. 2021, section
             3.1.2) and those of ``items``.
-
-        Raises:
-            ClipError: If k is less than 1.
         """
         if k < 1:
             raise ClipError(f"k = {k}: expected at least 1.")
@@ -88,11 +85,7 @@ class Index:
         }
 
     def part(self, split: str) -> "Index":
-        """Return the rows of one split, or of "all".
-
-        Raises:
-            ClipError: If there are none.
-        """
+        """Return the rows of one split, or of "all"; ClipError if there are none."""
         if split == "all":
             return self
         splits = self.items.get("splits", pd.Series(dtype=str))
@@ -117,11 +110,7 @@ class Index:
 
     @classmethod
     def load(cls, path) -> "Index":
-        """Read an index.
-
-        Raises:
-            ClipError: If there is no such file or it is not an index.
-        """
+        """Read an index; ClipError if there is no such file or it is not an index."""
         if not Path(path).is_file():
             raise ClipError(f"{path}: no such index; `make run` builds it.")
         try:
@@ -134,7 +123,6 @@ class Index:
             # Raises if the columns are not of one length, or not of the embeddings'.
             items = pd.DataFrame(columns, index=range(len(embeds)))
             return cls(embeds, items, **about)
-        except Exception as error:
-            # On a damaged file zipfile, zlib and NumPy raise nearly anything.
+        except Exception as error:  # zipfile, zlib and NumPy raise nearly anything.
             cause = first_line(error)
             raise ClipError(f"{path}: not an index of embeddings ({cause}).") from error

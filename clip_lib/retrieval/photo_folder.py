@@ -33,19 +33,16 @@ COLUMNS = ["paths", "size", "mtime_ns"]
 
 @dataclasses.dataclass(frozen=True)
 class Changes:
-    """Numbers of pictures after an update, and a sentence for each left out."""
+    """Numbers of pictures read and kept by an update, a sentence for each left out."""
 
-    new: int
-    changed: int
-    gone: int
+    read: int
     kept: int
     unreadable: list[str]
 
     def __str__(self) -> str:
-        return (
-            f"{self.new} new, {self.changed} changed, {self.gone} gone, "
-            f"{self.kept} kept, {len(self.unreadable)} unreadable"
-        )
+        """Return everything on one line."""
+        lost = len(self.unreadable)
+        return f"{self.read} read, {self.kept} kept, {lost} unreadable"
 
 
 def index_file(clip: Clip, folder) -> Path:
@@ -62,8 +59,8 @@ def embed_files(clip: Clip, paths) -> tuple[list[str], np.ndarray, list[str]]:
     """Embed the picture files that can be read, with a progress bar.
 
     Returns:
-        The R paths that could be read, in the order given; their unit vectors (R, D);
-        and a sentence for each of the others, which names it.
+        The R paths that could be read; their unit vectors (R, D); and a sentence for
+        each of the others, which names it.
     """
 
     def load(path: str) -> np.ndarray | str:
@@ -79,11 +76,9 @@ def embed_files(clip: Clip, paths) -> tuple[list[str], np.ndarray, list[str]]:
 
     paths = [str(path) for path in paths]
     read, faults, embeds = [], [], [np.empty((0, clip.width), "float32")]
-    with (
-        ThreadPoolExecutor() as pool,
-        tqdm(total=len(paths), desc="Embedding", delay=2, leave=False) as progress,
-    ):
-        for start in range(0, len(paths), CHUNK):
+    starts = tqdm(range(0, len(paths), CHUNK), "Embedding", delay=2, leave=False)
+    with ThreadPoolExecutor() as pool:
+        for start in starts:
             chunk = paths[start : start + CHUNK]
             loaded = dict(zip(chunk, pool.map(load, chunk), strict=True))
             faults += [found for found in loaded.values() if isinstance(found, str)]
@@ -92,7 +87,6 @@ def embed_files(clip: Clip, paths) -> tuple[list[str], np.ndarray, list[str]]:
                 images = np.stack([loaded[path] for path in good])
                 embeds.append(clip.image_encoder.predict_on_batch(images))
             read += good
-            progress.update(len(chunk))
     return read, np.concatenate(embeds), faults
 
 
@@ -100,11 +94,8 @@ def list_pictures(folder) -> list[tuple[str, int, int]]:
     """List the files named like pictures in a folder and its subfolders.
 
     Hidden files and folders are left out, and links that are broken or lead out of the
-    folder.
-
-    Returns:
-        In the order of the paths: path (absolute), size (bytes), and time of the last
-        change (nanoseconds since 1970).
+    folder. Each has its absolute path, size in bytes and time of the last change in
+    nanoseconds.
 
     Raises:
         ClipError: If there is no such folder, or no picture in it.
@@ -140,7 +131,6 @@ def update_index(clip: Clip, folder) -> Changes:
             earlier = Index.load(path)
             rows = earlier.items[COLUMNS].itertuples(index=False, name=None)
             vectors = dict(zip(rows, earlier.embeds, strict=True))
-    known = {name for name, *_ in vectors}
     kept = vectors.keys() & files
     stale = {file[0]: file for file in files if file not in kept}
     read, embeds, faults = embed_files(clip, stale)
@@ -154,26 +144,14 @@ def update_index(clip: Clip, folder) -> Changes:
         clip.fingerprint,
         str(Path(folder).resolve()),
     ).save(path)
-    return Changes(
-        new=len(set(read) - known),
-        changed=len(known.intersection(read)),
-        gone=len(known - {name for name, *_ in kept} - stale.keys()),
-        kept=len(kept),
-        unreadable=faults,
-    )
+    return Changes(len(read), len(kept), faults)
 
 
 def open_gallery(model_file, gallery: str) -> tuple[Search, str]:
     """Load a model and the gallery to search; return the search and its split.
 
-    Args:
-        model_file: The ``.keras`` file, vocabulary and indexes beside it.
-        gallery: A split of the training's data (train, validation, test, all), or a
-            folder that was indexed.
-
-    Raises:
-        ClipError: If a file is missing or of another model, or the folder was not
-            indexed for it.
+    The gallery is a split of the training's data (train, validation, test, all), or a
+    folder that was indexed for this model.
     """
     splits = (*SPLITS, "all")
     if gallery in splits:
@@ -186,11 +164,7 @@ def open_gallery(model_file, gallery: str) -> tuple[Search, str]:
 
 
 def open_folder(clip: Clip, model_file, folder) -> Index:
-    """Load the index of a folder.
-
-    Raises:
-        ClipError: If the folder was not indexed for this model.
-    """
+    """Load the index of a folder; ClipError if it was not indexed for this model."""
     path = index_file(clip, folder)
     if not path.is_file():
         raise ClipError(

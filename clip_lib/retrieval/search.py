@@ -111,11 +111,7 @@ class Clip:
         return self.text_encoder.predict(token_ids, verbose=0)
 
     def embed_text(self, text: str) -> np.ndarray:
-        """Return the unit vector (D,) of one query.
-
-        Raises:
-            ClipError: If the query is empty or holds no known word.
-        """
+        """Return the unit vector (D,) of one query; see `check_query`."""
         check_query(self.vectorizer, text)
         return self.embed_texts([text])[0]
 
@@ -131,14 +127,9 @@ def build_indexes(
         No labels if the data has none.
     """
     rows = dataset.part(split)
-    texts = pd.DataFrame(
-        {
-            "captions": rows["caption"],
-            "image_paths": dataset.paths(rows),
-            "labels": rows["label"],
-            "splits": rows["split"],
-        }
-    ).reset_index(drop=True)
+    columns = {"caption": "captions", "label": "labels", "split": "splits"}
+    texts = rows[[*columns]].rename(columns=columns)
+    texts.insert(1, "image_paths", dataset.paths(rows))
     if not dataset.class_names:
         texts = texts.drop(columns="labels")
     images = texts.drop(columns="captions").rename(columns={"image_paths": "paths"})
@@ -151,11 +142,7 @@ def build_indexes(
 
 
 def open_index(clip: Clip, path) -> Index:
-    """Load an index and make sure that this CLIP made it.
-
-    Raises:
-        ClipError: If there is no such index, or another model made it.
-    """
+    """Load an index; ClipError unless it is there and this CLIP made it."""
     index = Index.load(path)
     # An interrupted training leaves a new model beside an old index.
     same = index.model in ("", clip.fingerprint) and index.embeds.shape[1] == clip.width
@@ -181,11 +168,7 @@ class Search:
 
     @classmethod
     def load(cls, model_file) -> "Search":
-        """Load a model, with the vocabulary and the indexes beside it.
-
-        Raises:
-            ClipError: If a file is missing, or an index is not of this model.
-        """
+        """Load a model, with the vocabulary and the indexes beside it."""
         clip, folder = Clip.load(model_file), Path(model_file).parent
         names = (IMAGE_INDEX_FILE, TEXT_INDEX_FILE)
         return cls(clip, *(open_index(clip, folder / name) for name in names))
@@ -195,18 +178,12 @@ class Search:
         embedding = self.clip.embed_text(text)
         return self.images.part(gallery).search(embedding, k, self.clip.temperature)
 
-    def texts_for(
-        self, picture, k: int = 5, gallery: str = "test", max_pixels: int = MAX_PIXELS
-    ) -> pd.DataFrame:
-        """Return the k captions nearest to a picture; see `Index.search`.
-
-        Raises:
-            ClipError: If the gallery has no captions.
-        """
+    def texts_for(self, picture, k: int = 5, gallery: str = "test") -> pd.DataFrame:
+        """Return the k captions nearest to a picture; see `Index.search`."""
         if self.texts is None:
             raise ClipError(
                 f"{self.images.source}: pictures without captions, a picture has "
                 "nothing to find there; expected a text as query."
             )
-        embedding = self.clip.embed_image(picture, max_pixels)
+        embedding = self.clip.embed_image(picture)
         return self.texts.part(gallery).search(embedding, k, self.clip.temperature)

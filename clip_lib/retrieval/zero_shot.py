@@ -51,22 +51,14 @@ def label_index(clip: Clip, class_names, templates=TEMPLATES) -> Index:
 
 
 def zero_shot(clip: Clip, image_embeddings, class_names, templates=TEMPLATES):
-    """Return the nearest label (N,) of each picture.
-
-    Args:
-        clip, class_names, templates: See `label_index`, which may raise.
-        image_embeddings: (N, D) unit vectors.
-    """
+    """Return the nearest label (N,) of each unit vector (N, D); see `label_index`."""
     labels = label_index(clip, class_names, templates)
     similarity = np.asarray(image_embeddings) @ labels.embeds.T
     return np.asarray(class_names)[similarity.argmax(axis=1)]
 
 
 def knows_label(clip: Clip, label: str) -> bool:
-    """Return whether the model knows a word of a label.
-
-    If not, its sentences are read like those of any other unknown word.
-    """
+    """Return whether the model knows a word of a label."""
     known, _ = sort_words(clip.vectorizer, label_words(label))
     return bool(known)
 
