@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test test-torch pdf report zip prove notebook app enrich bench pretrain tables format clean help
+.PHONY: run test pdf report zip prove notebook app enrich bench pretrain tables format clean help
 
 run: .venv/installed  ## Train, save, reload and query: executes the notebook
 	@$(BIN)/python -m clip_lib run
@@ -11,9 +11,6 @@ test: .venv/installed .venv/installed-app .venv/installed-enrich .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
-
-test-torch: .venv/installed .venv/installed-distilbert .venv-torch/installed  ## DistilBERT beside PyTorch's own
-	$(BIN)/python -m pytest tests/test_distilbert_torch.py
 
 pdf: .venv/installed  ## The executed notebook as a PDF, then the report
 	@$(BIN)/python -m clip_lib pdf
@@ -42,34 +39,31 @@ app: .venv/installed-app  ## Open the search page of the trained model
 enrich: .venv/installed-enrich  ## Longer captions: make enrich ARGS="--url URL --model NAME"
 	@$(BIN)/python -m clip_lib enrich $(ARGS)
 
-# DATA is the folder of photographs; CAPTIONS, if given, a table with more of them.
-bench: .venv/installed  ## Measure everything anew: make bench DATA=FOLDER
+# DATA is the folder of photographs; CAPTIONS, if given, a table with more of them; JOBS, how many
+# trainings run at a time. About four hours on two cores, most of them the ablation's.
+JOBS ?= 1
+bench: .venv/installed-app  ## Measure everything anew (hours): make bench DATA=FOLDER [JOBS=N]
 	@test -n "$(DATA)" || { echo "bench: name the photographs: make bench DATA=FOLDER" >&2; exit 2; }
-	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name folds --folds 5 --seeds 42
-	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name untouched --seeds 42
-	$(if $(CAPTIONS),$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name five --folds 5 --seeds 42 --captions "$(CAPTIONS)")
-	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name tuned --preset fine-tuning
-	$(BIN)/python benchmarks/handed_out.py --data "$(DATA)" --name folds --folds 5 --seeds 42
-	$(BIN)/python benchmarks/ablation.py --data "$(DATA)"
+	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name folds --folds 5 --seeds 42 --jobs $(JOBS)
+	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name untouched --seeds 42 --train-seeds 42 43 44 --jobs $(JOBS)
+	$(if $(CAPTIONS),$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name five --folds 5 --seeds 42 --captions "$(CAPTIONS)" --jobs $(JOBS))
+	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name tuned --preset fine-tuning --jobs $(JOBS)
+	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name lite0 --folds 5 --seeds 42 --image-encoder efficientnet_lite0 --jobs $(JOBS)
+	$(BIN)/python benchmarks/handed_out.py --data "$(DATA)" --name folds --folds 5 --seeds 42 --jobs $(JOBS)
+	$(BIN)/python benchmarks/ablation.py --data "$(DATA)" --jobs $(JOBS)
+	$(BIN)/python benchmarks/cleaning.py --data "$(DATA)" --jobs $(JOBS)
 	$(BIN)/python benchmarks/speed.py --data "$(DATA)"
-	$(BIN)/python benchmarks/galleries.py
-	$(BIN)/python benchmarks/cleaning.py --data "$(DATA)"
-	$(BIN)/python benchmarks/cost.py --data "$(DATA)" --name photos
-	$(BIN)/python benchmarks/cost.py --data scenes --name scenes
-	$(BIN)/python benchmarks/cost.py --data scenes --name quick --quick
-	$(BIN)/python benchmarks/backbones.py --data "$(DATA)"
-	$(BIN)/python benchmarks/page.py
+	$(BIN)/python benchmarks/cost.py --data "$(DATA)"
+	$(BIN)/python benchmarks/page.py --data "$(DATA)"
 	$(BIN)/python benchmarks/tables.py
 
 # DATA is a folder of thousands of captioned pictures; labels are not needed.
 pretrain: .venv/installed  ## Make the pretrained weights anew: make pretrain DATA=FOLDER
 	@test -n "$(DATA)" || { echo "pretrain: name the photographs: make pretrain DATA=FOLDER" >&2; exit 2; }
 	$(BIN)/python benchmarks/pretraining.py --data "$(DATA)"
-	$(BIN)/python benchmarks/growth.py --data "$(DATA)"
-	$(BIN)/python benchmarks/curves.py
 	$(BIN)/python benchmarks/tables.py
 
-tables: .venv/installed  ## Put the measured figures into the README files
+tables: .venv/installed  ## Put the measured numbers into the README files
 	$(BIN)/python benchmarks/tables.py
 
 format: .venv/installed  ## Format the code, the notebook included
@@ -77,7 +71,7 @@ format: .venv/installed  ## Format the code, the notebook included
 	$(BIN)/ruff format .
 
 clean:  ## Remove the environments, the drawn scenes and the trained models
-	rm -rf .venv .venv-torch data/scenes report/generated report/rapport.pdf [0-9]*.zip
+	rm -rf .venv data/scenes report/generated report/rapport.pdf [0-9]*.zip
 	find models -type f ! -name README.md ! -path "models/pretrained/*" -delete
 
 help:  ## Show this list
@@ -100,9 +94,4 @@ help:  ## Show this list
 
 .venv/installed-distilbert: requirements-distilbert.txt .venv/installed
 	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements-distilbert.txt
-	@touch $@
-
-.venv-torch/installed: requirements-torch.txt
-	$(PYTHON) -m venv --clear --without-pip .venv-torch
-	$(PYTHON) -m pip --disable-pip-version-check --python .venv-torch/bin/python install -q --progress-bar on -r requirements-torch.txt
 	@touch $@

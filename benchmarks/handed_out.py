@@ -12,35 +12,34 @@ Its five faults, and where they are:
 1. It trains on pixels from 0 to 255 and serves pixels from 0 to 1: `_read`, `measure`.
    Both are measured, so that the comparison need not rest on this fault.
 2. It shuffles before it caches, and drops the short last batch: `handed_out_batches`.
-3. It serves only pictures of the model's own size. An exception is no figure: here
-   they are resized, as in its training.
+3. It serves only pictures of the model's own size. An exception cannot be compared:
+   here they are resized, as in its training.
 4. Its Transformer block cannot be saved with its settings. The best epoch's weights
    alone are kept, so that it costs nothing here.
 5. Its vocabulary is learned on all captions, test included: `measure`.
 
-The encoders start cold, without having been classifiers.
+Its encoders start from random weights, without having been classifiers.
 """
 
-import argparse
-import dataclasses
-import json
-import sys
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
+from record import (
+    list_splits,
+    measure_all,
+    options,
+    peak_gigabytes,
+    provenance,
+    write_result,
+)
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from clip_lib import silence_tensorflow as quiet  # noqa: F401
+from clip_lib import silence_tensorflow  # noqa: F401
 
 # isort: split
 import keras
 import keras_nlp
 import tensorflow as tf
 from keras import layers, ops
-from record import each_in_its_process, machine, peak_gigabytes, write_result
 
 from clip_lib.config import Config
 from clip_lib.data.dataset import Dataset, load_dataset
@@ -54,11 +53,23 @@ TEMPERATURE = 0.07
 BATCH_SIZE, LEARNING_RATE, EPOCHS = 32, 1e-3, 10
 
 
+class Clock(keras.callbacks.Callback):
+    """Keep the seconds of each epoch, input included."""
+
+    def on_train_begin(self, logs=None):
+        self.seconds, self.began = [], time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        now = time.perf_counter()
+        self.seconds.append(now - self.began)
+        self.began = now
+
+
 class FixedTemperatureLoss(layers.Layer):
     """Pass two batches of embeddings through, and add the course's loss.
 
-    The symmetric cross-entropy of `clip_lib.models.contrastive_loss` without label
-    smoothing, at a temperature that is not learned.
+    The symmetric cross-entropy of `clip_lib.models.contrastive_loss`, at a temperature
+    that is not learned.
     """
 
     def call(self, inputs):
@@ -166,7 +177,7 @@ def _read(path, image_size):
 
 
 def measure(config: Config, epochs: int = EPOCHS, fold=None) -> dict:
-    """Train the course's recipe once; return its figures on test.
+    """Train the course's recipe once; return its metrics on test.
 
     Args:
         config: Data, split, seed, and the folder that receives the weights.
@@ -176,25 +187,18 @@ def measure(config: Config, epochs: int = EPOCHS, fold=None) -> dict:
     Returns:
         Cost (``minutes`` and ``seconds_per_epoch`` of the training, decoding and
         validation included, ``peak_gigabytes`` of this process until now), ``history``,
-        and the report of `evaluate_retrieval` twice: ``clip`` when served the
-        pixels of its training, ``clip_as_served`` from 0 to 1.
+        and the report of `evaluate_dataset` twice: ``clip`` when served the pixels of
+        its training, ``clip_as_served`` from 0 to 1.
     """
     dataset = load_dataset(config, fold=fold)
     started = time.monotonic()
     # Fault 5: the captions of validation and test are among them.
     vectorizer = learn_vocabulary(dataset.records["caption"], config)
     clip = build_handed_out(config, vectorizer.vocabulary_size())
-    weights = config.model_path("handed_out.weights.h5")
-    ends = []
-    callbacks = [
-        keras.callbacks.ModelCheckpoint(
-            weights, "val_loss", save_best_only=True, save_weights_only=True
-        ),
-        keras.callbacks.LambdaCallback(
-            on_train_begin=lambda logs: ends.append(time.monotonic()),
-            on_epoch_end=lambda epoch, logs: ends.append(time.monotonic()),
-        ),
-    ]
+    weights, clock = config.model_path("handed_out.weights.h5"), Clock()
+    best = keras.callbacks.ModelCheckpoint(
+        weights, "val_loss", save_best_only=True, save_weights_only=True
+    )
     train, validation = (
         handed_out_batches(dataset, vectorizer, config, split)
         for split in ("train", "validation")
@@ -205,18 +209,18 @@ def measure(config: Config, epochs: int = EPOCHS, fold=None) -> dict:
         epochs=epochs,
         shuffle=False,
         verbose=0,
-        callbacks=callbacks,
+        callbacks=[best, clock],
     ).history
-    minutes = (time.monotonic() - started) / 60
-    peak = peak_gigabytes()
+    minutes, peak = (time.monotonic() - started) / 60, peak_gigabytes()
     clip.load_weights(weights)
     images, texts = (clip.get_layer(f"{side}_encoder") for side in ("image", "text"))
     zero_to_one = layers.Rescaling(1 / 255)(images.input)
     as_served = keras.Model(images.input, images(zero_to_one))
     return {
         "seed": config.seed,
+        "fold": fold[0] if fold else 0,
         "minutes": minutes,
-        "seconds_per_epoch": float(np.median(np.diff(ends))),
+        "seconds_per_epoch": float(np.median(clock.seconds)),
         "peak_gigabytes": peak,
         "epochs": epochs,
         "best_epoch": int(np.argmin(history["val_loss"])) + 1,
@@ -229,44 +233,20 @@ def measure(config: Config, epochs: int = EPOCHS, fold=None) -> dict:
     }
 
 
-def _measure_in_folder(task) -> dict:
-    config, *how = task
-    with tempfile.TemporaryDirectory() as folder:
-        return measure(dataclasses.replace(config, model_dir=folder), *how)
-
-
 def main() -> None:
     """Measure every seed and fold; write benchmarks/results/handed_out_<name>.json."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="data folder, or 'scenes'")
-    parser.add_argument("--name", required=True, help="of the result")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser = options(__doc__, splits=True)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--folds", type=int, default=0, help="0: the ordinary split")
-    parser.add_argument("--quick", action="store_true", help="a trial, not written")
-    arguments = parser.parse_args()
-    make = Config.quick if arguments.quick else Config
-    folds = [(number, arguments.folds) for number in range(arguments.folds)]
+    given = parser.parse_args()
+    about = provenance()
+    make = Config.quick if given.quick else Config
     tasks = [
-        (make(dataset_dir=arguments.data, seed=seed), arguments.epochs, fold)
-        for seed in arguments.seeds
-        for fold in folds or [None]
+        (make(dataset_dir=given.data, seed=seed), given.epochs, fold)
+        for seed, fold in list_splits(given)
     ]
-    runs = []
-    found = each_in_its_process(_measure_in_folder, tasks)
-    for (*_, fold), run in zip(tasks, found, strict=True):
-        runs.append(run | ({"fold": fold[0]} if fold else {}))
-        print(json.dumps(runs[-1]), flush=True)
-    if arguments.quick:
-        return
-    command = f"python benchmarks/handed_out.py --data ... --name {arguments.name}"
-    result = {
-        "command": f"{command} --seeds {' '.join(map(str, arguments.seeds))} "
-        f"--epochs {arguments.epochs} --folds {arguments.folds}",
-        "machine": machine(),
-        "runs": runs,
-    }
-    write_result(f"handed_out_{arguments.name}", result)
+    runs = measure_all(measure, tasks, given.jobs)
+    if not given.quick:
+        write_result(f"handed_out_{given.name}", about | {"runs": runs})
 
 
 if __name__ == "__main__":

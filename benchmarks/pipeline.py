@@ -1,8 +1,9 @@
 """Train and measure the three models, over seeds or over folds.
 
-A seed changes everything that is drawn: the split, the starting weights, the order of
-the batches. With ``--folds 5`` each picture is tested once. Choices (the epoch kept)
-are made on validation; test is measured once.
+A seed changes everything that is drawn: the split, the initial weights, the order of
+the batches. ``--train-seeds`` changes all but the split. With ``--folds 5`` each
+picture is tested once. Choices (the epoch kept) are made on validation; test is
+measured once.
 
     python benchmarks/pipeline.py --data FOLDER --name folds --folds 5 --seeds 42
     python benchmarks/pipeline.py --data FOLDER --name tuned --preset fine-tuning
@@ -10,25 +11,28 @@ are made on validation; test is measured once.
         --captions FILE
 """
 
-import argparse
 import dataclasses
-import json
-import sys
-import tempfile
 import time
-from pathlib import Path
 
 import pandas as pd
-from record import each_in_its_process, machine, peak_gigabytes, write_result
+from record import (
+    list_splits,
+    measure_all,
+    options,
+    peak_gigabytes,
+    provenance,
+    write_result,
+)
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from clip_lib import silence_tensorflow as quiet  # noqa: F401
-from clip_lib.config import PRESETS, Config
+from clip_lib import silence_tensorflow  # noqa: F401
+from clip_lib.config import IMAGE_ENCODERS, PRESETS, Config
 from clip_lib.data.dataset import Dataset, load_dataset
 from clip_lib.data.pipelines import image_batches
 from clip_lib.data.vocabulary import encode
+from clip_lib.errors import ClipError
 from clip_lib.evaluation.evaluate import evaluate_dataset
+from clip_lib.retrieval.search import Clip
+from clip_lib.towers.choice import choose_builders
 from clip_lib.training.pipeline import train
 
 
@@ -43,39 +47,48 @@ def with_captions(dataset: Dataset, file) -> Dataset:
     train = dataset.pictures("train").drop(columns="caption")
     missing = set(train["image_path"]) - set(table["image_path"])
     if missing:
-        raise ValueError(f"{file}: no caption for {min(missing)}.")
+        raise ClipError(f"{file}: no caption for {min(missing)}.")
     rest = dataset.records[dataset.records["split"] != "train"]
     records = pd.concat([train.merge(table, on="image_path"), rest], ignore_index=True)
     return dataclasses.replace(dataset, records=records)
 
 
-def measure(config: Config, captions=None, fold=None) -> dict:
-    """Run the notebook's path once; return its numbers on test."""
-    dataset = load_dataset(config, fold=fold)
+def measure(config: Config, captions=None, fold=None, train_seed=None) -> dict:
+    """Train once as the notebook does; return the metrics on test.
+
+    Args:
+        config: Its ``seed`` draws the split.
+        captions: See `with_captions`.
+        fold: See `load_dataset`.
+        train_seed: Seed of everything but the split, if it is another one.
+    """
+    dataset, seed = load_dataset(config, fold=fold), config.seed
     if not dataset.class_names:
-        raise ValueError(f"{dataset.folder}: no labels; see pretraining.py.")
+        raise ClipError(f"{dataset.folder}: no labels; see pretraining.py.")
     if captions:
         dataset = with_captions(dataset, captions)
+    if train_seed is not None:
+        config = dataclasses.replace(config, seed=train_seed)
     started = time.monotonic()
-    trained = train(dataset, config)
-    engine, history = trained.clip, trained.history
+    trained = train(dataset, config, choose_builders(config))
     minutes = (time.monotonic() - started) / 60
     test = dataset.test
     labels = dataset.labels(test)
     batches = image_batches(dataset.paths(test), config.image_size)
-    token_ids = encode(engine.vectorizer, test["caption"])
+    token_ids = encode(trained.vectorizer, test["caption"])
     return {
-        "seed": config.seed,
+        "seed": seed,
+        "train_seed": config.seed,
         "fold": fold[0] if fold else 0,
         "pairs": {part: len(dataset.part(part)) for part in ("train", "validation")},
         "minutes": minutes,
         "peak_gigabytes": peak_gigabytes(),
-        "epochs": len(history["loss"]),
-        "temperature": history["temperature"][-1],
+        "epochs": len(trained.history["loss"]),
+        "temperature": trained.history["temperature"][-1],
         "image_accuracy": _accuracy(trained.image_classifier, batches, labels),
         "text_accuracy": _accuracy(trained.text_classifier, token_ids, labels),
         "chance_accuracy": 1 / len(dataset.class_names),
-        "clip": evaluate_dataset(engine, dataset, "test"),
+        "clip": evaluate_dataset(Clip.load(config.clip_file), dataset, "test"),
     }
 
 
@@ -83,51 +96,38 @@ def _accuracy(model, inputs, labels) -> float:
     return float((model.predict(inputs, verbose=0).argmax(axis=1) == labels).mean())
 
 
-def _measure_in_folder(task) -> dict:
-    config, *how = task
-    with tempfile.TemporaryDirectory() as folder:
-        return measure(dataclasses.replace(config, model_dir=folder), *how)
-
-
 def main() -> None:
     """Measure every seed and fold; write benchmarks/results/pipeline_<name>.json."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="data folder, or 'scenes'")
-    parser.add_argument("--name", required=True, help="of the result")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--folds", type=int, default=0, help="cross-validation")
+    parser = options(__doc__, splits=True)
+    about = "seeds of the training alone, with each split"
+    parser.add_argument(
+        "--train-seeds", type=int, nargs="+", default=[None], help=about
+    )
     parser.add_argument("--captions", help="table with more captions to train on")
     parser.add_argument("--preset", choices=PRESETS, default="course")
-    parser.add_argument("--quick", action="store_true", help="a trial, not written")
-    arguments = parser.parse_args()
-    make = Config.quick if arguments.quick else PRESETS[arguments.preset]
-    folds = [(number, arguments.folds) for number in range(arguments.folds)] or [None]
-    tasks = [
-        (make(seed=seed, dataset_dir=arguments.data), arguments.captions, fold)
-        for seed in arguments.seeds
-        for fold in folds
-    ]
-    runs = []
-    for run in each_in_its_process(_measure_in_folder, tasks):
-        runs.append(run)
-        print(json.dumps(run), flush=True)
-    if arguments.quick:
-        return
-    chosen = dataclasses.asdict(make())
-    for name in ("seed", "model_dir", "dataset_dir"):
-        chosen.pop(name)
-    options = f"--seeds {' '.join(map(str, arguments.seeds))}"
-    options += f" --folds {arguments.folds}" if arguments.folds else ""
-    options += " --captions ..." if arguments.captions else ""
-    options += f" --preset {arguments.preset}" * (arguments.preset != "course")
-    command = f"python benchmarks/pipeline.py --data ... --name {arguments.name}"
-    result = {
-        "command": f"{command} {options}",
-        "machine": machine(),
-        "config": chosen,
-        "runs": runs,
+    parser.add_argument("--image-encoder", choices=IMAGE_ENCODERS)
+    parser.add_argument("--text-encoder", help="smallbert, distilbert...")
+    given = parser.parse_args()
+    make = Config.quick if given.quick else PRESETS[given.preset]
+    changes = {
+        name: value
+        for name in ("image_encoder", "text_encoder")
+        if (value := getattr(given, name))
     }
-    write_result(f"pipeline_{arguments.name}", result)
+    about = provenance(make(**changes))
+    tasks = [
+        (
+            make(seed=seed, dataset_dir=given.data, **changes),
+            given.captions,
+            fold,
+            other,
+        )
+        for seed, fold in list_splits(given)
+        for other in given.train_seeds
+    ]
+    runs = measure_all(measure, tasks, given.jobs)
+    if not given.quick:
+        write_result(f"pipeline_{given.name}", about | {"runs": runs})
 
 
 if __name__ == "__main__":

@@ -7,34 +7,67 @@ measured once on test too, and written to models/pretrained, in 16 bits.
     python benchmarks/pretraining.py --data FOLDER
 """
 
-import argparse
 import dataclasses
-import sys
 import tempfile
 import time
+import zipfile
 from pathlib import Path
 
-from record import each_in_its_process, machine, peak_gigabytes, write_result
+import matplotlib
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from record import (
+    ROOT,
+    measure_all,
+    options,
+    peak_gigabytes,
+    provenance,
+    write_result,
+)
 
-from clip_lib import silence_tensorflow as quiet  # noqa: F401
-from clip_lib.config import PRETRAINED, Config
+from clip_lib import silence_tensorflow  # noqa: F401
+
+# isort: split
+import keras
+
+from clip_lib.atomic import replacing
+from clip_lib.config import CONFIG_FILE, PRETRAINED, Config
 from clip_lib.data.dataset import Dataset, load_dataset
-from clip_lib.data.vocabulary import load_vocabulary, save_vocabulary
-from clip_lib.evaluation.evaluate import evaluate_dataset
-from clip_lib.models.saving import load_clip, save_small
+from clip_lib.data.vocabulary import save_vocabulary
+from clip_lib.evaluation.evaluate import DIRECTIONS, evaluate_dataset
 from clip_lib.retrieval.search import Clip
 from clip_lib.training.pipeline import train
 
 PICTURES = (500, 1_000, 2_000)
 """Sizes of the parts, besides the whole."""
+FIGURE = ROOT / "report" / "figures" / "pretraining.png"
+
+
+def save_small(model: keras.Model, path) -> Path:
+    """Save a model in about half the bytes, to be handed on.
+
+    Its weights are rounded to 16 bits, as is usual for weights that are only read: the
+    zeros that stand in for the other 16 are deflated. Any Keras reads the file.
+    """
+    small = keras.models.clone_model(model)
+    small.set_weights([w.astype("float16") for w in model.get_weights()])
+    with replacing(path) as temporary, tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "model.keras"
+        small.save(whole)
+        with (
+            zipfile.ZipFile(whole) as source,
+            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as target,
+        ):
+            for name in source.namelist():
+                target.writestr(name, source.read(name))
+    return Path(path)
 
 
 def part_of(dataset: Dataset, pictures: int, seed: int) -> Dataset:
     """Keep a random part of the training pictures, with all their captions.
 
-    The parts of one seed lie in each other.
+    The parts of one seed are nested.
     """
     paths = dataset.pictures("train")["image_path"].sample(frac=1, random_state=seed)
     records = dataset.records
@@ -43,79 +76,75 @@ def part_of(dataset: Dataset, pictures: int, seed: int) -> Dataset:
     return dataclasses.replace(dataset, records=records)
 
 
-def one_caption(dataset: Dataset, split: str) -> Dataset:
-    """Keep the first caption of each picture of a split, and nothing else."""
-    return dataclasses.replace(dataset, records=dataset.pictures(split))
-
-
-def measure(task) -> dict:
+def measure(config: Config, pictures, output) -> dict:
     """Train on a part; measure on validation and, if it is the whole, on test.
 
     Args:
-        task: Configuration, number of pictures (None: all), folder that receives the
-            weights of the whole.
+        pictures: Size of the part; None for all, whose weights are kept.
+        output: Folder that receives them.
     """
-    config, pictures, output = task
-    dataset = load_dataset(config)
+    dataset, output = load_dataset(config), Path(output)
     everything = len(dataset.pictures("train"))
     part = part_of(dataset, pictures or everything, config.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        config = dataclasses.replace(config, model_dir=folder)
-        started = time.monotonic()
-        trained = train(part, config)
-        result = {
-            "pictures": len(part.pictures("train")),
-            "captions": len(part.train),
-            "words": trained.clip.vectorizer.vocabulary_size(),
-            "minutes": (time.monotonic() - started) / 60,
-            "epochs": len(trained.history["loss"]),
-            "peak_gigabytes": peak_gigabytes(),
-        }
-        clip, splits = trained.clip, ["validation"]
-        if not pictures:
-            splits.append("test")
-            path = save_small(
-                load_clip(config.clip_file), output / config.clip_file.name
-            )
-            vocabulary = load_vocabulary(config.vocabulary_file, config.sequence_length)
-            save_vocabulary(vocabulary, output / config.vocabulary_file.name)
-            result["megabytes"] = path.stat().st_size / 1e6
-            clip = Clip.load(path)  # What is measured is what is handed on.
-            encoders = clip.image_encoder, clip.text_encoder
-            result["parameters"] = [encoder.count_params() for encoder in encoders]
-        for split in splits:
-            one = one_caption(dataset, split)
-            result[split] = evaluate_dataset(clip, one, split)
-            result[split].pop("source")
+    started = time.monotonic()
+    trained = train(part, config)
+    result = {
+        "pictures": len(part.pictures("train")),
+        "captions": len(part.train),
+        "words": trained.vectorizer.vocabulary_size(),
+        "minutes": (time.monotonic() - started) / 60,
+        "epochs": len(trained.history["loss"]),
+        "peak_gigabytes": peak_gigabytes(),
+    }
+    path, splits = config.clip_file, ["validation"]
+    if not pictures:
+        splits.append("test")
+        path = save_small(trained.clip, output / path.name)
+        save_vocabulary(trained.vectorizer, output / config.vocabulary_file.name)
+        settings = dataclasses.replace(config, model_dir=PRETRAINED, dataset_dir="")
+        settings.save(output / CONFIG_FILE)
+        result["megabytes"] = path.stat().st_size / 1e6
+    clip = Clip.load(path)  # What is measured is what is handed on.
+    for split in splits:
+        one_caption = dataclasses.replace(dataset, records=dataset.pictures(split))
+        result[split] = evaluate_dataset(clip, one_caption, split)
     return result
 
 
+def draw_curve(runs: list[dict]):
+    """Draw recall@10 on validation against the pictures of the pretraining."""
+    figure, axes = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
+    pictures = [run["pictures"] for run in runs]
+    for way in DIRECTIONS:
+        recalls = [run["validation"][way]["recall@10"] for run in runs]
+        axes.plot(pictures, recalls, "o-", label=way.replace("_to_", " → "))
+    chance = runs[0]["validation"]["chance"]["image_to_text"]["recall@10"]
+    axes.axhline(chance, color="grey", linestyle=":", label="chance")
+    axes.set_xscale("log")
+    axes.set_xticks(pictures, [f"{count:,}" for count in pictures])
+    axes.minorticks_off()
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("pictures of the pretraining, five captions each")
+    axes.set_ylabel(f"recall@10 among {runs[0]['validation']['images']} pictures")
+    axes.legend(frameon=False)
+    return figure
+
+
 def main() -> None:
-    """Measure every size and write benchmarks/results/pretraining.json."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="folder with thousands of them")
+    """Measure every size; write the weights, pretraining.json and the curve."""
+    parser = options(__doc__)
     parser.add_argument("--pictures", type=int, nargs="*", default=list(PICTURES))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", default=str(PRETRAINED), help="for the weights")
-    arguments = parser.parse_args()
-    config = Config.pretraining(dataset_dir=arguments.data, seed=arguments.seed)
-    output = Path(arguments.output)
-    sizes = [*arguments.pictures, None]
-    tasks = [(config, pictures, output) for pictures in sizes]
-    runs = []
-    for run in each_in_its_process(measure, tasks):
-        runs.append(run)
-        ways = ("image_to_text", "text_to_image")
-        recalls = " / ".join(
-            f"{run['validation'][way]['recall@10']:.3f}" for way in ways
-        )
-        print(f"{run['pictures']} pictures: R@10 {recalls}, {run['minutes']:.1f} min")
-    chosen = dataclasses.asdict(config)
-    for name in ("model_dir", "dataset_dir"):
-        chosen.pop(name)
-    command = "python benchmarks/pretraining.py --data ..."
-    result = {"command": command, "machine": machine(), "config": chosen, "runs": runs}
-    write_result("pretraining", result)
+    parser.add_argument("--output", default=PRETRAINED, help="for the weights")
+    given = parser.parse_args()
+    quick = {"clip_epochs": 2} if given.quick else {}
+    config = Config.pretraining(dataset_dir=given.data, seed=given.seed, **quick)
+    about = provenance(config)
+    tasks = [(config, pictures, given.output) for pictures in (*given.pictures, None)]
+    runs = measure_all(measure, tasks, given.jobs)
+    if not given.quick:
+        write_result("pretraining", about | {"runs": runs})
+        draw_curve(runs).savefig(FIGURE, dpi=110)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ Needs Chromium (CLIP_BROWSER names another browser) and requirements-app.txt.
 import os
 import shutil
 
-from page import ROOT, start_page
+from page import start_page
+from record import ROOT
 
 from clip_lib.config import Config
 from clip_lib.retrieval.search import MODEL_FILE, Search
@@ -17,7 +18,7 @@ FIGURES = ROOT / "report" / "figures"
 
 
 def shoot(browser, address, name, question, **options) -> None:
-    """Open the page, ask, and keep what is seen."""
+    """Open the page, query it, and keep what is seen."""
     page = browser.new_context(**options).new_page()
     page.goto(address)
     page.wait_for_selector("#text textarea, #text input")
@@ -27,14 +28,14 @@ def shoot(browser, address, name, question, **options) -> None:
 
 
 def by_text(page) -> None:
-    """Ask for the pictures of a text."""
+    """Search for the pictures of a text."""
     page.locator("#text textarea, #text input").first.fill("A big dog in the woods")
     page.keyboard.press("Enter")
     page.wait_for_selector("#search_text_answers li")
 
 
 def by_picture(page) -> None:
-    """Ask for the texts of an example."""
+    """Search for the texts of an example."""
     page.locator("button[role=tab]").nth(1).click()
     page.locator("button.gallery-item:visible").first.click()
     page.wait_for_selector("#search_picture_answers li")
@@ -49,7 +50,7 @@ def main() -> None:
         # Photographs of the course must not be published.
         raise SystemExit(f"{model}: trained on {source}, expected the drawn scenes.")
     browser_path = os.environ.get("CLIP_BROWSER") or shutil.which("chromium")
-    server, address, _ = start_page(model)
+    server, address, _ = start_page("--model", str(model))
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(

@@ -1,28 +1,31 @@
-"""Write the measured figures into README.md and benchmarks/README.md.
+"""Write the measured numbers into the README files, as Markdown tables.
 
-python benchmarks/tables.py
+    python benchmarks/tables.py
+
+One set of numbers, one commit: a result of another commit than the headline's is not
+shown, and a sentence in its place says so. It is measured again by `make bench`.
 """
 
 import functools
 import re
 import sys
-from pathlib import Path
 
 import numpy as np
+from record import ROOT
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from speed import report
-
+from clip_lib import silence_tensorflow  # noqa: F401
+from clip_lib.evaluation import results
 from clip_lib.evaluation.evaluate import DIRECTIONS, LEVELS
-from clip_lib.evaluation.results import RESULTS, read_result, spread, summary
+from clip_lib.evaluation.results import read_result, spread, summary
 
-ROOT = Path(__file__).parents[1]
 READMES = (
     ROOT / "README.md",
     ROOT / "benchmarks" / "README.md",
     ROOT / "models" / "pretrained" / "README.md",
 )
+HEADLINE = "pipeline_folds"
+OF_THE_WEIGHTS = "pretraining"
+"""Belongs to the weights in models/pretrained, which later commits only read."""
 CLEANING = {
     "near-duplicates": "20 near-duplicates, by hash",
     "near-duplicates, embedding alone": "the same, by embedding alone",
@@ -32,37 +35,66 @@ CLEANING = {
     "label outliers, words alone": "30 foreign labels, words",
 }
 COLUMNS = {
-    "pipeline_folds": "one caption a picture",
+    HEADLINE: "one caption a picture",
     "pipeline_five": "five captions a training picture",
     "handed_out_folds": "the course's recipe",
 }
 UNTOUCHED = {"pipeline_untouched": "pictures that chose nothing"}
 TUNED = {"pipeline_tuned": "from our pretrained weights"}
+LITE0 = {"pipeline_lite0": "with EfficientNet-Lite0"}
 NAMES = {
     "image_to_text": "image → text",
     "text_to_image": "text → image",
-    "image_accuracy": "CNN accuracy",
-    "text_accuracy": "SmallBERT accuracy",
-    "zero_shot_accuracy": "CLIP zero-shot accuracy",
+    "image_accuracy": "image classifier, accuracy",
+    "text_accuracy": "text classifier, accuracy",
+    "zero_shot_accuracy": "CLIP, zero-shot accuracy",
 }
 SEARCHES = {
     "ours": "`Index.search`: answers, margins, probabilities",
     "product": "NumPy, the product alone",
-    "product, argpartition": "NumPy, product and `argpartition`",
-    "product, stable sort": "NumPy, product and stable sort",
-    "FAISS, one thread": "FAISS, flat index, one thread",
-    "FAISS, all threads": "FAISS, flat index, all threads",
 }
-SECONDS = ("frozen_seconds", "fine_tuned_seconds")
-MEGABYTES = ("frozen_megabytes", "fine_tuned_megabytes")
-LOADINGS = (
-    ("file, deflated / stored, MB", "megabytes", 1, "deflated", "stored"),
-    ("loading, deflated, ms", "seconds", 1e3, "deflated"),
-    ("loading, stored, ms", "seconds", 1e3, "stored"),
-    ("first search, ms", "first_answer_milliseconds", 1, "stored"),
-    ("memory, MB", "own", 1, "stored"),
-)
-"""Title, key, factor, and the ways of loading that share the row."""
+SPEEDS = {
+    "batch_size": "pictures a batch",
+    "pictures_per_second": "pictures a second",
+}
+RUNS = {
+    "photos": "photographs",
+    "scenes": "drawn scenes",
+    "quick": "drawn scenes, quick preset",
+}
+QUERIES = {"search_text": "a text", "search_picture": "a picture", "classify": "labels"}
+
+
+class NotShown(Exception):
+    """A result that must not be printed, and why."""
+
+
+def result_of(name: str) -> dict:
+    """Return a result.
+
+    Raises:
+        NotShown: If it was not measured, or at another commit than the headline.
+    """
+    if not (results.RESULTS / f"{name}.json").is_file():
+        raise NotShown(f"{name} has not been measured.")
+    result = read_result(name)
+    measured, expected = result.get("commit"), read_result(HEADLINE).get("commit")
+    if measured != expected and name != OF_THE_WEIGHTS:
+        raise NotShown(
+            f"{name} is not shown: it was measured at commit {measured or 'unknown'}, "
+            f"the headline at {expected or 'unknown'}; `make bench` measures it again."
+        )
+    return result
+
+
+def _table(heading, rows) -> str:
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def _about(result: dict, machine: str = "") -> str:
+    commit = f"Commit {result['commit']}. " if "commit" in result else ""
+    return f"\n\n{commit}Machine: {machine or result['machine']}."
 
 
 def _cell(mean: float, deviation: float) -> str:
@@ -70,307 +102,251 @@ def _cell(mean: float, deviation: float) -> str:
 
 
 def _title(row: tuple[str, str]) -> str:
-    subject, figure = row
-    figure = NAMES.get(figure, figure.replace("_", " "))
-    return figure if subject == "accuracy" else f"{NAMES[subject]}, {figure}"
+    subject, metric = row
+    metric = NAMES.get(metric, metric.replace("_", " "))
+    return metric if subject == "accuracy" else f"{NAMES[subject]}, {metric}"
 
 
 def results_table(columns: dict[str, str] = COLUMNS) -> str:
-    """Return the Markdown table of what was measured on galleries of one size.
+    """Return the table of what was measured on galleries of one size.
 
     Args:
-        columns: Name and title of each result; one that is missing is left out.
+        columns: Name and title of each result; the first must be shown, others that
+            must not be are named below the table.
     """
-    results = {
-        title: read_result(name)["runs"]
-        for name, title in columns.items()
-        if (RESULTS / f"{name}.json").exists()
-    }
-    summaries = {title: summary(runs) for title, runs in results.items()}
-    first = next(iter(summaries.values()))
-    lines = [
-        f"| | {' | '.join(results)} | chance | label oracle |",
-        "|---" * (len(results) + 3) + "|",
-    ]
-    for row, levels in first.iterrows():
+    shown, left_out = {}, ""
+    for name, title in columns.items():
+        try:
+            shown[title] = result_of(name)
+        except NotShown as reason:
+            if not shown:
+                raise
+            left_out += f"\n\n{reason}"
+    runs = {title: result["runs"] for title, result in shown.items()}
+    summaries = {title: summary(each) for title, each in runs.items()}
+    rows = []
+    for row, levels in next(iter(summaries.values())).iterrows():
         cells = [
             _cell(*table.loc[row, ["mean", "deviation"]]) if row in table.index else ""
             for table in summaries.values()
         ]
         for level in LEVELS:
             cells.append("" if np.isnan(levels[level]) else f"{levels[level]:.2f}")
-        lines.append(f"| {_title(row)} | {' | '.join(cells)} |")
-    for name, key, unit in (
+        rows.append([_title(row), *cells])
+    for title, key, unit in (
         ("training", "minutes", "minutes"),
         ("peak memory", "peak_gigabytes", "GB"),
     ):
-        cells = [
-            f"{np.mean([run[key] for run in runs]):.1f} {unit}"
-            for runs in results.values()
-        ]
-        lines.append(f"| {name} | {' | '.join(cells)} | | |")
-    return "\n".join(lines)
+        means = [np.mean([run[key] for run in each]) for each in runs.values()]
+        rows.append([title, *(f"{mean:.1f} {unit}" for mean in means), "", ""])
+    heading = ["", *runs, "chance", "label oracle"]
+    return _table(heading, rows) + _about(next(iter(shown.values()))) + left_out
 
 
 def pretraining_table() -> str:
-    """Return the Markdown table of what more pretraining pictures bring."""
-    runs = read_result("pretraining")["runs"]
-    lines = [
-        "| pictures | captions | words | R@10 image → text | R@10 text → image "
-        "| minutes | peak memory |",
-        "|---" * 7 + "|",
-    ]
-
-    def row(run, split, title):
-        recalls = [f"{run[split][way]['recall@10']:.2f}" for way in DIRECTIONS]
-        chance = run[split]["chance"]["image_to_text"]["recall@10"]
-        return (
-            f"| {title} | {run['captions']:,} | {run['words']:,} | {recalls[0]} | "
-            f"{recalls[1]} | {run['minutes']:.1f} | {run['peak_gigabytes']:.1f} GB |"
-        ), (f"{run[split]['pairs']} {split} pairs, chance {chance:.3f}")
-
-    for run in runs:
-        line, about = row(run, "validation", f"{run['pictures']:,}")
-        lines.append(line)
-    line, tested = row(runs[-1], "test", f"{runs[-1]['pictures']:,}, on test")
-    return "\n".join([*lines, line, "", f"{about}; {tested}."])
-
-
-def growth_table() -> str:
-    """Return the Markdown tables of what a training costs as it grows."""
-    result = read_result("growth")
-    lines = [
-        "| pictures | batch | side | features, once, s | first epoch, s "
-        "| later epochs, s | reading alone, first / later, pictures a second "
-        "| peak memory, GB |",
-        "|---" * 8 + "|",
-    ]
+    """Return the table of what more pretraining pictures bring."""
+    result = result_of(OF_THE_WEIGHTS)
+    rows, chance = [], {}
     for run in result["runs"]:
-        seconds, pictures = run["seconds"], run["pictures"]
-        reading = " / ".join(
-            f"{pictures / seconds[f'reading, {name}']:,.0f}"
-            for name in ("first epoch", "later")
-        )
-        cells = (
-            f"{pictures:,}",
-            run["batch"],
-            run["side"],
-            f"{seconds['features, once']:.1f}",
-            f"{seconds['first epoch']:.1f}",
-            f"{seconds['later epochs']:.1f}",
-            reading,
-            f"{run['gigabytes']['peak']:.2f}",
-        )
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    usual = next(run for run in result["runs"] if run["pictures"] == result["usual"])
-    lines += ["", "| part of the work | milliseconds a picture |", "|---|---|"]
-    for name, value in usual["milliseconds_per_picture"].items():
-        lines.append(f"| {name} | {value:.2f} |")
-    return "\n".join([*lines, "", f"Machine: {result['machine']}."])
+        for split in ("validation", "test"):
+            if split not in run:
+                continue
+            report = run[split]
+            by_chance = report["chance"]["image_to_text"]["recall@10"]
+            chance[split] = f"{report['pairs']} {split} pairs, chance {by_chance:.3f}"
+            cells = [f"{run['pictures']:,}" + ", on test" * (split == "test")]
+            cells += [f"{run['captions']:,}", f"{run['words']:,}"]
+            cells += [f"{report[way]['recall@10']:.2f}" for way in DIRECTIONS]
+            cells += [f"{run['minutes']:.1f}", f"{run['peak_gigabytes']:.1f} GB"]
+            rows.append(cells)
+    recalls = [f"R@10 {NAMES[way]}" for way in DIRECTIONS]
+    heading = ["pictures", "captions", "words", *recalls, "minutes", "peak memory"]
+    return _table(heading, rows) + f"\n\n{'; '.join(chance.values())}." + _about(result)
 
 
 def cost_table() -> str:
-    """Return the Markdown table of what a run of the notebook costs."""
-    costs = read_result("cost")
-    titles = {
-        "photos": "photographs",
-        "scenes": "drawn scenes",
-        "quick": "drawn scenes, quick preset",
-    }
-    lines = ["| whole notebook on | minutes | peak memory |", "|---|---|---|"]
-    for name, title in titles.items():
-        cost = costs[name]
-        lines.append(
-            f"| {title} | {cost['minutes']:.1f} | {cost['peak_gigabytes']:.1f} GB |"
-        )
-    return "\n".join([*lines, "", f"Machine: {costs['photos']['machine']}."])
+    """Return the table of what a run of the notebook costs."""
+    costs = result_of("cost")
+    rows = [
+        [
+            title,
+            f"{costs[name]['minutes']:.1f}",
+            f"{costs[name]['peak_gigabytes']:.1f} GB",
+        ]
+        for name, title in RUNS.items()
+    ]
+    heading = ["whole notebook on", "minutes", "peak memory"]
+    return _table(heading, rows) + _about(costs, costs["photos"]["machine"])
 
 
 def cleaning_table() -> str:
-    """Return the Markdown table of the detectors' average precision."""
-    result = read_result("cleaning")
-    lines = [
-        f"{len(result['runs'])} seeds, mean ± deviation.",
-        "",
-        "| detector | average precision | chance |",
-        "|---|---|---|",
-    ]
+    """Return the table of the detectors' average precision."""
+    result = result_of("cleaning")
+    rows = []
     for name, title in CLEANING.items():
         row = result["summary"][name]
-        mean, spread = row["average_precision mean"], row["average_precision std"]
-        lines.append(f"| {title} | {mean:.2f} ± {spread:.2f} | {row['chance']:.2g} |")
-    return "\n".join(lines)
+        cell = _cell(row["average_precision mean"], row["average_precision std"])
+        rows.append([title, cell, f"{row['chance']:.2g}"])
+    table = _table(["detector", "average precision", "chance"], rows)
+    seeds = f"\n\n{len(result['runs'])} seeds, mean ± deviation."
+    return table + seeds + _about(result)
 
 
 def ablation_table() -> str:
-    """Return the Markdown table of the recipe's pieces, taken away one by one."""
-    runs = read_result("ablation")["runs"]
-    lines = [
-        "| CLIP | R@10 image → text | R@10 text → image | label P@5, mean | seconds |",
-        "|---|---|---|---|---|",
-    ]
-    for name in runs[0]["variants"]:
-        variants = [run["variants"][name] for run in runs]
-        reports = [variant["clip"] for variant in variants]
+    """Return the tables of the recipe's pieces, each changed alone.
+
+    A difference is that to the recipe on the same fold; its error is the standard error
+    of the mean over the folds.
+    """
+    result = result_of("ablation")
+    runs = result["runs"]
+
+    def measured(name):
+        """Return both recalls, their mean and the mean label precision, by fold."""
+        reports = [run["variants"][name]["clip"] for run in runs]
+        recalls = [
+            [report[way]["recall@10"] for report in reports] for way in DIRECTIONS
+        ]
         precision = [
             np.mean([report[way]["label_precision@5"] for way in DIRECTIONS])
             for report in reports
         ]
-        columns = [
-            *([report[way]["recall@10"] for report in reports] for way in DIRECTIONS),
-            precision,
-        ]
-        cells = [_cell(*spread(column)) for column in columns]
-        seconds = np.mean([variant["seconds"] for variant in variants])
-        lines.append(f"| {name} | {' | '.join(cells)} | {seconds:.0f} |")
-    lines += ["", "| classifier | best accuracy |", "|---|---|"]
-    for name in runs[0]["best_accuracy"]:
-        values = [run["best_accuracy"][name] for run in runs]
-        lines.append(f"| {name} | {_cell(*spread(values))} |")
-    return "\n".join(lines)
+        return np.array([*recalls, np.mean(recalls, axis=0), precision])
+
+    recipe, rows = measured("the recipe"), []
+    for name in runs[0]["variants"]:
+        values = measured(name)
+        cells = [_cell(*spread(row)) for row in values[[0, 1, 3]]]
+        for one, other in zip(values[2:], recipe[2:], strict=True):
+            mean, deviation = spread(one - other)
+            error = deviation / len(runs) ** 0.5
+            known = name != "the recipe" and not np.isnan(error)
+            cells.append(f"{mean:+.3f} ± {error:.3f}" if known else "")
+        seconds = np.mean([run["variants"][name]["seconds"] for run in runs])
+        rows.append([name, *cells, f"{seconds:.0f}"])
+    heading = ["CLIP", *(f"R@10 {NAMES[way]}" for way in DIRECTIONS), "label P@5, mean"]
+    heading += ["R@10, to the recipe", "label P@5, to the recipe", "seconds"]
+    accuracies = [
+        [name, _cell(*spread([run["best_accuracy"][name] for run in runs]))]
+        for name in runs[0]["best_accuracy"]
+    ]
+    best = _table(["classifier", "best accuracy"], accuracies)
+    return f"{_table(heading, rows)}\n\n{best}{_about(result)}"
 
 
 def speed_table() -> str:
-    """Return the table of the speeds, as benchmarks/speed.py prints it."""
-    return f"```\n{report(read_result('speed'))}\n```"
+    """Return the tables of the speeds."""
+    result = result_of("speed")
+    training = result["training"]
+    both = training["ours"], training["handed_out"]
+    rows = [
+        [title, *(f"{each[name]:,.3g}" for each in both)]
+        for name, title in SPEEDS.items()
+    ]
+    if once := both[0].get("features_milliseconds_per_picture"):
+        rows.append(["frozen features, once, ms a picture", f"{once:.3g}", ""])
+    rows.append(["ratio of training speeds", f"{training['ratio']:.3g}", ""])
+    query = result["query_milliseconds"]
+    index = result["index_milliseconds_per_picture"]["first_run"]
+    answers = [
+        ["query, median, ms", f"{query['median']:.1f}"],
+        ["query, 95 %, ms", f"{query['percentile_95']:.1f}"],
+        ["index, ms a picture", f"{index:.2f}"],
+    ]
+    for name, seconds in result["start_seconds"].items():
+        answers.append([f"start to end: {name}, s", f"{seconds:.2f}"])
+    steps = _table(["training", "ours", "the course's recipe"], rows)
+    return f"{steps}\n\n{_table(['answers', ''], answers)}{_about(result)}"
 
 
 def galleries_table() -> str:
-    """Return the Markdown tables of the search and the loading of big galleries."""
-    result = read_result("galleries")
+    """Return the table of the search among big galleries."""
+    result = result_of("speed")
     galleries = result["galleries"]
-    last = galleries[-1]
-    sizes = " | ".join(f"{gallery['size']:,}" for gallery in galleries)
-
-    def row(title, cell):
-        return f"| {title} | {' | '.join(cell(gallery) for gallery in galleries)} |"
-
-    def latency(name):
-        def cell(gallery):
-            if not (times := gallery["milliseconds"].get(name)):
-                return "not installed"
-            return f"{times['median']:.3g} ({times['percentile_95']:.3g})"
-
-        return cell
-
-    def loaded(key, *names, factor=1):
-        def cell(gallery):
-            ways = [gallery["loading"][name] for name in names]
-            return " / ".join(f"{factor * way[key]:,.0f}" for way in ways)
-
-        return cell
-
-    rule = "|---" * (len(galleries) + 1) + "|"
-    lines = [f"| milliseconds a query, median (95 %) | {sizes} |", rule]
-    lines += [row(title, latency(name)) for name, title in SEARCHES.items()]
-    lines += ["", f"| until the first answer | {sizes} |", rule]
-    for title, key, factor, *names in LOADINGS:
-        lines.append(row(title, loaded(key, *names, factor=factor)))
-    about = f"Machine: {result['machine']}, NumPy on {last['threads']['numpy']} threads"
-    if "faiss" in last:
-        about += (
-            f", FAISS {last['faiss']} on 1 or {last['threads']['faiss']}; its five are "
-            f"ours for {100 * min(g['same_answers'] for g in galleries):g} % of the "
-            "queries"
-        )
-    load = f"{result['load_before']:.1f}"
-    return "\n".join([*lines, "", f"{about}. Load before the run: {load}."])
+    rows = []
+    for name, title in SEARCHES.items():
+        times = [gallery["milliseconds"][name] for gallery in galleries]
+        cells = [f"{t['median']:.3g} ({t['percentile_95']:.3g})" for t in times]
+        rows.append([title, *cells])
+    for title, name, factor in (
+        ("file, MB", "megabytes", 1),
+        ("loading, ms", "seconds", 1e3),
+    ):
+        values = [factor * gallery["loading"][name] for gallery in galleries]
+        rows.append([title, *(f"{value:,.0f}" for value in values)])
+    sizes = [f"{gallery['size']:,}" for gallery in galleries]
+    heading = ["milliseconds a query, median (95 %)", *sizes]
+    return _table(heading, rows) + _about(result)
 
 
 def page_table() -> str:
-    """Return the Markdown table of the search page under load."""
-    result = read_result("page")
+    """Return the table of the search page under load."""
+    result = result_of("page")
     crowd, alone = result["crowd"], result["alone"]
-    kinds = {
-        "search_text": "a text",
-        "search_picture": "a picture",
-        "classify": "labels",
-    }
-    lines = [
-        f"| milliseconds to the answer | one visitor, median | {crowd['visitors']} "
-        "visitors, median | 95 % | 99 % |",
-        "|---|---|---|---|---|",
-    ]
-    for kind, title in kinds.items():
-        many = crowd["milliseconds"][kind]
-        cells = [alone["milliseconds"][kind]["p50"], *many.values()]
-        lines.append(f"| {title} | {' | '.join(f'{cell:.0f}' for cell in cells)} |")
-    sizes = dict(crowd["gigabytes"])
-    tenth, last = sizes[min(sizes, key=lambda moment: abs(moment - 10))], max(sizes)
-    return "\n".join(
+    rows = [
         [
-            *lines,
-            "",
-            f"{crowd['questions']} questions in {crowd['seconds']:.0f} seconds, "
-            f"{crowd['errors']} errors. The server holds {tenth:.2f} GB after 10 "
-            f"seconds and {sizes[last]:.2f} GB at the end; it starts in "
-            f"{crowd['start_seconds']:.0f} seconds. {result['machine']}, visitors "
-            "included.",
+            title,
+            alone["milliseconds"][kind]["p50"],
+            *crowd["milliseconds"][kind].values(),
         ]
-    )
-
-
-def backbones_table() -> str:
-    """Return the Markdown table of what each picture encoder costs."""
-    result = read_result("backbones")
-    lines = [
-        "| picture encoder | weights, millions | seconds an epoch, frozen "
-        "| fine-tuned | a query, ms | file, MB | fine-tuned | peak memory, GB |",
-        "|---" * 8 + "|",
+        for kind, title in QUERIES.items()
     ]
-    for name, found in result["encoders"].items():
-        cells = [
-            f"{found['weights'] / 1e6:.2f}",
-            *(f"{found[key]:.0f}" if key in found else "" for key in SECONDS),
-            f"{found['query_milliseconds']:.0f}",
-            *(f"{found[key]:.1f}" if key in found else "" for key in MEGABYTES),
-            f"{found['peak_gigabytes']:.1f}",
-        ]
-        lines.append(f"| `{name}` | {' | '.join(cells)} |")
-    pictures = next(iter(result["encoders"].values()))["pictures"]
-    height, width = result["image_size"]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"{pictures} pictures of {height} x {width} pixels, weights drawn at "
-            f"random. Machine: {result['machine']}, with other work on it.",
-        ]
+    heading = ["milliseconds to the answer", "one visitor, median"]
+    heading += [f"{crowd['visitors']} visitors, median", "95 %", "99 %"]
+    early, late = crowd["gigabytes"].values()
+    about = (
+        f"{crowd['questions']} queries in {crowd['seconds']:.0f} seconds, "
+        f"{crowd['errors']} errors. The server holds {early:.2f} GB after 10 seconds "
+        f"and {late:.2f} GB at the end; it starts in {crowd['start_seconds']:.0f} "
+        "seconds."
     )
+    return f"{_table(heading, rows)}\n\n{about}{_about(result)}"
 
 
 TABLES = {
-    "backbones": backbones_table,
-    "page": page_table,
     "results": results_table,
     "untouched": functools.partial(results_table, UNTOUCHED),
     "tuned": functools.partial(results_table, TUNED),
+    "lite0": functools.partial(results_table, LITE0),
     "pretraining": pretraining_table,
-    "growth": growth_table,
     "cost": cost_table,
     "cleaning": cleaning_table,
     "ablation": ablation_table,
     "speed": speed_table,
     "galleries": galleries_table,
+    "page": page_table,
 }
 
 
-def with_tables(text: str) -> str:
-    """Return a text whose marked parts hold the current tables."""
+def with_tables(text: str) -> tuple[str, list[str]]:
+    """Put the current tables into a text; return it, and what is not shown."""
+    refused = []
     for name in re.findall(r"<!-- (\w+) -->\n", text):
         if name in TABLES:
-            table = TABLES[name]()
+            try:
+                table = TABLES[name]()
+            except NotShown as reason:
+                table = str(reason)
+                refused.append(table)
             text = re.sub(
                 rf"(<!-- {name} -->\n).*?(<!-- end -->)",
                 lambda match, table=table: f"{match[1]}{table}\n{match[2]}",
                 text,
                 flags=re.DOTALL,
             )
-    return text
+    return text, refused
+
+
+def main() -> None:
+    """Write all of them; exit with status 1 if one is not shown."""
+    refused = []
+    for path in READMES:
+        text, reasons = with_tables(path.read_text(encoding="utf-8"))
+        path.write_text(text, encoding="utf-8")
+        refused += reasons
+    if refused:
+        sys.exit("\n".join(refused))
 
 
 if __name__ == "__main__":
-    # All of them, or none if a result is missing.
-    texts = {path: with_tables(path.read_text("utf-8")) for path in READMES}
-    for path, text in texts.items():
-        path.write_text(text, encoding="utf-8")
+    main()

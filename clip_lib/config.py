@@ -12,19 +12,19 @@ from pathlib import Path
 from clip_lib.atomic import replacing
 from clip_lib.errors import ClipError, first_line
 
-TEXT_ENCODERS = ("smallbert", "distilbert")
-VOCABULARY_FILES = {"smallbert": "vocab.txt", "distilbert": "tokenizer.json"}
-"""What lies beside a model, by its text encoder."""
+VOCABULARY_FILE, TOKENIZER_FILE = "vocab.txt", "tokenizer.json"
+"""The vocabulary beside a model: SmallBERT's, and that of any other text encoder."""
 CONFIG_FILE = "config.json"
 """The settings of a training, saved beside its model."""
-IMAGE_ENCODERS = ("cnn", "mobilenet_v3", "efficientnet_v2", "resnet50")
+IMAGE_ENCODERS = ("cnn", "efficientnet_lite0")
 PRETRAINED = "models/pretrained"
 """Our own pretrained weights, see the README there."""
-ENCODER_VARIABLES = {
+ENVIRONMENT = {
+    "dataset_dir": "CLIP_DATA_DIR",
+    "model_dir": "CLIP_MODEL_DIR",
     "image_encoder": "CLIP_IMAGE_ENCODER",
-    "image_weights": "CLIP_IMAGE_WEIGHTS",
     "text_encoder": "CLIP_TEXT_ENCODER",
-    "text_weights": "CLIP_TEXT_WEIGHTS",
+    "strategy": "CLIP_STRATEGY",
 }
 """Environment variables, by the setting that they change."""
 
@@ -45,14 +45,12 @@ class Config:
     validation_share: float = 0.15
     test_share: float = 0.15
 
-    # The encoders: from scratch, or pretrained ones. These take their weights from
-    # text_weights (a Hugging Face name or folder) and image_weights ("imagenet", a file
-    # of weights, or "" for random weights). They are frozen while their head learns,
-    # then fine-tuned for fine_tune_epochs.
+    # The encoders: from scratch, or pretrained ones, see towers/. A text encoder is
+    # smallbert, distilbert, or any network of the BERT family by its Hugging Face name
+    # or folder. Pretrained ones are frozen while their head learns, then fine-tuned for
+    # fine_tune_epochs.
     text_encoder: str = "smallbert"
     image_encoder: str = "cnn"
-    text_weights: str = "distilbert/distilbert-base-uncased"
-    image_weights: str = "imagenet"
     fine_tune_epochs: int = 0
     fine_tune_learning_rate: float = 2e-5
 
@@ -90,13 +88,16 @@ class Config:
     strategy: str = ""
 
     def __post_init__(self):
-        for name, known in (
-            ("text_encoder", TEXT_ENCODERS),
-            ("image_encoder", IMAGE_ENCODERS),
-        ):
-            if (value := getattr(self, name)) not in known:
-                expected = ", ".join(known)
-                raise ClipError(f"{name} = {value!r}: expected one of {expected}.")
+        if self.image_encoder not in IMAGE_ENCODERS:
+            expected = ", ".join(IMAGE_ENCODERS)
+            raise ClipError(
+                f"image_encoder = {self.image_encoder!r}: expected one of {expected}."
+            )
+        if not isinstance(self.text_encoder, str) or not self.text_encoder.strip():
+            raise ClipError(
+                f"text_encoder = {self.text_encoder!r}: expected smallbert, distilbert "
+                "or the Hugging Face name or folder of another BERT."
+            )
         sides = (*self.image_size, self.clip_batch_size)
         if len(sides) != 3 or any(type(n) is not int or n < 1 for n in sides):
             raise ClipError(
@@ -141,9 +142,8 @@ class Config:
     def from_environment(cls, **changes) -> "Config":
         """Return the configuration that the environment asks for.
 
-        ``CLIP_PRESET`` names one of `PRESETS`, ``CLIP_DATA_DIR`` the data folder,
-        ``CLIP_MODEL_DIR`` the folder of the trained models and ``CLIP_STRATEGY`` the
-        devices that train CLIP; `ENCODER_VARIABLES` choose the encoders.
+        ``CLIP_PRESET`` names one of `PRESETS`; `ENVIRONMENT` lists the settings that
+        have a variable of their own.
 
         Raises:
             ClipError: If there is no such preset or encoder.
@@ -153,17 +153,8 @@ class Config:
             expected = ", ".join(PRESETS)
             raise ClipError(f"preset {preset!r}: expected one of {expected}.")
         make = PRESETS[preset]
-        for name, variable in (
-            ("dataset_dir", "CLIP_DATA_DIR"),
-            ("model_dir", "CLIP_MODEL_DIR"),
-            ("strategy", "CLIP_STRATEGY"),
-        ):
+        for name, variable in ENVIRONMENT.items():
             if os.environ.get(variable):
-                changes.setdefault(name, os.environ[variable])
-        for name, variable in ENCODER_VARIABLES.items():
-            # Empty, but there: image_weights = "" asks for weights drawn at random.
-            empty = name == "image_weights" and variable in os.environ
-            if empty or os.environ.get(variable):
                 changes.setdefault(name, os.environ[variable])
         return make(**changes)
 
@@ -174,13 +165,18 @@ class Config:
 
     @property
     def clip_file(self) -> Path:
-        """The file of the trained CLIP, as the course names it."""
-        return self.model_path(f"myclip_with_{self.text_encoder}.keras")
+        """The file of the trained CLIP, as the course names it.
+
+        A text encoder that is a path or a Hugging Face name gives its last part.
+        """
+        name = Path(self.text_encoder).resolve().name
+        return self.model_path(f"myclip_with_{name}.keras")
 
     @property
     def vocabulary_file(self) -> Path:
         """The file of the vocabulary, beside it."""
-        return self.model_path(VOCABULARY_FILES[self.text_encoder])
+        ours = self.text_encoder == "smallbert"
+        return self.model_path(VOCABULARY_FILE if ours else TOKENIZER_FILE)
 
     @property
     def pretrained_path(self) -> Path:

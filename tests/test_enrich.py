@@ -186,8 +186,7 @@ def test_a_new_folder_beside_the_original(enrich, server, folder, tmp_path, caps
     assert total["tokens"] == {"sent": 300, "received": 60}
     assert total["cost"] == pytest.approx(300 * 2e-6 + 60 * 1e-5)
     assert (total["enriched"], total["kept"]) == (12, 0)
-    out = capsys.readouterr().out
-    assert "12 enriched, 0 kept" in out and "300 + 60 tokens, cost 0.0012" in out
+    assert "300 + 60 tokens, cost 0.0012" in capsys.readouterr().out
 
 
 def test_no_test_is_made_of_an_enriched_caption(enrich, server, tmp_path):

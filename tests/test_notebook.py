@@ -50,7 +50,6 @@ def test_what_the_notebook_imports_exists(committed):
     """A name that moved is found here, not after a minute of `make run`."""
     code = re.sub(r"(?m)^(\s*)[!%].*", r"\1pass", "\n".join(committed))
     imports = [node for node in ast.walk(ast.parse(code)) if hasattr(node, "module")]
-    assert len(imports) > 20
     for node in imports:
         module = importlib.import_module(node.module)
         for name in (alias.name for alias in node.names):
@@ -86,12 +85,13 @@ def test_the_unpacked_notebook_finds_its_library(tmp_path, committed, monkeypatc
 
 def test_run_executes_then_asks(run_config, tmp_path, monkeypatch, capsys):
     enter(tmp_path, monkeypatch)
+    monkeypatch.setattr("clip_lib.cli.train.QUERIES", ("A dog on the grass",))
     small_notebook(tmp_path / NOTEBOOK, "print('one')")
     output = tmp_path / "out/run.ipynb"
     options = ["--models", run_config.model_dir, "--output", str(output)]
     assert main(["run", *options]) == 0
     said = capsys.readouterr().out
-    assert "[cell 1/1 (A heading)]\none" in said and "A group of cyclists" in said
+    assert "[cell 1/1 (A heading)]\none" in said and "A dog on the grass" in said
     assert said.endswith(f"Notebook: {output}\nModels and indexes: {options[1]}/\n")
     mark = nbformat.read(output, as_version=4).metadata["clip_lib"]
     assert mark == library_mark()

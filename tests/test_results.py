@@ -1,11 +1,10 @@
-"""The results of several runs, summarised."""
+"""Results of several runs, summarised."""
 
 import numpy as np
 import pytest
 
-from clip_lib.errors import ClipError
 from clip_lib.evaluation.evaluate import evaluate_retrieval
-from clip_lib.evaluation.results import read_result, summary
+from clip_lib.evaluation.results import summary
 from clip_lib.figures import tables
 
 
@@ -31,18 +30,11 @@ def test_mean_and_deviation_of_the_runs():
 
 def test_tables_have_french_names_and_a_deviation_if_there_is_one():
     one, two = (summary([run(n, 0.5) for n in range(m)]) for m in (1, 2))
-    assert one["deviation"].isna().all()
     assert not tables.summary_table(one)["mesuré"].str.contains("±").any()
     shown = tables.summary_table(two)
     assert shown["mesuré"].str.contains(" ± ").all()
     assert shown.loc["exactitude", "CLIP, zéro-shot"]["oracle"] == ""
     assert shown.loc["image → texte", "R@10"]["hasard"] == "0.25"
-    table = tables.retrieval_table(run(0)["clip"])
-    assert ("texte → image", "95 %, de") in table.index
-    for words in (table.to_string(), shown.to_string()):
+    for table in (tables.retrieval_table(run(0)["clip"]), shown):
+        words = table.to_string()
         assert "label" not in words and "low" not in words and "nan" not in words
-
-
-def test_a_result_that_was_not_measured_is_named():
-    with pytest.raises(ClipError, match=r"nothing\.json: no such result"):
-        read_result("nothing")

@@ -15,8 +15,7 @@ from clip_lib.retrieval.photo_folder import open_gallery
 
 def search(arguments, config) -> Answer:
     """Answer one query: a text, or the path of a picture."""
-    query = arguments.query
-    model_file = arguments.model or config.clip_file
+    query, model_file = arguments.query, arguments.model or config.clip_file
     engine, split = open_gallery(model_file, arguments.gallery)
     # os.path: pathlib refuses to look for a file named like a text of many words.
     by_picture = os.path.isfile(query) or Path(query).suffix.lower() in SUFFIXES

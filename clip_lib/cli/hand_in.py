@@ -5,14 +5,14 @@ from pathlib import Path
 import matplotlib
 
 from clip_lib.cli.common import Answer, warn, warn_of_faults
+from clip_lib.handin import report as paper
+from clip_lib.handin import team
 from clip_lib.handin.archive import build_archive
 from clip_lib.handin.compile_latex import compile_report
 from clip_lib.handin.document_text import read_pdf, same_cells
 from clip_lib.handin.notebook import NOTEBOOK
 from clip_lib.handin.notebook_pdf import write_pdf
-from clip_lib.handin.report import GENERATED, REPORT, check_text, write_generated
 from clip_lib.handin.rules import HandIn, remarks
-from clip_lib.handin.team import TEAM_FILE, depositors, read_team, unfilled
 
 
 def pdf(arguments, config) -> Answer:
@@ -20,12 +20,12 @@ def pdf(arguments, config) -> Answer:
     ran = config.model_path(NOTEBOOK)
     notebook = arguments.notebook or (ran if ran.is_file() else NOTEBOOK)
     written = write_pdf(notebook, arguments.output)
-    if places := unfilled(*read_team()):
+    if places := team.unfilled(*team.read_team()):
         warn(f"warning: equipe.toml is not filled in: {', '.join(places)}")
     if notebook == ran and not same_cells(ran, NOTEBOOK):
         warn(f"warning: {NOTEBOOK} has changed since {ran} ran")
-    paper = read_pdf(written)
-    pages = paper.body + paper.appendix
+    read = read_pdf(written)
+    pages = read.body + read.appendix
     about = {"notebook": str(notebook), "pdf": str(written), "pages": pages}
     return Answer(f"{notebook}: {pages} pages, {written}", about)
 
@@ -33,29 +33,29 @@ def pdf(arguments, config) -> Answer:
 def report(arguments, config) -> Answer:
     """Write the report's numbers, tables and figures, then compile it with LaTeX."""
     matplotlib.use("Agg")
-    numbers = write_generated(config, REPORT, say=print)
-    generated = REPORT / GENERATED
-    about = {"generated": str(generated), "models": config.model_dir}
-    about["source"] = numbers.texts["model/source"]
+    numbers = paper.write_generated(config, paper.REPORT, say=print)
+    generated = paper.REPORT / paper.GENERATED
+    source = numbers.texts["model/source"]
+    about = {"generated": str(generated), "models": config.model_dir, "source": source}
     print(f"{len(numbers.texts)} numbers, tables and figures: {generated}")
-    text, faults = "", check_text(REPORT, numbers)
+    text, faults = "", paper.check_text(paper.REPORT, numbers)
     if not arguments.no_pdf and not faults:
         print("latexmk (the first time may take a minute)", flush=True)
-        output = arguments.output or REPORT / "rapport.pdf"
-        paper, faults, warnings = compile_report(REPORT, output)
-        about |= {"pdf": str(output), "body": paper.body, "appendix": paper.appendix}
-        text = f"{output}: body {paper.body} pages, appendix {paper.appendix}"
+        output = arguments.output or paper.REPORT / "rapport.pdf"
+        read, faults, warnings = compile_report(paper.REPORT, output)
+        about |= {"pdf": str(output), "body": read.body, "appendix": read.appendix}
+        text = f"{output}: body {read.body} pages, appendix {read.appendix}"
         warn_of_faults(warnings, "warning")
     return Answer(text, about | {"faults": faults}, warn_of_faults(faults))
 
 
 def submit(arguments, config) -> Answer:
     """Check what the course demands, then make the archive to hand in."""
-    root = TEAM_FILE.parent
+    root = team.TEAM_FILE.parent
     notebook = arguments.notebook or config.model_path(NOTEBOOK)
     hand_in = HandIn(
-        *read_team(),
-        depositors(),
+        *team.read_team(),
+        team.depositors(),
         report=arguments.report or root / "report" / "rapport.pdf",
         notebook=notebook,
         notebook_pdf=arguments.pdf or notebook.with_suffix(".pdf"),

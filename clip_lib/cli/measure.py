@@ -20,7 +20,7 @@ from clip_lib.evaluation.evaluate import (
 )
 from clip_lib.figures.contact_sheet import contact_sheet
 from clip_lib.retrieval.search import Clip, Search
-from clip_lib.towers.word_pieces import WordPieces, checkpoint_folder
+from clip_lib.towers.texts import load_tokenizer
 
 
 def check(arguments, config) -> Answer:
@@ -30,9 +30,9 @@ def check(arguments, config) -> Answer:
     if not folder or folder == SCENES or Path(folder).is_dir():
         folder, _ = find_folder(config)
     vectorizer = None
-    if config.text_encoder == "distilbert":
-        weights = checkpoint_folder(config.text_weights)
-        vectorizer = WordPieces.from_checkpoint(weights, 512)
+    if config.text_encoder != "smallbert":
+        whole = dataclasses.replace(config, sequence_length=512)
+        vectorizer = load_tokenizer([], whole)
     report = check_folder(folder, config, vectorizer)
     return Answer(str(report), report.to_json(), report.status)
 
@@ -73,10 +73,8 @@ def clean(arguments, config) -> Answer:
         try:
             found = pd.read_csv(arguments.reviewed)
         except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
-            cause = first_line(error)
-            raise ClipError(
-                f"{arguments.reviewed}: not a CSV file ({cause})."
-            ) from error
+            why = first_line(error)
+            raise ClipError(f"{arguments.reviewed}: not a CSV file ({why}).") from error
     else:
         found = find_suspicions(engine.images, engine.texts, arguments.limit)
         with replacing(arguments.output) as temporary:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+import clip_lib.towers  # noqa: F401  For their tokenizers.
 from clip_lib.cli.common import Answer, warn_of_faults, warn_of_words
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.answers import answer_lines, answer_records
@@ -96,9 +97,7 @@ def _labels(words: str | None, clip, model_file) -> list[str]:
     labels = [" ".join(word.split()) for word in words.split(",")]
     labels = list(dict.fromkeys(filter(None, labels)))
     if len(labels) < 2:
-        raise ClipError(
-            f"labels {words!r}: expected at least two, separated by commas."
-        )
+        raise ClipError(f"labels {words!r}: expected at least two, with commas.")
     if not any(knows_label(clip, label) for label in labels):
         raise ClipError(
             f"labels {', '.join(labels)}: the model knows no word of any of them, the "

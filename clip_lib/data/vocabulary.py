@@ -93,7 +93,7 @@ def load_vocabulary(path, sequence_length: int) -> Vectorizer:
         return READERS[path.name](path, sequence_length)
     if path.suffix == ".json":
         raise ClipError(
-            f"{path}: no reader for this tokenizer; import clip_lib.towers.texts first."
+            f"{path}: no reader for this tokenizer; import clip_lib.towers first."
         )
     try:
         words = path.read_text(encoding="utf-8").split("\n")

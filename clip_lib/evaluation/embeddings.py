@@ -132,14 +132,12 @@ def colour_filters(model: keras.Model, count: int = 12) -> np.ndarray:
     Returns:
         (count, rows, columns, 3), red, green and blue from 0 to 1; 0.5 is a weight of
         0. Of the CNN, the weights that its convolution gives to the mean colours of the
-        cells; of a pretrained network, its very first convolution (ResNet's reads blue,
-        green, red).
+        cells; of a pretrained network, its very first convolution.
     """
     if networks := [each for each in model.layers if isinstance(each, keras.Model)]:
         (network,) = networks
         first = next(each for each in network.layers if isinstance(each, layers.Conv2D))
-        order = -1 if network.name == "resnet50" else 1
-        kernel = np.asarray(first.kernel)[:, :, ::order]
+        kernel = np.asarray(first.kernel)
     else:
         # The first three of the numbers that describe a cell.
         kernel = np.asarray(model.get_layer("descriptors").kernel)[:, :, :3]

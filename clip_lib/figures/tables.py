@@ -37,7 +37,7 @@ _VARIANTS = {
     "usual": "comme ci-dessus",
     "pretrained": "nos poids préentraînés",
     "distilbert": "DistilBERT",
-    "mobilenet_v3": "MobileNetV3",
+    "efficientnet_lite0": "EfficientNet-Lite0",
     "enriched": "légendes enrichies",
 }
 

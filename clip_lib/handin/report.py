@@ -14,6 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
+import clip_lib.towers  # noqa: F401  For their tokenizers.
 from clip_lib.config import Config
 from clip_lib.errors import ClipError
 from clip_lib.handin import report_figures

@@ -13,7 +13,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from clip_lib.data.vocabulary import sort_words
 from clip_lib.errors import ClipError
 from clip_lib.evaluation.embeddings import hardest_pairs
 from clip_lib.evaluation.evaluate import evaluate_indexes
@@ -83,11 +82,11 @@ def figures(search: Search) -> Iterator[tuple[str, Figure, float, float]]:
     images, texts = (index.part("test") for index in (search.images, search.texts))
     where = image_grids.gallery_name(search.images, "test")
     caption, own = texts.items[["captions", "image_paths"]].iloc[0]
-    known, _ = sort_words(search.clip.vectorizer, QUERIES[0])
-    query = QUERIES[0] if known else caption
-    for name, text in ("images", query), ("images_own", caption):
-        right = own if text == caption else ""
-        answers = search.images_for(text)
+    for name, text, right in ("images", QUERIES[0], ""), ("images_own", caption, own):
+        try:
+            answers = search.images_for(text)
+        except ClipError:  # Other images, other words: none of these is known.
+            text, right, answers = caption, own, search.images_for(caption)
         drawn = image_grids.image_answers(answers, text, where, right)
         yield name, drawn, 1.95, 0.78
     where = image_grids.gallery_name(search.texts, "test")

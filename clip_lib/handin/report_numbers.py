@@ -62,7 +62,8 @@ class Numbers:
             low, high = value
             self.add(key.replace("/interval/", "/"), {"low": low, "high": high})
         elif isinstance(value, str):
-            self.texts[key] = escape(value)
+            french = value.replace("cores", "cœurs").replace("no GPU", "sans GPU")
+            self.texts[key] = escape(french if key.endswith("machine") else value)
         elif isinstance(value, float | int):
             self.values[key] = float(value)
             digits = _DIGITS.get(key.rpartition("/")[2])

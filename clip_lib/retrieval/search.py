@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from clip_lib.config import CONFIG_FILE, VOCABULARY_FILES, Config
+from clip_lib.config import CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE, Config
 from clip_lib.data.dataset import Dataset
 from clip_lib.data.images import MAX_PIXELS, load_image
 from clip_lib.data.pipelines import image_batches
@@ -25,7 +25,6 @@ from clip_lib.models.saving import load_clip, split_encoders
 from clip_lib.retrieval.index import Index
 
 MODEL_FILE = Config().clip_file.name
-VOCABULARY_FILE = Config().vocabulary_file.name
 IMAGE_INDEX_FILE = "image_index.npz"
 TEXT_INDEX_FILE = "text_index.npz"
 
@@ -61,8 +60,9 @@ class Clip:
         reader = next(
             layer for layer in text_encoder.layers if hasattr(layer, "token_embedding")
         )
-        # The layer of a pretrained network has its name.
-        name = VOCABULARY_FILES.get(reader.name, VOCABULARY_FILE)
+        # SmallBERT's embedding is a layer, another text encoder a network as a whole.
+        pretrained = isinstance(reader, keras.Model)
+        name = TOKENIZER_FILE if pretrained else VOCABULARY_FILE
         path = vocabulary_file or Path(model_file).parent / name
         vectorizer = load_vocabulary(path, text_encoder.input.shape[1])
         loss = model.get_layer("contrastive_loss")

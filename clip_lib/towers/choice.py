@@ -1,6 +1,7 @@
 """Which builders a run needs, by its settings: the one place that asks."""
 
 from clip_lib.config import Config
+from clip_lib.towers import images, pretrained_clip, texts
 from clip_lib.training.pipeline import FROM_SCRATCH, Builders
 
 
@@ -12,24 +13,15 @@ def choose_builders(config: Config) -> Builders:
     """
     chosen = {}
     if config.pretrained_dir:
-        from clip_lib.towers import pretrained_clip as ours
-
-        chosen["clip"] = ours.pretrained_clip
-        if config.image_encoder == "cnn":
-            chosen["image"] = ours.pretrained_image_classifier
-        if config.text_encoder == "smallbert":
-            chosen["vocabulary"] = ours.pretrained_vocabulary
-            chosen["text"] = ours.pretrained_text_classifier
-    if config.image_encoder != "cnn":
-        from clip_lib.towers.images import build_backbone_classifier
-
-        chosen["image"] = build_backbone_classifier
+        chosen["clip"] = pretrained_clip.pretrained_clip
+        chosen["image"] = pretrained_clip.pretrained_image_classifier
+        chosen["vocabulary"] = pretrained_clip.pretrained_vocabulary
+        chosen["text"] = pretrained_clip.pretrained_text_classifier
+    if config.image_encoder == images.LITE0:
+        chosen["image"] = images.build_lite0_classifier
     if config.text_encoder != "smallbert":
-        from clip_lib.towers.texts import build_distilbert_classifier
-        from clip_lib.towers.word_pieces import pretrained_tokenizer
-
-        chosen["vocabulary"] = pretrained_tokenizer
-        chosen["text"] = build_distilbert_classifier
-        # Its learning rate is too high for a pretrained network.
+        chosen["vocabulary"] = texts.load_tokenizer
+        chosen["text"] = texts.build_bert_classifier
+        # The learning rate of CLIP is too high for a pretrained network.
         chosen["frozen_texts"] = True
     return Builders(**(vars(FROM_SCRATCH) | chosen))

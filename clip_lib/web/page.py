@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+import clip_lib.towers  # noqa: F401  For their tokenizers.
 from clip_lib.config import Config
 from clip_lib.data.captions_table import TABLE
 from clip_lib.data.dataset import SPLITS, load_dataset
