@@ -5,7 +5,6 @@ import shutil
 import sys
 import time
 
-import keras
 import numpy as np
 import pytest
 
@@ -28,7 +27,6 @@ from clip_lib.models.clip import without_head
 from clip_lib.retrieval.search import Clip
 from clip_lib.towers.choice import choose_builders
 from clip_lib.towers.texts import BERT, build_bert_classifier, load_tokenizer
-from clip_lib.training.fit import fit_text_classifier
 from clip_lib.training.pipeline import train
 
 TEXTS = ["A dog of waterland, on the grass.", "dogs!", "", "zeppelin", "ball " * 50]
@@ -67,21 +65,20 @@ def test_token_ids_are_those_of_the_tokenizer(checkpoints, pieces):
     known, unknown = sort_words(pieces, "Dogs on waterland, zeppelin ! .")
     assert known == ["Dogs", "on", "waterland,"] and unknown == ["zeppelin"]
     # Neither the five marks, one unused, [UNK], nor five of punctuation.
-    with pytest.raises(ClipError, match="not one word is among the 23 that"):
+    with pytest.raises(ClipError, match=r"not one word .*is among the 23 that"):
         check_query(pieces, "!!! 犬")
 
 
-@pytest.mark.parametrize("lower", [True, False])
-def test_a_saved_tokenizer_encodes_alike(tmp_path, config, lower):
-    folder = str(write_checkpoint(tmp_path / "one", lower=lower))
+def test_a_saved_tokenizer_encodes_alike(tmp_path, config):
+    folder = str(write_checkpoint(tmp_path / "one", lower=False))
     pieces = load_tokenizer([], dataclasses.replace(config, text_encoder=folder))
     texts = ["Dog dog DOG", *TEXTS]
     before = encode(pieces, texts)
     save_vocabulary(pieces, tmp_path / "tokenizer.json")
     again = load_vocabulary(tmp_path / "tokenizer.json", 32)
     assert (encode(again, texts) == before).all()
-    dogs = [WORDS[token_id] for token_id in before[0, 1:4]]
-    assert dogs == (["dog"] * 3 if lower else ["Dog", "dog", "[UNK]"])
+    words = [WORDS[token_id] for token_id in before[0, 1:4]]
+    assert words == ["Dog", "dog", "[UNK]"]
 
 
 # Vectors.
@@ -99,13 +96,11 @@ def test_features_are_the_mean_over_the_real_tokens(
         model = build_bert_classifier(tiny_dataset, pieces, config)
         token_ids = encode(pieces, TEXTS[:4])
         vectors.append(without_head(model).predict(token_ids, verbose=0))
-    network = model.get_layer(BERT)
+    network, ones = model.get_layer(BERT), np.ones((1, 12), "int32")
     table = weights(kind, len(WORDS))[f"{kind}.embeddings.word_embeddings.weight"]
     assert (network.token_embedding.embeddings.numpy() == table).all()
-    inputs = {"token_ids": token_ids[:1], "padding_mask": np.ones((1, 12), "int32")}
-    if kind == "bert":
-        inputs["segment_ids"] = np.zeros((1, 12), "int32")
-    states = network(inputs)
+    inputs = {"token_ids": token_ids[:1], "padding_mask": ones, "segment_ids": 0 * ones}
+    states = network({name: inputs[name] for name in network.input})
     states = states["sequence_output"] if kind == "bert" else states
     assert np.abs(np.mean(states, axis=1) - vectors[1][:1]).max() < 1e-5
     assert np.abs(vectors[0] - vectors[1]).max() < 1e-5  # Padding changes nothing.
@@ -125,7 +120,6 @@ def refused(config, folder, match):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"vocab_size": 33}, "odd: expected config.json and model.safetensors of one"),
         ({"activation": "relu"}, r"odd: \('distilbert', 'relu'\); expected a bert or"),
         ({"model_type": "gpt9"}, "odd: expected .* of one bert or distilbert"),
         ({"n_layers": 3}, r"odd: expected .* distilbert \(.*layer\.1"),
@@ -169,81 +163,59 @@ def test_transformers_is_missing(config, monkeypatch):
         load_tokenizer([], config)
 
 
-# Training.
-
-
-def differ(one: keras.Model, other: keras.Model) -> bool:
-    pairs = zip(
-        *(each.get_layer(BERT).get_weights() for each in (one, other)), strict=True
-    )
-    return any((a != b).any() for a, b in pairs)
-
-
-def test_the_network_is_fine_tuned_if_asked(tmp_path, config, pieces, tiny_dataset):
-    """Of both phases together the best epoch is kept: here one of the second."""
-    rates = {"learning_rate": 0.0, "fine_tune_learning_rate": 1e-2}
-    config = dataclasses.replace(config, text_epochs=1, fine_tune_epochs=4, **rates)
-    model = build_bert_classifier(tiny_dataset, pieces, config)
-    assert len(model.trainable_weights) == 2  # Those of its head.
-    before, path = without_head(model), tmp_path / "text.keras"
-    model, history = fit_text_classifier(model, tiny_dataset, pieces, config, path)
-    first, *others = history["val_accuracy"]
-    assert len(others) == 4 and max(others) > first
-    assert differ(model, before)
+# A CLIP of it.
 
 
 @pytest.fixture(scope="module")
 def run(config, checkpoints, tiny_dataset, tmp_path_factory):
-    """A CLIP trained as the command line does it, without labels; its settings."""
+    """One of two pretrained encoders, trained as the command line does it."""
     config = dataclasses.replace(
         config,
+        image_encoder="efficientnet_lite0",
         text_encoder=str(checkpoints["bert"]),
         model_dir=str(tmp_path_factory.mktemp("models")),
         clip_epochs=1,
         clip_learning_rate=1e-2,
     )
-    dataset = dataclasses.replace(tiny_dataset, class_names=())
+    dataset = dataclasses.replace(tiny_dataset, class_names=())  # Nothing but CLIP.
     train(dataset, config, choose_builders(config))
     return config
 
 
-def test_its_features_are_frozen_in_clip(run, tiny_dataset):
-    clip = Clip.load(run.clip_file)
-    start = build_bert_classifier(tiny_dataset, clip.vectorizer, run)
-    assert not differ(clip.text_encoder, start)
-    paths = [weight.path for weight in clip.text_encoder.trainable_weights]
-    assert len(paths) == 2 and all("projection" in path for path in paths)
-    table = word_attribution(clip, ["A dog , waterland !"], np.eye(run.embed_dim)[:1])
-    assert table["token"].tolist() == ["a", "dog", "water ##land"]
+def test_both_encoders_are_frozen_in_clip(run, tiny_dataset):
+    clip, builders = Clip.load(run.clip_file), choose_builders(run)
+    images = builders.image(tiny_dataset, run)
+    texts = builders.text(tiny_dataset, clip.vectorizer, run)
+    for name, start, encoder in (
+        ("efficientnet_lite0", images, clip.image_encoder),
+        (BERT, texts, clip.text_encoder),
+    ):
+        weights = (each.get_layer(name).get_weights() for each in (start, encoder))
+        for before, after in zip(*weights, strict=True):
+            assert (before == after).all()
+        paths = [weight.path for weight in encoder.trainable_weights]
+        assert len(paths) == 2 and all("projection" in path for path in paths)
 
 
-def test_a_saved_run_needs_neither_hub_nor_checkpoint(tmp_path, run, monkeypatch):
+def test_a_saved_run_needs_neither_hub_nor_checkpoint(run, tmp_path, monkeypatch):
     """Moved elsewhere, beside the vocabulary of another run."""
+    assert run.clip_file.name == "myclip_with_tiny-bert.keras"
     texts = ["the dog", "a ball"]
     expected = Clip.load(run.clip_file).embed_texts(texts)
     moved = shutil.copytree(run.model_dir, tmp_path / "moved")
     (moved / "vocab.txt").write_text("\n[UNK]\ndog")
     monkeypatch.setattr("clip_lib.towers.texts.checkpoint_folder", None)
-    found = Clip.load(moved / run.clip_file.name).embed_texts(texts)
+    clip = Clip.load(moved / run.clip_file.name)
+    found = clip.embed_texts(texts)
     assert np.abs(found - expected).max() < 1e-5
     assert np.abs(found[0] - found[1]).max() > 1e-3
+    one = np.eye(run.embed_dim)[:1]
+    table = word_attribution(clip, ["A dog , waterland !"], one)
+    assert table["token"].tolist() == ["a", "dog", "water ##land"]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"words": [*WORDS[:-1], "cat"]}, {"words": [*WORDS, "cat"]}, {"lower": False}],
-)
+@pytest.mark.parametrize("change", [{"words": [*WORDS[:-1], "cat"]}, {"lower": False}])
 def test_another_tokenizer_than_that_of_the_training_is_refused(run, tmp_path, change):
     other = write_checkpoint(tmp_path / "other", **change) / "tokenizer.json"
-    with pytest.raises(ClipError, match=r"json: 3. words, but .* trained with 34"):
+    with pytest.raises(ClipError, match=r"json: 34 words, but .* trained with 34"):
         Clip.load(run.clip_file, other)
-
-
-@pytest.mark.parametrize(
-    ("text_encoder", "name"),
-    [("distilbert", "distilbert"), ("google/mini-bert", "mini-bert"), ("/a/b/", "b")],
-)
-def test_files_bear_the_name_of_the_text_encoder(text_encoder, name):
-    config = Config(text_encoder=text_encoder)
-    assert config.clip_file.name == f"myclip_with_{name}.keras"
-    assert config.vocabulary_file.name == "tokenizer.json"

@@ -1,7 +1,6 @@
 """Tiny networks of the BERT family, written as Hugging Face writes them."""
 
 import json
-import os
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -60,15 +59,9 @@ def weights(kind: str, words: int) -> dict[str, np.ndarray]:
 def write_checkpoint(folder, kind="distilbert", words=WORDS, lower=True, **changes):
     """Write config.json, model.safetensors and tokenizer.json; return the folder.
 
-    Args:
-        folder: Where to; it is made.
-        kind: "distilbert" or "bert".
-        words: The vocabulary, by token id.
-        lower: Whether the tokenizer lowers capitals.
-        changes: What differs in config.json from what the weights are.
+    ``words`` are the vocabulary of its tokenizer, by token id; ``changes`` stand in
+    config.json, and not in the weights.
     """
-    # Or transformers says that it finds no PyTorch.
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     from transformers import DistilBertTokenizerFast
 
     folder.mkdir(parents=True)

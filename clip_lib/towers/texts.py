@@ -25,7 +25,6 @@ CHECKPOINTS = {"distilbert": "distilbert/distilbert-base-uncased"}
 BERT = "bert"
 """Name of the network among the layers of a text classifier."""
 NEEDED = ("config.json", "model.safetensors", TOKENIZER_FILE)
-"""Files of a checkpoint."""
 _SILENT = re.compile(r"[!-/:-@\[-`{-~]*|\[(PAD|CLS|SEP|MASK|unused\d+)\]")
 """Tokens that stand for no word: ASCII punctuation, and marks that no text holds."""
 
