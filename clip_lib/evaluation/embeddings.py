@@ -132,8 +132,7 @@ def colour_filters(model: keras.Model, count: int = 12) -> np.ndarray:
     Returns:
         (count, rows, columns, 3), red, green and blue from 0 to 1; 0.5 is a weight of
         0. Of the CNN, the weights that its convolution gives to the mean colours of the
-        cells; of a pretrained network, its very first convolution (ResNet's reads blue,
-        green, red).
+        cells; of a pretrained network, its very first convolution.
     """
     if networks := [each for each in model.layers if isinstance(each, keras.Model)]:
         (network,) = networks
