@@ -170,11 +170,9 @@ def main() -> None:
     source, _ = find_folder(make(dataset_dir=given.data))
     tasks = [(make(seed=seed), source) for seed in given.seeds]
     runs = measure_all(one_seed, tasks, given.jobs)
-    table = summary(runs)
-    print(table.round(3).to_string())
     if not given.quick:
         about["planted"] = {"swapped": SWAPPED, "foreign": FOREIGN, "copies": COPIES}
-        about["summary"] = table.to_dict("index")
+        about["summary"] = summary(runs).to_dict("index")
         write_result("cleaning", about | {"runs": runs})
 
 

@@ -6,9 +6,6 @@ picture is tested once. Choices (the epoch kept) are made on validation; test is
 measured once.
 
     python benchmarks/pipeline.py --data FOLDER --name folds --folds 5 --seeds 42
-    python benchmarks/pipeline.py --data FOLDER --name tuned --preset fine-tuning
-    python benchmarks/pipeline.py --data FOLDER --name five --folds 5 --seeds 42 \\
-        --captions FILE
 """
 
 import dataclasses

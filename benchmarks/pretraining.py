@@ -14,9 +14,7 @@ import zipfile
 from pathlib import Path
 
 import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+import pandas as pd
 from record import (
     ROOT,
     measure_all,
@@ -41,6 +39,7 @@ from clip_lib.training.pipeline import train
 
 PICTURES = (500, 1_000, 2_000)
 """Sizes of the parts, besides the whole."""
+matplotlib.use("Agg")
 FIGURE = ROOT / "report" / "figures" / "pretraining.png"
 
 
@@ -113,21 +112,24 @@ def measure(config: Config, pictures, output) -> dict:
 
 def draw_curve(runs: list[dict]):
     """Draw recall@10 on validation against the pictures of the pretraining."""
-    figure, axes = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
+    reports = [run["validation"] for run in runs]
+    lines = {
+        way.replace("_to_", " → "): [report[way]["recall@10"] for report in reports]
+        for way in DIRECTIONS
+    }
+    lines["chance"] = reports[0]["chance"]["image_to_text"]["recall@10"]
+    axes = pd.DataFrame(lines, [run["pictures"] for run in runs]).plot(
+        logx=True,
+        style=["o-", "o-", "k:"],
+        ylim=(0, None),
+        figsize=(5.2, 3.4),
+        xlabel="pictures of the pretraining, five captions each",
+        ylabel=f"recall@10 among {reports[0]['images']} pictures",
+    )
     pictures = [run["pictures"] for run in runs]
-    for way in DIRECTIONS:
-        recalls = [run["validation"][way]["recall@10"] for run in runs]
-        axes.plot(pictures, recalls, "o-", label=way.replace("_to_", " → "))
-    chance = runs[0]["validation"]["chance"]["image_to_text"]["recall@10"]
-    axes.axhline(chance, color="grey", linestyle=":", label="chance")
-    axes.set_xscale("log")
-    axes.set_xticks(pictures, [f"{count:,}" for count in pictures])
+    axes.set_xticks(pictures, [f"{count:,}" for count in pictures], minor=False)
     axes.minorticks_off()
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("pictures of the pretraining, five captions each")
-    axes.set_ylabel(f"recall@10 among {runs[0]['validation']['images']} pictures")
-    axes.legend(frameon=False)
-    return figure
+    return axes.figure
 
 
 def main() -> None:
@@ -144,7 +146,7 @@ def main() -> None:
     runs = measure_all(measure, tasks, given.jobs)
     if not given.quick:
         write_result("pretraining", about | {"runs": runs})
-        draw_curve(runs).savefig(FIGURE, dpi=110)
+        draw_curve(runs).savefig(FIGURE, dpi=110, bbox_inches="tight")
 
 
 if __name__ == "__main__":

@@ -26,15 +26,14 @@ from clip_lib.config import Config
 from clip_lib.errors import ClipError
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 PLACES = ("seed", "model_dir", "dataset_dir", "strategy")
 """Settings that are not the recipe's: the runs name their seeds."""
 FOLDERS = ("--data", "--captions", "--output")
 """Options whose value is private to a machine."""
 
 
-def options(
-    description: str, jobs: bool = True, splits: bool = False
-) -> argparse.ArgumentParser:
+def options(description: str, jobs: bool = True, splits: bool = False):
     """Return a parser of the options that benchmarks share.
 
     Args:
@@ -164,10 +163,20 @@ def measure_all(function, tasks, jobs: int = 1) -> list[dict]:
     return runs
 
 
+def complete(name: str, result: dict) -> dict:
+    """Add to a result the other folds that an earlier call measured alike."""
+    path, result = RESULTS / f"{name}.json", json.loads(json.dumps(result))
+    former = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    alike = [former.get(key) == result[key] for key in ("commit", "machine", "config")]
+    if not all(alike):
+        return result
+    runs = {run["fold"]: run for run in (*former["runs"], *result["runs"])}
+    words = " && ".join(dict.fromkeys((former["command"], result["command"])))
+    return result | {"command": words, "runs": [runs[fold] for fold in sorted(runs)]}
+
+
 def write_result(name: str, result: dict) -> None:
     """Write benchmarks/results/<name>.json, whole or not at all, and say so."""
-    from clip_lib.evaluation.results import RESULTS
-
     path = RESULTS / f"{name}.json"
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

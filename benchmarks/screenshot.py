@@ -56,23 +56,11 @@ def main() -> None:
             browser = playwright.chromium.launch(
                 executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"]
             )
-            shoot(
-                browser,
-                address,
-                "page.png",
-                by_text,
-                locale="en-US",
-                viewport={"width": 1200, "height": 880},
-            )
-            shoot(
-                browser,
-                address,
-                "page_telephone.png",
-                by_picture,
-                locale="fr-FR",
-                color_scheme="dark",
-                viewport={"width": 390, "height": 1190},
-            )
+            wide = {"locale": "en-US", "viewport": {"width": 1200, "height": 880}}
+            shoot(browser, address, "page.png", by_text, **wide)
+            narrow = {"locale": "fr-FR", "viewport": {"width": 390, "height": 1190}}
+            narrow["color_scheme"] = "dark"
+            shoot(browser, address, "page_telephone.png", by_picture, **narrow)
             browser.close()
     finally:
         server.terminate()

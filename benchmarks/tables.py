@@ -56,6 +56,7 @@ SEARCHES = {
 SPEEDS = {
     "batch_size": "pictures a batch",
     "pictures_per_second": "pictures a second",
+    "features_milliseconds_per_picture": "frozen features, once, ms a picture",
 }
 RUNS = {
     "photos": "photographs",
@@ -240,21 +241,19 @@ def speed_table() -> str:
     training = result["training"]
     both = training["ours"], training["handed_out"]
     rows = [
-        [title, *(f"{each[name]:,.3g}" for each in both)]
+        [title, *(f"{each[name]:,.3g}" if name in each else "" for each in both)]
         for name, title in SPEEDS.items()
     ]
-    if once := both[0].get("features_milliseconds_per_picture"):
-        rows.append(["frozen features, once, ms a picture", f"{once:.3g}", ""])
     rows.append(["ratio of training speeds", f"{training['ratio']:.3g}", ""])
     query = result["query_milliseconds"]
-    index = result["index_milliseconds_per_picture"]["first_run"]
-    answers = [
-        ["query, median, ms", f"{query['median']:.1f}"],
-        ["query, 95 %, ms", f"{query['percentile_95']:.1f}"],
-        ["index, ms a picture", f"{index:.2f}"],
-    ]
+    numbers = {
+        "query, median, ms": query["median"],
+        "query, 95 %, ms": query["percentile_95"],
+        "index, ms a picture": result["index_milliseconds_per_picture"]["first_run"],
+    }
     for name, seconds in result["start_seconds"].items():
-        answers.append([f"start to end: {name}, s", f"{seconds:.2f}"])
+        numbers[f"start to end: {name}, s"] = seconds
+    answers = [[title, f"{number:.2f}"] for title, number in numbers.items()]
     steps = _table(["training", "ours", "the course's recipe"], rows)
     return f"{steps}\n\n{_table(['answers', ''], answers)}{_about(result)}"
 
@@ -268,12 +267,9 @@ def galleries_table() -> str:
         times = [gallery["milliseconds"][name] for gallery in galleries]
         cells = [f"{t['median']:.3g} ({t['percentile_95']:.3g})" for t in times]
         rows.append([title, *cells])
-    for title, name, factor in (
-        ("file, MB", "megabytes", 1),
-        ("loading, ms", "seconds", 1e3),
-    ):
-        values = [factor * gallery["loading"][name] for gallery in galleries]
-        rows.append([title, *(f"{value:,.0f}" for value in values)])
+    files = [gallery["loading"] for gallery in galleries]
+    rows.append(["file, MB", *(f"{file['megabytes']:,.0f}" for file in files)])
+    rows.append(["loading, ms", *(f"{1e3 * file['seconds']:,.0f}" for file in files)])
     sizes = [f"{gallery['size']:,}" for gallery in galleries]
     heading = ["milliseconds a query, median (95 %)", *sizes]
     return _table(heading, rows) + _about(result)

@@ -1,6 +1,5 @@
 """A made-up team with hard names, and the folder of its project."""
 
-from clip_lib.cli import hand_in
 from clip_lib.handin import team
 
 NAMES = (
@@ -20,8 +19,7 @@ DEPOSITOR = "Ł\\~^ 100 % $ d'Été & Fils_#1 {x}"
 def enter(root, monkeypatch, text=TEAM):
     """Fill in equipe.toml, and go where the commands of this project are given."""
     (root / "equipe.toml").write_text(text, encoding="utf-8")
-    for module in (team, hand_in):
-        monkeypatch.setattr(module, "TEAM_FILE", root / "equipe.toml")
+    monkeypatch.setattr(team, "TEAM_FILE", root / "equipe.toml")
     monkeypatch.chdir(root)
     for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET"):
         monkeypatch.setenv(name, "")

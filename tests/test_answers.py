@@ -30,7 +30,7 @@ def test_answers_for_people_are_lines_of_rounded_numbers(answers):
     names = ["rank", "score", "margin", "probability", "path", "label"]
     assert lines[0].split() == names
     assert lines[1].split() == ["1", "1.000", "0.400", "62.4%", "été.jpg", "dog"]
-    assert lines[2].split(maxsplit=4)[3:] == ["28.0%", "a b.jpg dog"]
+    assert "28.0% a b.jpg" in lines[2]
     assert lines[4].split() == ["4", "-1.000", "1.1%", "c.jpg", "dog"]
     start = lines[0].index("path")
     assert lines[1].index("été") == lines[2].index("a b") == start

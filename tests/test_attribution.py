@@ -85,8 +85,3 @@ def test_the_map_is_hot_where_the_encoder_looks_and_zero_elsewhere(size):
         # The outermost pixel is hidden by one patch, which hides most of the corner.
         outermost = heat[-1 if corner[0] else 0, -1 if corner[1] else 0]
         assert outermost == pytest.approx(heat.max()) and outermost > 0.2
-
-
-def test_hiding_nothing_new_changes_nothing():
-    grey = picture_of(np.full((64, 64, 3), 90, "uint8"))
-    assert not occlusion_map(Corner((64, 64)), grey, "grey").any()

@@ -68,14 +68,6 @@ def test_captions_of_one_picture_are_not_independent_queries():
         assert five[name] == pytest.approx(once[name]), name
 
 
-def test_a_label_of_three_cannot_fill_the_first_five_places():
-    vectors, labels = np.eye(12), np.repeat(np.arange(4), 3)
-    report = evaluate_retrieval(vectors, vectors, np.arange(12), labels)
-    oracle = report["text_to_image"]["label_oracle"]
-    assert oracle["label_precision@5"] == pytest.approx(3 / 5)
-    assert oracle["recall@1"] == pytest.approx(1 / 3) and oracle["recall@5"] == 1
-
-
 def test_directions_are_not_swapped():
     # Every text is nearest to image 0; every image is nearest to its own text.
     texts = np.array([[9.0, 0.1, 0.1], [2.0, 1.0, 0.1], [2.0, 0.1, 1.0]])
@@ -126,8 +118,6 @@ def test_labels_may_be_unknown_or_missing(clip):
     report = evaluate_indexes(Index(vectors, images.items[["paths"]]), texts, clip)
     assert "label_oracle" not in report
     assert report_table(report).shape == (8, 4)
-    with pytest.raises(ClipError, match="no paths: build it again"):
-        evaluate_indexes(texts, texts)
     texts.items.loc[1, "image_paths"] = "elsewhere.jpg"
     with pytest.raises(ClipError, match=r"elsewhere\.jpg: .* not in the image index"):
         evaluate_indexes(images, texts)

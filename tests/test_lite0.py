@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import keras
@@ -14,9 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import convert_lite0
+
 from clip_lib.config import Config
 from clip_lib.errors import ClipError
-from clip_lib.towers import convert_lite0, images
+from clip_lib.towers import images
 from clip_lib.towers.choice import choose_builders
 from clip_lib.training.fit import fit_image_classifier
 

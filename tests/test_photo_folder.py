@@ -127,15 +127,6 @@ def test_a_name_that_is_no_text_is_left_out(clip, photos):
     assert update_index(clip, photos).kept == 4
 
 
-def test_a_bug_is_not_an_unreadable_picture(clip, photos, monkeypatch):
-    def broken(path, size):
-        raise ValueError("a bug")
-
-    monkeypatch.setattr(photo_folder, "load_image", broken)
-    with pytest.raises(ValueError, match="a bug"):
-        update_index(clip, photos)
-
-
 def test_a_failed_update_leaves_the_index_as_it_was(clip, photos, monkeypatch):
     update_index(clip, photos)
     path = index_file(clip, photos)

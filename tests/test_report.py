@@ -13,7 +13,6 @@ import pytest
 from team_project import NAMES, enter
 
 from clip_lib.__main__ import main
-from clip_lib.cli import hand_in
 from clip_lib.config import Config
 from clip_lib.errors import ClipError
 from clip_lib.evaluation import results
@@ -175,8 +174,8 @@ def test_without_latex_or_a_model_it_says_what_to_do(copy, monkeypatch, tmp_path
 
 def test_the_command_without_pdf(written, copy, monkeypatch, capsys):
     write = unittest.mock.Mock(return_value=written[1])
-    monkeypatch.setattr(hand_in, "REPORT", copy)
-    monkeypatch.setattr(hand_in, "write_generated", write)
+    monkeypatch.setattr(report, "REPORT", copy)
+    monkeypatch.setattr(report, "write_generated", write)
     enter(copy, monkeypatch)
     assert main(["report", "--no-pdf", "--json", "--models", "elsewhere"]) == 0
     assert write.call_args.args[0].model_dir == "elsewhere"

@@ -28,16 +28,6 @@ def test_mean_and_deviation_of_the_runs():
     assert row["label_oracle"] == pytest.approx(10 / 20)
 
 
-def test_accuracies_stand_only_where_every_run_measured_them():
-    runs = [run(0, 0.5, image_accuracy=0.4), run(1, None, image_accuracy=0.6)]
-    table = summary(runs).loc["accuracy"]
-    assert table.index.tolist() == ["image_accuracy"]
-    assert table.loc["image_accuracy", "mean"] == pytest.approx(0.5)
-    assert table.loc["image_accuracy", "chance"] == 0.25
-    runs[1] = run(1, 0.7, image_accuracy=0.6)
-    assert summary(runs).loc["accuracy", "zero_shot_accuracy"]["mean"] == 0.6
-
-
 def test_tables_have_french_names_and_a_deviation_if_there_is_one():
     one, two = (summary([run(n, 0.5) for n in range(m)]) for m in (1, 2))
     assert not tables.summary_table(one)["mesuré"].str.contains("±").any()

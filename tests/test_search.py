@@ -24,14 +24,6 @@ def test_an_index_file_holds_plain_arrays_of_the_courses_names(run_config):
         assert len(arrays["embeds"]) == len(arrays["captions"]) == 48
 
 
-def test_a_caption_as_query_scores_its_own_entry_one(search):
-    row = search.texts.items.iloc[7]
-    embedding = search.clip.embed_text(row["captions"])
-    best = search.texts.search(embedding, k=1).iloc[0]
-    assert best["captions"] == row["captions"]
-    assert best["score"] == pytest.approx(1, abs=1e-5)
-
-
 def test_scores_are_the_products_of_the_vectors(search):
     """One picture and one text alone, beside the batches of the index."""
     answers = search.images_for("on the grass", k=5, gallery="test")
@@ -69,14 +61,6 @@ def test_a_model_comes_with_its_temperature_and_its_own_indexes(run_config, tmp_
         Search.load(model_file)
 
 
-def test_the_fingerprint_is_computed_once(run_config, monkeypatch):
-    """It hashes all weights: tens of megabytes at each question would be felt."""
-    clip = Clip.load(run_config.model_path(MODEL_FILE))
-    first = clip.fingerprint
-    monkeypatch.setattr("hashlib.sha256", None)
-    assert clip.fingerprint == first
-
-
 def test_a_vocabulary_of_another_training_is_refused(tmp_path, tiny_clip, vectorizer):
     loss = tiny_clip.get_layer("contrastive_loss")
     loss.vocabulary = vocabulary_fingerprint(vectorizer)
@@ -103,16 +87,6 @@ class Sentences:
 
     def embed_texts(self, texts):
         return np.array([self.vectors[text] for text in texts])
-
-
-def test_labels_are_searched_like_any_index():
-    clip = Sentences({"a dog": 0, "one dog": 90, "a big cat": 90, "one big cat": 90})
-    labels = label_index(clip, ["dog", "big_cat"], ["a {}", "one {}"])
-    assert np.allclose(labels.embeds, [[np.sqrt(0.5)] * 2, [0, 1]])
-    answers = labels.search([0, 1], 2, temperature=0.5)
-    assert answers["labels"].tolist() == ["big_cat", "dog"]
-    powers = np.exp([2, 2 * np.sqrt(0.5)])
-    assert answers["probability"].tolist() == pytest.approx(powers / powers.sum())
 
 
 def test_zero_shot_averages_its_templates_on_the_unit_sphere():

@@ -64,11 +64,8 @@ class Report:
 def check_folder(folder, config: Config, vectorizer: Vectorizer | None = None):
     """Check a data folder: its table, its captions, its pictures and its split.
 
-    Args:
-        folder: Data folder, see `clip_lib.data.captions_table`.
-        config: Tells how the folder is split and how many tokens the model reads.
-        vectorizer: The tokenizer of a pretrained text encoder, of such a length that it
-            cuts no caption; by default SmallBERT's words are counted.
+    Captions are counted by a ``vectorizer`` that cuts none, such as the tokenizer of a
+    pretrained text encoder; by default in SmallBERT's words.
 
     Returns:
         The `Report`; its status is 2 for a folder that cannot be read or split.

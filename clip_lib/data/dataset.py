@@ -80,10 +80,8 @@ def load_dataset(config: Config, split: bool = True, fold=None) -> Dataset:
     A caption whose ``origin`` is enriched is for training only: in the other parts its
     row is left out, so that no model is tested on what a language model wrote.
 
-    Args:
-        config: Tells where the data is and how it is split.
-        split: Whether to split; a folder that only serves as a gallery may be small.
-        fold: Number and count for cross-validation, see `split_records`.
+    A folder that only serves as a gallery is not ``split`` and may be small. For
+    ``fold``, see `split_records`.
 
     Raises:
         ClipError: If the data is missing or faulty in any way.

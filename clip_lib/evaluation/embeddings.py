@@ -45,18 +45,14 @@ def level_means(similarity: pd.DataFrame) -> pd.Series:
     The three do not overlap: ``same label`` leaves the right pairs out. Where it equals
     ``pair``, the model learned the labels and nothing finer. NaN without such a cell.
     """
-    own, same = (
-        np.equal.outer(
-            *(
-                axis.get_level_values(level).to_numpy()
-                for axis in (similarity.index, similarity.columns)
-            )
-        )
-        for level in ("path", "label")
-    )
-    kinds = np.select([own, same], ["pair", "same label"], "other label")
-    cosines = pd.Series(similarity.to_numpy().ravel()).groupby(kinds.ravel()).mean()
-    return cosines.reindex(["pair", "same label", "other label"])
+    cosines, same = similarity.to_numpy(), {}
+    for level in ("path", "label"):
+        rows = similarity.index.get_level_values(level).to_numpy()
+        columns = similarity.columns.get_level_values(level).to_numpy()
+        same[level] = rows[:, None] == columns
+    kinds = np.select([*same.values()], ["pair", "same label"], "other label")
+    means = pd.Series(cosines.ravel()).groupby(kinds.ravel()).mean()
+    return means.reindex(["pair", "same label", "other label"])
 
 
 def tsne_table(images: Index, texts: Index, seed: int = 0) -> pd.DataFrame:
@@ -136,7 +132,8 @@ def colour_filters(model: keras.Model, count: int = 12) -> np.ndarray:
     Returns:
         (count, rows, columns, 3), red, green and blue from 0 to 1; 0.5 is a weight of
         0. Of the CNN, the weights that its convolution gives to the mean colours of the
-        cells; of a pretrained network, its very first convolution.
+        cells; of a pretrained network, its very first convolution (ResNet's reads blue,
+        green, red).
     """
     if networks := [each for each in model.layers if isinstance(each, keras.Model)]:
         (network,) = networks

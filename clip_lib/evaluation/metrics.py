@@ -29,13 +29,15 @@ def first_ranks(similarity, relevant) -> np.ndarray:
         int array (queries,).
 
     Raises:
-        ValueError: If the shapes differ or a query has no right answer.
+        ValueError: If a query has no right answer.
 
     Example:
         >>> first_ranks([[0.9, 0.5], [0.9, 0.5]], [[True, False], [False, True]])
         array([1, 2])
     """
-    similarity, relevant = _checked(similarity, relevant)
+    similarity, relevant = np.asarray(similarity), np.asarray(relevant, dtype=bool)
+    if not relevant.any(axis=1).all():
+        raise ValueError("a query has no right answer among the candidates.")
     rights = np.where(relevant, similarity, -np.inf)
     best = np.fmax.reduce(rights, axis=1, keepdims=True)
     # "Not below" rather than "at least": the NaN of a wrong answer comes first.
@@ -62,7 +64,7 @@ def precisions_at_k(similarity, relevant, k: int) -> np.ndarray:
             same label".
         k: Length of the list; shortened to the number of candidates.
     """
-    similarity, relevant = _checked(similarity, relevant)
+    similarity, relevant = np.asarray(similarity), np.asarray(relevant, dtype=bool)
     worst = np.where(relevant, -np.inf, np.inf)
     scores = np.where(np.isnan(similarity), worst, similarity)
     order = np.lexsort((relevant, -scores), axis=1)[:, :k]
@@ -111,12 +113,3 @@ def bootstrap_interval(values, draws, median: bool = False) -> list[float]:
         drawn = draws @ np.asarray(values, dtype=float) / draws.sum(axis=1)
     tail = (1 - LEVEL) / 2
     return np.quantile(drawn, [tail, 1 - tail]).tolist()
-
-
-def _checked(similarity, relevant) -> tuple[np.ndarray, np.ndarray]:
-    similarity, relevant = np.asarray(similarity), np.asarray(relevant, dtype=bool)
-    if similarity.shape != relevant.shape:
-        raise ValueError(f"shapes {similarity.shape} and {relevant.shape} differ.")
-    if not relevant.any(axis=1).all():
-        raise ValueError("a query has no right answer among the candidates.")
-    return similarity, relevant

@@ -80,15 +80,9 @@ def clip_curves(history, batch_size: int, candidates: int) -> Figure:
 def confusion(labels, predictions, class_names, title: str) -> Figure:
     """Draw the confusion matrix of label numbers (N,) and predicted ones."""
     figure, axes = plt.subplots(figsize=(4, 3.6), layout="constrained")
-    ConfusionMatrixDisplay.from_predictions(
-        labels,
-        predictions,
-        labels=range(len(class_names)),
-        display_labels=class_names,
-        cmap="Blues",
-        ax=axes,
-        colorbar=False,
-    )
+    names = {"labels": range(len(class_names)), "display_labels": class_names}
+    style = {"cmap": "Blues", "ax": axes, "colorbar": False}
+    ConfusionMatrixDisplay.from_predictions(labels, predictions, **names, **style)
     axes.set(xlabel="étiquette prédite", ylabel="étiquette réelle", title=title)
     return figure
 

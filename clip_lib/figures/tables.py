@@ -59,14 +59,12 @@ def layer_table(model: keras.Model) -> pd.DataFrame:
 
 def check_table(labels: pd.DataFrame) -> pd.DataFrame:
     """Format the counts of a `check_folder` report: one row per label, one for all."""
-    table = labels.rename(columns=_CHECKED, index={"all labels": "toutes"})
-    return table.round(3)
+    return labels.rename(columns=_CHECKED, index={"all labels": "toutes"}).round(3)
 
 
 def retrieval_table(report: dict) -> pd.DataFrame:
     """Format a report of `evaluate_dataset`, with chance and oracle below each row."""
-    table = report_table(report).rename(columns=_METRICS)
-    return table.rename(index=_ROWS)
+    return report_table(report).rename(columns=_METRICS, index=_ROWS)
 
 
 def summary_table(table: pd.DataFrame) -> pd.DataFrame:

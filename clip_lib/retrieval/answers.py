@@ -9,14 +9,6 @@ from clip_lib.retrieval.search import Search
 QUERIES = ("A big dog in the woods", "A group of cyclists", "A boat on the water")
 """Queries of a demonstration: the course's two examples, and the fourth label."""
 
-# An answer is one item; the index files name their columns in the plural.
-_SINGULAR = {
-    "paths": "path",
-    "captions": "caption",
-    "image_paths": "image_path",
-    "labels": "label",
-    "splits": "split",
-}
 _NOT_SHOWN = ["size", "mtime_ns"]
 _FORMATS = {
     "score": "{:.3f}".format,
@@ -26,7 +18,9 @@ _FORMATS = {
 
 
 def _shown(answers: pd.DataFrame) -> pd.DataFrame:
-    return answers.drop(columns=_NOT_SHOWN, errors="ignore").rename(columns=_SINGULAR)
+    # An answer is one item; the index files name their columns in the plural.
+    answers = answers.drop(columns=_NOT_SHOWN, errors="ignore")
+    return answers.rename(columns=lambda name: name.removesuffix("s"))
 
 
 def answer_records(answers: pd.DataFrame) -> list[dict]:
@@ -43,13 +37,13 @@ def answer_records(answers: pd.DataFrame) -> list[dict]:
 def answer_lines(answers: pd.DataFrame) -> str:
     """Format answers as text: a heading, then one line per answer."""
     answers = _shown(answers)
-    formats = dict(_FORMATS)
-    for name in answers.columns.difference([*_FORMATS, "rank"]):
-        width = max(map(len, [name, *answers[name].astype(str)]))
-        formats[name] = f"{{:<{width}}}".format
-    lines = answers.to_string(
-        index=False, formatters=formats, justify="left", na_rep=""
-    )
+    text = answers.columns.difference([*_FORMATS, "rank"])
+    for name in text:  # Words are aligned on the left, below their heading.
+        words = answers[name].astype(str)
+        width = max(map(len, [name, *words]))
+        answers[name] = words.str.ljust(width)
+        answers = answers.rename(columns={name: name.ljust(width)})
+    lines = answers.to_string(index=False, formatters=_FORMATS, na_rep="")
     return "\n".join(map(str.rstrip, lines.splitlines()))
 
 

@@ -59,8 +59,8 @@ def embed_files(clip: Clip, paths) -> tuple[list[str], np.ndarray, list[str]]:
     """Embed the picture files that can be read, with a progress bar.
 
     Returns:
-        The R paths that could be read, in the order given; their unit vectors (R, D);
-        and a sentence for each of the others, which names it.
+        The R paths that could be read; their unit vectors (R, D); and a sentence for
+        each of the others, which names it.
     """
 
     def load(path: str) -> np.ndarray | str:
@@ -76,11 +76,9 @@ def embed_files(clip: Clip, paths) -> tuple[list[str], np.ndarray, list[str]]:
 
     paths = [str(path) for path in paths]
     read, faults, embeds = [], [], [np.empty((0, clip.width), "float32")]
-    with (
-        ThreadPoolExecutor() as pool,
-        tqdm(total=len(paths), desc="Embedding", delay=2, leave=False) as progress,
-    ):
-        for start in range(0, len(paths), CHUNK):
+    starts = tqdm(range(0, len(paths), CHUNK), "Embedding", delay=2, leave=False)
+    with ThreadPoolExecutor() as pool:
+        for start in starts:
             chunk = paths[start : start + CHUNK]
             loaded = dict(zip(chunk, pool.map(load, chunk), strict=True))
             faults += [found for found in loaded.values() if isinstance(found, str)]
@@ -89,7 +87,6 @@ def embed_files(clip: Clip, paths) -> tuple[list[str], np.ndarray, list[str]]:
                 images = np.stack([loaded[path] for path in good])
                 embeds.append(clip.image_encoder.predict_on_batch(images))
             read += good
-            progress.update(len(chunk))
     return read, np.concatenate(embeds), faults
 
 

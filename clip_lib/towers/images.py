@@ -1,5 +1,6 @@
-"""EfficientNet-Lite0 in place of the CNN: a classifier around a network that has seen
-ImageNet. Its weights lie in the repository; `towers.convert_lite0` makes them anew.
+"""EfficientNet-Lite0 in place of the CNN: pretrained on ImageNet, with a new head.
+
+Its weights are in models/pretrained; benchmarks/convert_lite0.py converts them anew.
 """
 
 import hashlib
@@ -116,7 +117,7 @@ def load_lite0(image_shape: tuple[int, int, int]) -> keras.Model:
         fault = "damaged, or of another network" if found else "no such file"
         raise ClipError(
             f"{LITE0_FILE}: {fault}; take the weights of EfficientNet-Lite0 from the "
-            "repository, or make them anew: python -m clip_lib.towers.convert_lite0 -h."
+            "repository, or make them anew: python benchmarks/convert_lite0.py -h."
         )
     network = build_lite0(image_shape)
     values = np.load(LITE0_FILE).astype("float32")

