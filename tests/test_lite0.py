@@ -25,8 +25,7 @@ from clip_lib.towers import images
 from clip_lib.towers.choice import choose_builders
 from clip_lib.training.fit import fit_image_classifier
 
-STAGES = ((1, 4, 1, 1, 3), (6, 6, 2, 2, 5))
-"""A network of the same kind: a block without expansion, one that is added up."""
+STAGES = ((1, 4, 1, 1, 3), (6, 6, 2, 2, 5))  # Small, with every kind of block.
 
 
 def network(seed: int = 0) -> keras.Model:
