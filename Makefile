@@ -48,7 +48,6 @@ bench: .venv/installed-app  ## Measure everything anew (hours): make bench DATA=
 	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name untouched --seeds 42 --train-seeds 42 43 44 --jobs $(JOBS)
 	$(if $(CAPTIONS),$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name five --folds 5 --seeds 42 --captions "$(CAPTIONS)" --jobs $(JOBS))
 	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name tuned --preset fine-tuning --jobs $(JOBS)
-	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name lite0 --folds 5 --seeds 42 --image-encoder efficientnet_lite0 --jobs $(JOBS)
 	$(BIN)/python benchmarks/handed_out.py --data "$(DATA)" --name folds --folds 5 --seeds 42 --jobs $(JOBS)
 	$(BIN)/python benchmarks/ablation.py --data "$(DATA)" --jobs $(JOBS)
 	$(BIN)/python benchmarks/cleaning.py --data "$(DATA)" --jobs $(JOBS)

@@ -41,7 +41,6 @@ COLUMNS = {
 }
 UNTOUCHED = {"pipeline_untouched": "pictures that chose nothing"}
 TUNED = {"pipeline_tuned": "from our pretrained weights"}
-LITE0 = {"pipeline_lite0": "with EfficientNet-Lite0"}
 NAMES = {
     "image_to_text": "image → text",
     "text_to_image": "text → image",
@@ -292,7 +291,6 @@ TABLES = {
     "results": results_table,
     "untouched": functools.partial(results_table, UNTOUCHED),
     "tuned": functools.partial(results_table, TUNED),
-    "lite0": functools.partial(results_table, LITE0),
     "pretraining": pretraining_table,
     "cost": cost_table,
     "cleaning": cleaning_table,

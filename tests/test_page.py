@@ -127,8 +127,14 @@ def test_hostile_uploads_are_refused(page, photo, tmp_path):
     # A few kilobytes that would unpack to 49 million and 400 million pixels.
     Image.new("1", (7000, 7000)).save(tmp_path / "large.png")
     Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
+    # A picture drawn over itself without end: its last scan, two hundred times.
+    endless = tmp_path / "endless.jpg"
+    Image.new("RGB", (64, 64), "red").save(endless, progressive=True)
+    content = endless.read_bytes()
+    scan = content[content.rindex(b"\xff\xda") : -2]
+    endless.write_bytes(content[:-2] + scan * 200 + content[-2:])
     expected = "cannot be read as a picture. Choose one of at most 40 million pixels"
-    for name in (*contents, "large.png", "bomb.png", "gone.jpg"):
+    for name in (*contents, "large.png", "bomb.png", "endless.jpg", "gone.jpg"):
         with pytest.raises(ClipError, match=expected):
             page.texts_for("test", str(tmp_path / name), "", ENGLISH)
 

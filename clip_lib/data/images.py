@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from clip_lib.errors import ClipError, first_line
 
+MAX_SCANS = 100
 MAX_PIXELS = 100_000_000
 """A larger picture is refused before it is decoded, unless told otherwise."""
 
@@ -47,6 +48,7 @@ def open_picture(source, max_pixels: int = MAX_PIXELS) -> Image.Image:
         with Image.open(source, formats=FORMATS) as picture:
             width, height = picture.size
             if 0 < width * height <= max_pixels:
+                _check_scans(picture)
                 return _upright_rgb(picture)
     except Exception as error:
         # On a damaged file Pillow's decoders raise nearly anything.
@@ -56,6 +58,17 @@ def open_picture(source, max_pixels: int = MAX_PIXELS) -> Image.Image:
         f"{name}: {width} x {height} pixels, expected at least one and at most "
         f"{max_pixels // 1_000_000} million."
     )
+
+
+def _check_scans(picture: Image.Image) -> None:
+    """Refuse a progressive JPEG that is drawn over itself thousands of times."""
+    if picture.info.get("progressive"):
+        place = picture.fp.tell()
+        picture.fp.seek(0)
+        scans = picture.fp.read().count(b"\xff\xda")
+        picture.fp.seek(place)
+        if scans > MAX_SCANS:
+            raise ClipError(f"{scans} scans, expected at most {MAX_SCANS}")
 
 
 def _upright_rgb(picture: Image.Image) -> Image.Image:
