@@ -10,7 +10,7 @@ run: .venv/installed  ## Train, save, reload and query: executes the notebook
 test: .venv/installed .venv/installed-app .venv/installed-enrich .venv/installed-distilbert  ## Lint, then the tests (no network, no real data)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 pdf: .venv/installed  ## The executed notebook as a PDF, then the report
 	@$(BIN)/python -m clip_lib pdf
