@@ -1,4 +1,4 @@
-"""The settings of a run: one frozen object that every other module receives.
+"""The settings of a run: one frozen object, passed to data, models and training.
 
 The names fixed by the course (``model_dir``, ``image_size``, ``sequence_length``,
 ``vocab_size``, ``num_heads``, ``ff_dim``, ``num_layers``, ``embed_dim``...) are kept.
@@ -82,6 +82,9 @@ class Config:
     clip_batch_size: int = 84
     clip_epochs: int = 30
     clip_learning_rate: float = 3e-4
+    # Chosen by measurement, see benchmarks/README.md: dropout of the image features, the
+    # initial temperature, and the share of each target that is spread over the pairs of
+    # the same label.
     feature_dropout: float = 0.5
     temperature: float = 0.15
     label_share: float = 0.4
@@ -174,7 +177,7 @@ class Config:
 
     @property
     def vocabulary_file(self) -> Path:
-        """The file of the vocabulary, beside it."""
+        """The file of the vocabulary, beside the CLIP."""
         ours = self.text_encoder == "smallbert"
         return self.model_path(VOCABULARY_FILE if ours else TOKENIZER_FILE)
 

@@ -43,5 +43,5 @@ with _captured_stderr(), warnings.catch_warnings():
     keras.backend.backend()
 tf.get_logger().setLevel("ERROR")
 # TokenAndPositionEmbedding adds positions outside the mask, then puts the mask back
-# itself (tests/test_encoders.py checks that padding changes nothing): a false alarm.
+# itself (tests/test_models.py checks that padding changes nothing): a false alarm.
 warnings.filterwarnings("ignore", message="Layer 'position_embedding'.*mask")

@@ -142,7 +142,8 @@ def pair_batches(
     """Stream matching pairs for CLIP.
 
     A picture comes once an epoch, with one of its captions drawn at random: captions of
-    one picture are never each other's negatives. When serving, it is the first one.
+    one picture are never each other's negatives. Outside training it is always the same
+    one, the first of its rows.
 
     Args:
         paths: Picture files, one a row; a picture with several captions is repeated.
@@ -154,7 +155,8 @@ def pair_batches(
             mirrored picture every other time.
 
     Returns:
-        Batches ``{"image_input": (B, height, width, 3), "text_input": (B, length)}``.
+        Batches ``{"image_input": (B, height, width, 3), "text_input": (B, length)}``, or
+        with ``feature_input`` and ``label_input`` as said above.
     """
     rows_of: dict[str, list[int]] = {}
     for row, path in enumerate(paths):
@@ -169,6 +171,7 @@ def pair_batches(
             column = tf.random.stateless_uniform([], seed, 0, len(choices), tf.int32)
         token_ids = tf.gather(captions, choices[column])
         if training and features:  # The row of the picture, or of its mirror image.
+            # Another seed: mirror image and caption are drawn independently.
             image += tf.random.stateless_uniform([], seed + 2, 0, 2, tf.int32)
         name = FEATURE_INPUT if features else "image_input"
         inputs = {name: image, "text_input": token_ids}

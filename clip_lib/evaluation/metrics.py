@@ -1,4 +1,6 @@
-"""Ranks, recalls and precisions of a similarity matrix, their intervals, and chance.
+"""Ranks and precisions of a similarity matrix, their intervals, and chance.
+
+Recall@k is the share of ranks of at most k.
 
 In CLIP retrieval a query counts as answered at k when *one* of its right answers is
 among the first k, which is a hit rate rather than the recall of information retrieval;
@@ -15,7 +17,7 @@ RECALLS = (1, 5, 10)
 """The k of the recalls that are reported."""
 RESAMPLES = 2_000
 LEVEL = 0.95
-"""Of the bootstrap intervals."""
+"""Confidence level of the bootstrap intervals."""
 
 
 def first_ranks(similarity, relevant) -> np.ndarray:

@@ -16,7 +16,7 @@ from clip_lib.models.saving import (
 )
 
 HIDDEN = "hidden_features"
-"""Dropout on the image features: the layers before it can be frozen."""
+"""The dropout after the image features; frozen features are computed only once."""
 TEMPERATURE_RATE = 10.0
 """Of the log-temperature: see `ContrastiveLoss`."""
 

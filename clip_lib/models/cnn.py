@@ -31,7 +31,7 @@ def _edge_kernel(directions: int) -> np.ndarray:
 
 
 def _statistics(colours, edges, cell: int):
-    """Return mean and deviation of the colours and the edge energy of each cell."""
+    """Return colour means, colour deviations and edge strengths of each cell."""
     pool = layers.AveragePooling2D(cell)
     means = pool(colours)
     variances = pool(ops.square(colours)) - ops.square(means)
@@ -49,7 +49,7 @@ def build_image_classifier(config: Config, num_classes: int) -> keras.Model:
     Rescaling and augmentation are layers of the model: the same file serves training
     and inference, and augmentation is inactive at inference.
 
-    Each cell of the image is summarised by colour statistics and edge energies, as
+    Each cell of the image is summarised by colour statistics and edge strengths, as
     classic descriptors do (Lowe 2004, SIFT, section 6). One convolution, shared by all
     cell sizes, reads patches of 4 x 4 cells, and `SecondOrderPooling` turns its outputs
     into one vector. `initialization` gives the convolution better initial weights.
@@ -81,6 +81,7 @@ def build_image_classifier(config: Config, num_classes: int) -> keras.Model:
     edges = layers.ReLU(name="edge_strength")(find_edges(outputs))
     find_edges.set_weights([_edge_kernel(DIRECTIONS)])
     colours = layers.Cropping2D(1, name="colours")(outputs)
+    # Without activation: the products of the pooling are the non-linearity.
     describe = layers.Conv2D(config.descriptors, PATCH, name="descriptors")
     maps = [describe(_statistics(colours, edges, cell)) for cell in config.cells]
     outputs = SecondOrderPooling(name="second_order")(maps)

@@ -72,8 +72,8 @@ class ContrastiveLoss(keras.layers.Layer):
         temperature: Initial value.
         label_share: See `contrastive_loss`. Labels (B,) may be passed as a third input.
         rate: Learning rate of the log-temperature, relative to that of the model.
-        vocabulary: Fingerprint of the vocabulary that encoded the training captions,
-            stored with the model; see `vocabulary_fingerprint`.
+        vocabulary: `vocabulary_fingerprint` of the training. It is kept here because
+            this layer is saved within the model.
     """
 
     def __init__(

@@ -62,7 +62,8 @@ def build_text_classifier(
         )(outputs)
     outputs = layers.LayerNormalization(name="last_norm")(outputs)
     outputs = layers.Dropout(config.dropout)(outputs)
-    # The mask is passed explicitly: Keras' attention layer drops it from its input.
+    # Keras' attention layer removes the mask from ``words``: it is computed again. The
+    # tensor of contexts still carries its own.
     word_mean = layers.GlobalAveragePooling1D(name="mean_of_words")(
         words, mask=ops.not_equal(text_input, 0)
     )

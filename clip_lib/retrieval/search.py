@@ -33,6 +33,8 @@ TEXT_INDEX_FILE = "text_index.npz"
 class Clip:
     """A trained CLIP with its vocabulary: pictures and texts to unit vectors.
 
+    `models.clip.build_clip` makes the Keras model; this is what answers queries.
+
     Attributes:
         image_encoder, text_encoder: Models that return unit vectors (B, D).
         vectorizer: Texts to token ids.
@@ -148,7 +150,8 @@ def open_index(clip: Clip, path) -> Index:
     same = index.model in ("", clip.fingerprint) and index.embeds.shape[1] == clip.width
     if not same:
         raise ClipError(
-            f"{path}: made by another model than this one; run the notebook to its end."
+            f"{path}: made by another model than this one; run the notebook to its end, or train
+            again."
         )
     return index
 

@@ -7,6 +7,7 @@ from clip_lib.models.contrastive_loss import contrastive_loss
 from clip_lib.models.saving import LOSS, save_model
 
 RECALLS = (1, 5, 10)
+"""As in evaluation.metrics, which stands above this room."""
 
 
 class KeepBest(keras.callbacks.Callback):
