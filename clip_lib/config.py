@@ -82,9 +82,9 @@ class Config:
     clip_batch_size: int = 84
     clip_epochs: int = 30
     clip_learning_rate: float = 3e-4
-    # Chosen by measurement, see benchmarks/README.md: dropout of the image features, the
-    # initial temperature, and the share of each target that is spread over the pairs of
-    # the same label.
+    # Chosen by measurement, see benchmarks/README.md: dropout of the image features,
+    # the initial temperature, and the share of each target that is spread over the
+    # pairs of the same label.
     feature_dropout: float = 0.5
     temperature: float = 0.15
     label_share: float = 0.4

@@ -155,8 +155,8 @@ def pair_batches(
             mirrored picture every other time.
 
     Returns:
-        Batches ``{"image_input": (B, height, width, 3), "text_input": (B, length)}``, or
-        with ``feature_input`` and ``label_input`` as said above.
+        Batches ``{"image_input": (B, height, width, 3), "text_input": (B, length)}``,
+        or with ``feature_input`` and ``label_input`` as said above.
     """
     rows_of: dict[str, list[int]] = {}
     for row, path in enumerate(paths):
