@@ -150,8 +150,8 @@ def open_index(clip: Clip, path) -> Index:
     same = index.model in ("", clip.fingerprint) and index.embeds.shape[1] == clip.width
     if not same:
         raise ClipError(
-            f"{path}: made by another model than this one; run the notebook to its end, "
-            "or train again."
+            f"{path}: made by another model than this one; run the notebook to its "
+            "end, or train again."
         )
     return index
 
