@@ -142,8 +142,10 @@ def main() -> None:
     quick = {"clip_epochs": 2} if given.quick else {}
     config = Config.pretraining(dataset_dir=given.data, seed=given.seed, **quick)
     about = provenance(config)
-    tasks = [(config, pictures, given.output) for pictures in (*given.pictures, None)]
-    runs = measure_all(measure, tasks, given.jobs)
+    with tempfile.TemporaryDirectory() as trial:  # A trial leaves the weights alone.
+        output = trial if given.quick else given.output
+        tasks = [(config, pictures, output) for pictures in (*given.pictures, None)]
+        runs = measure_all(measure, tasks, given.jobs)
     if not given.quick:
         write_result("pretraining", about | {"runs": runs})
         draw_curve(runs).savefig(FIGURE, dpi=110, bbox_inches="tight")

@@ -15,15 +15,17 @@ OPTIONAL = {"gradio": "requirements-app.txt", "openai": "requirements-enrich.txt
 
 def _set_environment(arguments) -> None:
     """Turn options into variables: the notebook runs in another process."""
-    quick = getattr(arguments, "quick", False)
+    preset = getattr(arguments, "preset", None) or os.environ.get("CLIP_PRESET")
+    if getattr(arguments, "quick", False):
+        preset = "quick"
     models = getattr(arguments, "models", None)
-    if quick and not models and not os.environ.get("CLIP_MODEL_DIR"):
+    if preset == "quick" and not models and not os.environ.get("CLIP_MODEL_DIR"):
         models = "models/quick"  # A trial must not overwrite a trained model.
     for variable, value in (
         ("CLIP_DATA_DIR", getattr(arguments, "data", None)),
         ("CLIP_MODEL_DIR", models),
         ("CLIP_STRATEGY", getattr(arguments, "strategy", None)),
-        ("CLIP_PRESET", "quick" if quick else getattr(arguments, "preset", None)),
+        ("CLIP_PRESET", preset),
     ):
         if value:
             os.environ[variable] = value

@@ -217,7 +217,8 @@ class Config:
             return cls(**settings)
         except (OSError, ValueError, TypeError) as error:
             raise ClipError(
-                f"{path}: expected the settings of a training ({first_line(error)})."
+                f"{path}: expected the settings of a training ({first_line(error)}); "
+                "train again, or remove it."
             ) from error
 
     def model_path(self, name: str) -> Path:

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 root=$PWD
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-unset PYTHONPATH CLIP_MODEL_DIR CLIP_DATA_DIR CLIP_PRESET
+unset PYTHONPATH CLIP_MODEL_DIR CLIP_DATA_DIR CLIP_PRESET CLIP_STRATEGY CLIP_IMAGE_ENCODER CLIP_TEXT_ENCODER
 lib=("$root/.venv/bin/python" -m clip_lib)
 step() { echo "[$SECONDS s] $*"; }
 quiet() { "$@" > "$scratch/log" 2>&1 || { tail -n 30 "$scratch/log"; exit 1; }; }

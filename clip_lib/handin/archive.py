@@ -16,7 +16,7 @@ CODE = (
     "clip_lib/handin/paper/*.*",
     "benchmarks/results/*.json",
     # By kind: an index of somebody's own photos may lie beside them.
-    *(f"models/pretrained/*.{kind}" for kind in ("keras", "txt", "json", "md")),
+    *(f"models/pretrained/*.{kind}" for kind in ("keras", "npy", "txt", "json", "md")),
     "requirements*.txt",
     "equipe.toml",
     "LICENSE",

@@ -7,10 +7,9 @@ from clip_lib.config import Config
 from clip_lib.data.dataset import Dataset, load_dataset
 from clip_lib.errors import ClipError, first_line
 from clip_lib.evaluation.evaluate import evaluate_dataset
-from clip_lib.retrieval.search import Clip
+from clip_lib.retrieval.search import MODEL_FILE, Clip
 from clip_lib.towers.choice import choose_builders
 from clip_lib.towers.images import LITE0
-from clip_lib.towers.pretrained_clip import MODEL
 from clip_lib.towers.texts import CHECKPOINTS, checkpoint_folder
 from clip_lib.training.pipeline import train
 
@@ -44,9 +43,10 @@ def list_options(config: Config, dataset: Dataset) -> list[Option]:
         dataset: Its data.
     """
     base = {name: getattr(config, name) for name in KEPT}
-    enriched = dataset.folder.with_name(f"{dataset.folder.name}_enriched")
+    folder = dataset.folder.absolute()  # "." has no name.
+    enriched = folder.with_name(f"{folder.name}_enriched")
     needed = {
-        "pretrained": config.pretrained_path / MODEL,
+        "pretrained": config.pretrained_path / MODEL_FILE,
         "enriched": enriched / "captions.csv",
     }
     lacks = {key: path.as_posix() for key, path in needed.items() if not path.exists()}

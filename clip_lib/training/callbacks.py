@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from clip_lib.config import CONFIG_FILE
 from clip_lib.models.contrastive_loss import contrastive_loss
 from clip_lib.models.saving import LOSS, save_model
 
@@ -19,17 +20,24 @@ class KeepBest(keras.callbacks.Callback):
         path: File to write.
         monitor: Name of the metric in the logs, the higher the better.
         kept: The model to save, if it is not the one that is trained.
+        settings: `Config` to save beside it as ``config.json``, or None.
     """
 
-    def __init__(self, path, monitor: str, kept: keras.Model | None = None):
+    def __init__(
+        self, path, monitor: str, kept: keras.Model | None = None, settings=None
+    ):
         super().__init__()
         self.path, self.monitor, self.kept = path, monitor, kept
+        self.settings = settings
         self.best = -np.inf
 
     def on_epoch_end(self, epoch, logs=None):
         if logs[self.monitor] > self.best:
             self.best = logs[self.monitor]
             save_model(self.kept or self.model, self.path)
+            if self.settings:
+                # With the model, not before: another one may still lie there.
+                self.settings.save(self.path.with_name(CONFIG_FILE))
 
 
 class ValidationRecall(keras.callbacks.Callback):

@@ -25,6 +25,8 @@ def open_strategy(name: str) -> tf.distribute.Strategy:
     if not name:
         return tf.distribute.get_strategy()
     if name == "mirrored":
+        if len(tf.config.list_physical_devices("GPU")) < 2:
+            return tf.distribute.get_strategy()
         return tf.distribute.MirroredStrategy()
     if not (match := re.fullmatch(r"mirrored:([1-9]\d?)", name)):
         raise ClipError(

@@ -11,7 +11,7 @@ from keras import layers
 from tqdm import tqdm
 from tqdm.keras import TqdmCallback
 
-from clip_lib.config import CONFIG_FILE, Config
+from clip_lib.config import Config
 from clip_lib.data.dataset import Dataset
 from clip_lib.data.pipelines import (
     CachedFeatures,
@@ -236,7 +236,7 @@ def fit_clip(clip: keras.Model, dataset: Dataset, vectorizer, config: Config, pa
         trained.compile(build_optimizer(config.clip_learning_rate, steps))
     rows = _shuffled(dataset, "validation", config).drop_duplicates("image_path")
     labels = dataset.labels(rows) if dataset.class_names else None
-    best = KeepBest(path, "val_recall", clip)
+    best = KeepBest(path, "val_recall", clip, config)
     settings = dataclasses.asdict(config)
     for place in ("strategy", "model_dir", "dataset_dir"):
         del settings[place]
@@ -246,6 +246,5 @@ def fit_clip(clip: keras.Model, dataset: Dataset, vectorizer, config: Config, pa
     measure = ValidationRecall(
         trainable_part(clip), pairs, config.clip_batch_size, labels
     )
-    config.save(path.with_name(CONFIG_FILE))
     _fit(trained, batches, None, config.clip_epochs, [measure, best, resume])
     return keras.saving.load_model(path), resume.history

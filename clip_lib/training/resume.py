@@ -6,12 +6,13 @@ import shutil
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from clip_lib.atomic import replacing
 from clip_lib.errors import first_line
 from clip_lib.training.callbacks import KeepBest
 
-_HISTORY, _MARK = "history.json", "mark.txt"
+_HISTORY, _MARK, _EPOCH = "history.json", "mark.txt", "training_metadata.json"
 
 
 def library_files() -> list[Path]:
@@ -74,18 +75,26 @@ class Resume(keras.callbacks.BackupAndRestore):
     def on_train_begin(self, logs=None):
         if not (self.best.path.is_file() and self._read(_HISTORY)):
             return
+        initial = self.model.get_weights()
         try:
-            super().on_train_begin(logs)
+            # Keras writes this file last: without it, the weights may be half written.
+            epoch = json.loads(self._read(_EPOCH))["epoch"]
             history = json.loads(self._read(_HISTORY))
+            # The history is written first: it can hold one epoch more.
+            self.history = {name: values[:epoch] for name, values in history.items()}
+            self.best.best = max(self.history[self.best.monitor])
+            super().on_train_begin(logs)
         except (OSError, ValueError, KeyError) as error:
+            # Nothing of the old training is left in the model.
+            self.model.set_weights(initial)
+            for variable in self.model.optimizer.variables:
+                variable.assign(0 * variable)
+            self.model._initial_epoch = None
+            self.history, self.best.best = {}, -np.inf
             print(
                 f"{self.folder}: damaged, training starts anew ({first_line(error)})."
             )
             return
-        # The history is written first: it can hold one epoch more than the weights.
-        epoch = self.model._initial_epoch
-        self.history = {name: values[:epoch] for name, values in history.items()}
-        self.best.best = max(self.history[self.best.monitor])
         print(f"{self.folder}: training resumed after epoch {epoch}.")
 
     def on_epoch_end(self, epoch, logs=None):
