@@ -103,7 +103,9 @@ def measure(config: Config, pictures, output) -> dict:
         settings = dataclasses.replace(config, model_dir=PRETRAINED, dataset_dir="")
         settings.save(output / CONFIG_FILE)
         result["megabytes"] = path.stat().st_size / 1e6
-    clip = Clip.load(path)  # What is measured is what is handed on.
+    clip = Clip.load(
+        path
+    )  # Measure the file that is shipped, rounded weights included.
     for split in splits:
         one_caption = dataclasses.replace(dataset, records=dataset.pictures(split))
         result[split] = evaluate_dataset(clip, one_caption, split)

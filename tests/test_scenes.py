@@ -96,7 +96,7 @@ def test_named_colours_are_those_of_the_picture(everything, label, part):
             )
             cast = [changed if actor is actors[0] else actor for actor in scene.actors]
             repainted = dataclasses.replace(scene, actors=tuple(cast))
-            # Only the thing itself changes colour: what is left of it is elsewhere.
+            # Pixels that keep this colour belong to other objects.
             here, left = (
                 np.abs(np.asarray(draw_scene(each), int) - COLOURS[found[1]]).max(-1)
                 for each in (scene, repainted)

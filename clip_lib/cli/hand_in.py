@@ -1,4 +1,4 @@
-"""Commands that make what is handed in: pdf, report, submit."""
+"""Submission commands: pdf, report, submit."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""What is handed in: the notebook on paper, the report, the archive."""
+"""The submission: notebook PDF, report, archive."""

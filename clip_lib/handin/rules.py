@@ -241,4 +241,4 @@ RULES = (
     (f"at most {MEGABYTES} MB", _size, "archive"),
 )
 """Name, function, and the files without which the rule is left out: that these are
-missing is the fault of another one."""
+missing breaks a rule of its own."""

@@ -21,7 +21,7 @@ from clip_lib.data.vocabulary import (
     load_vocabulary,
 )
 from clip_lib.errors import ClipError
-from clip_lib.models.saving import load_clip, split_encoders
+from clip_lib.models.saving import LOSS, load_clip, split_encoders
 from clip_lib.retrieval.index import Index
 
 MODEL_FILE = Config().clip_file.name
@@ -67,7 +67,7 @@ class Clip:
         name = TOKENIZER_FILE if pretrained else VOCABULARY_FILE
         path = vocabulary_file or Path(model_file).parent / name
         vectorizer = load_vocabulary(path, text_encoder.input.shape[1])
-        loss = model.get_layer("contrastive_loss")
+        loss = model.get_layer(LOSS)
         known = reader.token_embedding.input_dim
         check_vocabulary(vectorizer, path, model_file, known, loss.vocabulary)
         settings = Path(model_file).with_name(CONFIG_FILE)

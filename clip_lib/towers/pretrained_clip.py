@@ -12,9 +12,7 @@ from clip_lib.data.vocabulary import Vectorizer
 from clip_lib.errors import ClipError
 from clip_lib.models.clip import build_clip, without_head
 from clip_lib.models.saving import PROJECTION, SCALE, split_encoders
-from clip_lib.retrieval.search import Clip
-
-MODEL = Config().clip_file.name
+from clip_lib.retrieval.search import MODEL_FILE, Clip
 
 
 def load_pretrained(config: Config) -> Clip:
@@ -27,7 +25,7 @@ def load_pretrained(config: Config) -> Clip:
         ClipError: If there is none, its vocabulary is another's, or its images, texts
             or embeddings are of other sizes than ``config`` says.
     """
-    path = config.pretrained_path / MODEL
+    path = config.pretrained_path / MODEL_FILE
     clip = Clip.load(path)
     for name, expected, found in (
         ("image_size", config.image_size, clip.image_size),
