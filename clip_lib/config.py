@@ -126,14 +126,16 @@ class Config:
 
     @classmethod
     def pretraining(cls, **changes) -> "Config":
-        """Return the configuration for thousands of pictures with several captions."""
-        large = _PRETRAINED_SIZES | {
-            "clip_batch_size": 512,
+        """Return the configuration that made our own pretrained weights."""
+        large = {
+            "image_encoder": "efficientnet_lite0",
+            "clip_batch_size": 128,
             "clip_learning_rate": 1e-3,
-            "clip_epochs": 50,
-            "feature_dropout": 0.7,
+            "clip_epochs": 20,
+            "fine_tune_epochs": 12,
+            "fine_tune_learning_rate": 5e-4,
         }
-        return cls(**(large | changes))
+        return cls(**(_PRETRAINED_SIZES | large | changes))
 
     @classmethod
     def fine_tuning(cls, **changes) -> "Config":
@@ -234,9 +236,11 @@ def find_pretrained(folder) -> Path:
 
 
 _PRETRAINED_SIZES = {
-    "image_size": (128, 128),
-    "cells": (3, 5, 7, 10),
-    "descriptors": 160,
+    "embed_dim": 512,
+    "ff_dim": 512,
+    "sequence_length": 20,
+    "feature_dropout": 0.2,
+    "temperature": 0.045,
 }
 
 PRESETS = {

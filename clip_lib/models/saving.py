@@ -24,6 +24,15 @@ def split_encoders(clip: keras.Model) -> tuple[keras.Model, keras.Model]:
     return clip.get_layer(IMAGE_ENCODER), clip.get_layer(TEXT_ENCODER)
 
 
+def token_embedding(text_encoder: keras.Model) -> keras.layers.Embedding:
+    """Return the layer of word vectors: SmallBERT's, or that of a nested network."""
+    for layer in text_encoder.layers:
+        layer = getattr(layer, "token_embedding", layer)
+        if isinstance(layer, keras.layers.Embedding):
+            return layer
+    raise ValueError(f"{text_encoder.name}: no layer of word vectors.")
+
+
 def save_model(model: keras.Model, path) -> Path:
     """Save a model as ``.keras``, whole or not at all; return its path."""
     with replacing(path) as temporary:

@@ -27,17 +27,20 @@ from clip_lib.training.distribution import check_batch_size, on_devices, open_st
 from clip_lib.training.resume import Resume, training_mark
 
 
-def build_optimizer(learning_rate: float, steps: int) -> keras.optimizers.Optimizer:
-    """Adam with a short warm-up and a cosine decay to zero."""
+def build_schedule(learning_rate: float, steps: int):
+    """Build a learning rate with a short warm-up and a cosine decay to zero."""
     warmup = max(1, steps // 20)
-    return keras.optimizers.Adam(
-        keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0,
-            decay_steps=max(1, steps - warmup),
-            warmup_target=learning_rate,
-            warmup_steps=warmup,
-        )
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0,
+        decay_steps=max(1, steps - warmup),
+        warmup_target=learning_rate,
+        warmup_steps=warmup,
     )
+
+
+def build_optimizer(learning_rate: float, steps: int) -> keras.optimizers.Optimizer:
+    """Build Adam with the learning rate of `build_schedule`."""
+    return keras.optimizers.Adam(build_schedule(learning_rate, steps))
 
 
 class _Bar(TqdmCallback):
