@@ -44,8 +44,8 @@ from clip_lib.data.vocabulary import (
     vocabulary_fingerprint,
 )
 from clip_lib.evaluation.evaluate import DIRECTIONS, evaluate_dataset
-from clip_lib.models.clip import HIDDEN, build_clip, without_head
-from clip_lib.models.saving import IMAGE_ENCODER, LOSS, TEXT_ENCODER
+from clip_lib.models.clip import FEATURES, build_clip, continue_after, without_head
+from clip_lib.models.saving import CHECKSUMS, LOSS, split_encoders
 from clip_lib.retrieval.search import Clip
 from clip_lib.towers import images, words
 from clip_lib.training.fit import build_schedule
@@ -173,7 +173,9 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, number):
         rows = self.order[number * self.batch_size :][: self.batch_size]
         drawn = self.random.integers(len(self.views), size=len(rows))
-        features = [self.views[view][row] for view, row in zip(drawn, rows, strict=True)]
+        features = [
+            self.views[view][row] for view, row in zip(drawn, rows, strict=True)
+        ]
         token_ids = self.token_ids[rows]
         kept = (token_ids > 0) & (self.random.random(token_ids.shape) > WORD_DROPOUT)
         kept |= ~kept.any(axis=-1, keepdims=True)
@@ -182,26 +184,23 @@ class Batches(keras.utils.PyDataset):
         return ({FEATURE_INPUT: features, "texts": token_ids},)
 
 
-def train_from(
+def train_after(
     clip: keras.Model, layer: str, views, token_ids, config: Config, temperature: float
 ) -> None:
-    """Train a CLIP from a layer of its image encoder on, whose inputs are ``views``.
+    """Train a CLIP from what a layer of its image encoder returns: ``views``.
 
     Args:
         config: Gives ``clip_epochs``, ``clip_learning_rate``, ``clip_batch_size`` and
             ``seed``.
     """
-    image_encoder = clip.get_layer(IMAGE_ENCODER)
-    first = image_encoder.layers.index(image_encoder.get_layer(layer))
+    image_encoder, text_encoder = split_encoders(clip)
     inputs = {
         FEATURE_INPUT: keras.Input(views[0].shape[1:], name=FEATURE_INPUT),
         "texts": keras.Input(token_ids.shape[1:], dtype="int32", name="texts"),
     }
-    image_embeddings = inputs[FEATURE_INPUT]
-    for each in image_encoder.layers[first:]:
-        image_embeddings = each(image_embeddings)
+    image_embeddings = continue_after(image_encoder, layer, inputs[FEATURE_INPUT])
     flat = ops.reshape(inputs["texts"], (-1, token_ids.shape[-1]))
-    embeddings = [image_embeddings, clip.get_layer(TEXT_ENCODER)(flat)]
+    embeddings = [image_embeddings, text_encoder(flat)]
     model = keras.Model(inputs, AllCaptions(temperature)(embeddings))
     batches = Batches(views, token_ids, config.clip_batch_size, config.seed)
     optimizer = keras.optimizers.AdamW(
@@ -261,7 +260,7 @@ def train(dataset: Dataset, config: Config, lite0, glove) -> tuple:
     least = rows.map(len).min()
     flat = encode(vectorizer, [caption for each in rows for caption in each[:least]])
     token_ids = flat.reshape(len(rows), least, -1)
-    trained = Clip(clip.get_layer(IMAGE_ENCODER), clip.get_layer(TEXT_ENCODER), vectorizer)
+    trained = Clip(*split_encoders(clip), vectorizer)
     curve = {}
 
     def measure(stage):
@@ -270,9 +269,9 @@ def train(dataset: Dataset, config: Config, lite0, glove) -> tuple:
         print(stage, curve[stage], flush=True)
 
     features = [np.asarray(standard(view)).astype("float16") for view in pooled]
-    train_from(clip, HIDDEN, features, token_ids, config, FROZEN_TEMPERATURE)
+    train_after(clip, FEATURES, features, token_ids, config, FROZEN_TEMPERATURE)
     measure("frozen")
-    upper = clip.get_layer(IMAGE_ENCODER).get_layer(images.UPPER)
+    upper = trained.image_encoder.get_layer(images.UPPER)
     upper.trainable = True
     for layer in upper.layers:
         # Statistics of 128 pictures would replace those of ImageNet.
@@ -282,7 +281,7 @@ def train(dataset: Dataset, config: Config, lite0, glove) -> tuple:
         clip_epochs=config.fine_tune_epochs,
         clip_learning_rate=config.fine_tune_learning_rate,
     )
-    train_from(clip, images.UPPER, views, token_ids, further, config.temperature)
+    train_after(clip, images.LOWER, views, token_ids, further, config.temperature)
     measure("trained further")
     return clip, vectorizer, curve
 
@@ -303,7 +302,9 @@ def save_small(model: keras.Model, path) -> Path:
         small.save(whole)
         with (
             zipfile.ZipFile(whole) as source,
-            zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as target,
+            zipfile.ZipFile(
+                temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9
+            ) as target,
         ):
             for name in source.namelist():
                 target.writestr(name, source.read(name))
@@ -326,9 +327,13 @@ def measure(config: Config, lite0, glove, output) -> dict:
     save_vocabulary(vectorizer, output / config.vocabulary_file.name)
     settings = dataclasses.replace(config, model_dir=PRETRAINED, dataset_dir="")
     settings.save(output / CONFIG_FILE)
+    files = path, output / config.vocabulary_file.name
+    sums = [f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.name}\n" for f in files]
+    (output / CHECKSUMS).write_text("".join(sums), encoding="utf-8")
     result["megabytes"] = path.stat().st_size / 1e6
-    result["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    shipped = Clip.load(path)  # Measure the file that is shipped, rounded weights included.
+    shipped = Clip.load(
+        path
+    )  # Measure the file that is shipped, rounded weights included.
     for split in ("validation", "test"):
         result[split] = evaluate_dataset(shipped, dataset, split)
     return result

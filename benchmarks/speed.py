@@ -94,7 +94,10 @@ def training_speeds(clip, dataset: Dataset, vectorizer, config: Config, epochs: 
     paths = dataset.paths(dataset.part("train"))
     began = time.perf_counter()
     features = CachedFeatures(
-        frozen_features(clip), paths, config.image_size, config.model_dir
+        frozen_features(split_encoders(clip)[0]),
+        paths,
+        config.image_size,
+        config.model_dir,
     )
     once = 1e3 * (time.perf_counter() - began) / len(features.row_of)
     batches = clip_batches(dataset, vectorizer, config, "train", features)

@@ -301,7 +301,7 @@ def test_what_is_trained_is_the_clip_but_not_its_frozen_part(
     clip = build_clip(images, texts, tiny_config)
     batches = clip_batches(tiny_dataset, vectorizer, tiny_config, "train")
     labelled = next(iter(batches))
-    features = frozen_features(clip)
+    features = frozen_features(split_encoders(clip)[0])
     assert (features is not None) == frozen
     if frozen:
         labelled["feature_input"] = features(labelled.pop("image_input"))
@@ -326,7 +326,7 @@ def test_the_trained_loss_is_that_of_its_embeddings(
 ):
     batches = clip_batches(tiny_dataset, vectorizer, tiny_config, "train")
     labelled = next(iter(batches))
-    images = frozen_features(tiny_clip)(labelled.pop("image_input"))
+    images = frozen_features(split_encoders(tiny_clip)[0])(labelled.pop("image_input"))
     trained = trainable_part(tiny_clip, labelled=True)
     embeddings = trained(labelled | {"feature_input": images}, training=False)
     logits = embeddings[0] @ np.transpose(embeddings[1]) / tiny_config.temperature

@@ -80,9 +80,9 @@ def image_batches(
     return _batched(stream, batch_size, training)
 
 
-def text_batches(token_ids, labels, batch_size=32, training=False, seed=0):
-    """Stream (token_ids (B, length), labels (B,)); see `image_batches`."""
-    columns = (np.asarray(token_ids, "int32"), np.asarray(labels, "int32"))
+def labelled_batches(inputs, labels, batch_size=32, training=False, seed=0):
+    """Stream (inputs (B, ...), labels (B,)), such as token ids; see `image_batches`."""
+    columns = (np.asarray(inputs), np.asarray(labels, "int32"))
     stream = tf.data.Dataset.from_tensor_slices(columns)
     return _batched(_shuffled(stream, training, seed), batch_size, training)
 

@@ -16,6 +16,7 @@ from clip_lib.data.vocabulary import Vectorizer, known_tokens
 from clip_lib.errors import ClipError
 from clip_lib.evaluation.evaluate import picture_rows
 from clip_lib.evaluation.metrics import first_ranks
+from clip_lib.models.saving import token_embedding
 from clip_lib.retrieval.index import Index
 
 
@@ -154,9 +155,7 @@ def nearest_words(
         One row per word, one column per neighbour, the word itself first. A word that
         is no token of its own, or whose vector is 0, is left out.
     """
-    # SmallBERT's embedding, or a pretrained network as a whole.
-    reader = next(each for each in model.layers if hasattr(each, "token_embedding"))
-    vectors = np.asarray(reader.token_embedding.embeddings)
+    vectors = np.asarray(token_embedding(model).embeddings)
     known = np.array(vectorizer.get_vocabulary())
     nearest = {}
     for word in words:

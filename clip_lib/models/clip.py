@@ -15,8 +15,8 @@ from clip_lib.models.saving import (
     split_encoders,
 )
 
-HIDDEN = "hidden_features"
-"""The dropout after the image features; frozen features are computed only once."""
+FEATURES = "features"
+"""The layer that CLIP reads of a classifier, and of its own image encoder."""
 TEMPERATURE_RATE = 10.0
 """Of the log-temperature: see `ContrastiveLoss`."""
 
@@ -35,11 +35,14 @@ def without_head(classifier: keras.Model, frozen: bool = False) -> keras.Model:
     Raises:
         ValueError: If no layer is named ``features``.
     """
-    body = keras.Model(classifier.input, classifier.get_layer("features").output)
-    features = _copy(body)
+    features = _copy(_features(classifier))
     if frozen:
         features.trainable = False
     return features
+
+
+def _features(model: keras.Model) -> keras.Model:
+    return keras.Model(model.input, model.get_layer(FEATURES).output)
 
 
 def _copy(model: keras.Model) -> keras.Model:
@@ -82,7 +85,7 @@ def build_clip(
     # Small on the image side, which has many features: what is learned soon outweighs
     # the random initial directions.
     small = keras.initializers.TruncatedNormal(stddev=0.01)
-    hidden = layers.Dropout(config.feature_dropout, name=HIDDEN)(images.output)
+    hidden = layers.Dropout(config.feature_dropout)(images.output)
     image_encoder = _encoder(hidden, images, config.embed_dim, IMAGE_ENCODER, small)
     # Text features differ in scale, and some hardly vary: the default epsilon would
     # leave those near zero.
@@ -109,15 +112,24 @@ def build_clip(
     return keras.Model(inputs, embeddings, name="clip")
 
 
-def frozen_features(clip: keras.Model) -> keras.Model | None:
-    """Return the frozen part of the image encoder, images to features (B, width).
+def frozen_features(model: keras.Model) -> keras.Model | None:
+    """Return the part of a model from images to features (B, width), if it is frozen.
 
-    None if it is not frozen. A frozen encoder gives an image the same features in every
-    epoch: they can be computed once.
+    Frozen, it gives an image the same features in every epoch: they can be computed
+    once, and training goes on from there with `continue_after`. None if it is not.
+
+    Args:
+        model: An image classifier or the image encoder of a CLIP.
     """
-    image_encoder, _ = split_encoders(clip)
-    features = keras.Model(image_encoder.input, image_encoder.get_layer(HIDDEN).input)
+    features = _features(model)
     return None if features.trainable_weights else features
+
+
+def continue_after(model: keras.Model, name: str, outputs):
+    """Apply the layers of a model that follow the layer ``name``, one by one."""
+    for layer in model.layers[model.layers.index(model.get_layer(name)) + 1 :]:
+        outputs = layer(outputs)
+    return outputs
 
 
 def trainable_part(clip: keras.Model, labelled: bool = False) -> keras.Model:
@@ -135,15 +147,12 @@ def trainable_part(clip: keras.Model, labelled: bool = False) -> keras.Model:
     """
     image_encoder, text_encoder = split_encoders(clip)
     inputs = {"text_input": clip.input["text_input"]}
-    if frozen_features(clip) is None:
+    if frozen := frozen_features(image_encoder):
+        inputs[FEATURE_INPUT] = keras.Input(frozen.output.shape[1:], name=FEATURE_INPUT)
+        images = continue_after(image_encoder, FEATURES, inputs[FEATURE_INPUT])
+    else:
         inputs["image_input"] = clip.input["image_input"]
         images = image_encoder(inputs["image_input"])
-    else:
-        hidden = image_encoder.get_layer(HIDDEN)
-        images = keras.Input(hidden.input.shape[1:], name=FEATURE_INPUT)
-        inputs[FEATURE_INPUT] = images
-        for layer in image_encoder.layers[image_encoder.layers.index(hidden) :]:
-            images = layer(images)
     embeddings = [images, text_encoder(inputs["text_input"])]
     if labelled:
         inputs["label_input"] = keras.Input((), dtype="int32", name="label_input")

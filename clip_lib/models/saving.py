@@ -1,5 +1,6 @@
 """Models as files: write, read back, and check that a fresh process reads them."""
 
+import hashlib
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,8 @@ TEXT_ENCODER = "text_encoder"
 LOSS = "contrastive_loss"
 PROJECTION, SCALE = "projection", "one_scale"
 """Names of the parts of a CLIP; the last two are layers of its encoders."""
+CHECKSUMS = "SHA256SUMS"
+"""Beside weights that are handed on: what `sha256sum` prints of the files there."""
 
 
 def split_encoders(clip: keras.Model) -> tuple[keras.Model, keras.Model]:
@@ -40,6 +43,18 @@ def save_model(model: keras.Model, path) -> Path:
     return Path(path)
 
 
+def check_sum(path) -> None:
+    """Raise ClipError if the checksums beside a file name another one for it."""
+    path = Path(path)
+    sums = path.with_name(CHECKSUMS)
+    lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
+    expected = {name: digest for digest, name in map(str.split, lines)}.get(path.name)
+    if expected and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+        raise ClipError(
+            f"{path}: not the file that {sums} names; `git checkout` restores it."
+        )
+
+
 def load_clip(path) -> keras.Model:
     """Load a CLIP saved by this project.
 
@@ -49,6 +64,7 @@ def load_clip(path) -> keras.Model:
     path = Path(path)
     if not path.is_file():
         raise ClipError(f"{path}: no such model; `make run` trains one.")
+    check_sum(path)
     try:
         clip = keras.saving.load_model(path, compile=False)
         split_encoders(clip)

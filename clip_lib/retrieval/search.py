@@ -21,7 +21,7 @@ from clip_lib.data.vocabulary import (
     load_vocabulary,
 )
 from clip_lib.errors import ClipError
-from clip_lib.models.saving import LOSS, load_clip, split_encoders
+from clip_lib.models.saving import LOSS, load_clip, split_encoders, token_embedding
 from clip_lib.retrieval.index import Index
 
 MODEL_FILE = Config().clip_file.name
@@ -59,16 +59,13 @@ class Clip:
         """
         model = load_clip(model_file)
         image_encoder, text_encoder = split_encoders(model)
-        reader = next(
-            layer for layer in text_encoder.layers if hasattr(layer, "token_embedding")
-        )
-        # SmallBERT's embedding is a layer, another text encoder a network as a whole.
-        pretrained = isinstance(reader, keras.Model)
-        name = TOKENIZER_FILE if pretrained else VOCABULARY_FILE
+        # SmallBERT is a part of the encoder, another text encoder a nested network.
+        nested = any(isinstance(layer, keras.Model) for layer in text_encoder.layers)
+        name = TOKENIZER_FILE if nested else VOCABULARY_FILE
         path = vocabulary_file or Path(model_file).parent / name
         vectorizer = load_vocabulary(path, text_encoder.input.shape[1])
         loss = model.get_layer(LOSS)
-        known = reader.token_embedding.input_dim
+        known = token_embedding(text_encoder).input_dim
         check_vocabulary(vectorizer, path, model_file, known, loss.vocabulary)
         settings = Path(model_file).with_name(CONFIG_FILE)
         config = Config.load(settings) if settings.is_file() else None

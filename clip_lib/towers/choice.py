@@ -1,7 +1,8 @@
 """Which builders a run needs, by its settings: the one place that asks."""
 
 from clip_lib.config import Config
-from clip_lib.towers import images, pretrained_clip, texts
+from clip_lib.towers import pretrained_clip, texts
+from clip_lib.towers.images import LITE0
 from clip_lib.training.pipeline import FROM_SCRATCH, Builders
 
 
@@ -14,11 +15,10 @@ def choose_builders(config: Config) -> Builders:
     chosen = {}
     if config.pretrained_dir:
         chosen["clip"] = pretrained_clip.pretrained_clip
-        chosen["image"] = pretrained_clip.pretrained_image_classifier
         chosen["vocabulary"] = pretrained_clip.pretrained_vocabulary
         chosen["text"] = pretrained_clip.pretrained_text_classifier
-    if config.image_encoder == images.LITE0:
-        chosen["image"] = images.build_lite0_classifier
+    if config.pretrained_dir or config.image_encoder == LITE0:
+        chosen["image"] = pretrained_clip.pretrained_image_classifier
     if config.text_encoder != "smallbert":
         chosen["vocabulary"] = texts.load_tokenizer
         chosen["text"] = texts.build_bert_classifier

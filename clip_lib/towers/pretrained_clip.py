@@ -19,25 +19,20 @@ def load_pretrained(config: Config) -> Clip:
     """Load the pretrained CLIP, with its vocabulary.
 
     Args:
-        config: Gives ``pretrained_dir`` and the sizes that it must have.
+        config: Gives ``pretrained_dir``; empty: ours.
 
     Raises:
-        ClipError: If there is none, its vocabulary is another's, or its images, texts
-            or embeddings are of other sizes than ``config`` says.
+        ClipError: If there is none, or its vocabulary is another's.
     """
-    path = config.pretrained_path / MODEL_FILE
-    clip = Clip.load(path)
-    for name, expected, found in (
-        ("image_size", config.image_size, clip.image_size),
-        ("sequence_length", config.sequence_length, clip.text_encoder.input.shape[1]),
-        ("embed_dim", config.embed_dim, clip.text_encoder.output.shape[1]),
-    ):
-        if expected != found:
-            raise ClipError(
-                f"{path}: trained with {name} = {found}, not {expected}; expected the "
-                "sizes of the preset fine-tuning."
-            )
-    return clip
+    return Clip.load(config.pretrained_path / MODEL_FILE)
+
+
+def _expect(config: Config, name: str, found) -> None:
+    if (expected := getattr(config, name)) != found:
+        raise ClipError(
+            f"{config.pretrained_path / MODEL_FILE}: trained with {name} = {found}, "
+            f"not {expected}; expected the sizes of the preset fine-tuning."
+        )
 
 
 def pretrained_vocabulary(captions, config: Config) -> Vectorizer:
@@ -45,56 +40,63 @@ def pretrained_vocabulary(captions, config: Config) -> Vectorizer:
     return load_pretrained(config).vectorizer
 
 
-def _with_new_head(features, outputs, config: Config, dataset: Dataset, name: str):
-    outputs = layers.Dropout(config.dropout)(outputs)
+def _with_new_head(features: keras.Model, config: Config, dataset, dropout, name):
+    keras.utils.set_random_seed(config.seed)
+    outputs = layers.Dropout(dropout)(features.output)
+    # Small, as in the CNN: a usual start would drown what a short training finds.
+    small = keras.initializers.TruncatedNormal(stddev=0.001)
     num_classes = max(1, len(dataset.class_names))
-    outputs = layers.Dense(num_classes, activation="softmax", name="label")(outputs)
+    outputs = layers.Dense(
+        num_classes, activation="softmax", kernel_initializer=small, name="label"
+    )(outputs)
     return keras.Model(features.input, outputs, name=name)
 
 
 def pretrained_image_classifier(dataset: Dataset, config: Config) -> keras.Model:
     """Put a new head on the frozen, pretrained image encoder.
 
-    The head reads the features and their pretrained projection: the first are many and
-    generic, the second few and shaped by thousands of captions.
+    Args:
+        dataset: Gives the labels.
+        config: Gives ``pretrained_dir``, ``image_size`` and ``seed``.
 
     Returns:
         Model from images (B, height, width, 3) to probabilities (B, num_classes).
+
+    Raises:
+        ClipError: See `load_pretrained`; or if its images are of another size.
     """
-    encoder = load_pretrained(config).image_encoder
-    keras.utils.set_random_seed(config.seed)
-    body = without_head(encoder, frozen=True)
-    projection = layers.Dense(config.embed_dim, trainable=False, name=PROJECTION)
-    embedding = layers.UnitNormalization()(projection(body.output))
-    projection.set_weights(encoder.get_layer(PROJECTION).get_weights())
-    # Both of unit length, so that neither dominates, times a factor that brings their
-    # values to about 1, which the head learns from at a usual rate.
-    features = layers.UnitNormalization()(body.output)
-    both = layers.Concatenate()([features, embedding])
-    both = layers.Rescaling(config.embed_dim**0.5)(both)
-    return _with_new_head(body, both, config, dataset, "image_classifier")
+    clip = load_pretrained(config)
+    _expect(config, "image_size", clip.image_size)
+    body = without_head(clip.image_encoder, frozen=True)
+    return _with_new_head(body, config, dataset, 0.5, "image_classifier")
 
 
 def pretrained_text_classifier(dataset: Dataset, vectorizer, config: Config):
-    """Put a new head on the pretrained SmallBERT, which is trained further.
+    """Put a new head on the pretrained text encoder, which is trained further.
 
     Returns:
         Model from token ids (B, sequence_length) to probabilities (B, num_classes).
+
+    Raises:
+        ClipError: See `load_pretrained`; or if its texts are of another length.
     """
     encoder = load_pretrained(config).text_encoder
-    keras.utils.set_random_seed(config.seed)
+    _expect(config, "sequence_length", encoder.input.shape[1])
     body = without_head(encoder)
-    contexts = body.output[:, config.embed_dim :]
-    return _with_new_head(body, contexts, config, dataset, "text_classifier")
+    return _with_new_head(body, config, dataset, config.dropout, "text_classifier")
 
 
 def pretrained_clip(image_features, text_features, config: Config) -> keras.Model:
     """Build a CLIP that starts from the pretrained projections; see `build_clip`.
 
     An encoder with features of another width keeps a random projection.
+
+    Raises:
+        ClipError: See `load_pretrained`; or if its embeddings are of another width.
     """
-    clip = build_clip(image_features, text_features, config)
     start = load_pretrained(config)
+    _expect(config, "embed_dim", start.width)
+    clip = build_clip(image_features, text_features, config)
     sources = start.image_encoder, start.text_encoder
     for source, target in zip(sources, split_encoders(clip), strict=True):
         for layer in source.layers:

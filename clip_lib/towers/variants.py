@@ -57,9 +57,8 @@ def list_options(config: Config, dataset: Dataset) -> list[Option]:
     changed = {
         "pretrained": Config.fine_tuning(**base),
         "distilbert": dataclasses.replace(config, text_encoder="distilbert"),
-        # Its frozen network makes an epoch slow, and its head soon has learned.
         LITE0: dataclasses.replace(
-            config, image_encoder=LITE0, image_epochs=min(config.image_epochs, 4)
+            config, image_encoder=LITE0, image_size=Config().image_size
         ),
         "enriched": dataclasses.replace(config, dataset_dir=str(enriched)),
     }

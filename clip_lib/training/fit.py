@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import layers
 from tqdm import tqdm
 from tqdm.keras import TqdmCallback
@@ -16,12 +17,17 @@ from clip_lib.data.dataset import Dataset
 from clip_lib.data.pipelines import (
     CachedFeatures,
     image_batches,
+    labelled_batches,
     pair_batches,
-    text_batches,
 )
 from clip_lib.data.vocabulary import encode, vocabulary_fingerprint
-from clip_lib.models.clip import frozen_features, trainable_part
-from clip_lib.models.saving import LOSS
+from clip_lib.models.clip import (
+    FEATURES,
+    continue_after,
+    frozen_features,
+    trainable_part,
+)
+from clip_lib.models.saving import LOSS, split_encoders
 from clip_lib.training.callbacks import RECALLS, KeepBest, ValidationRecall
 from clip_lib.training.distribution import check_batch_size, on_devices, open_strategy
 from clip_lib.training.resume import Resume, training_mark
@@ -87,31 +93,35 @@ def _unfreeze(model: keras.Model) -> bool:
     return bool(networks)
 
 
-def _fit_classifier(model, batches, validation, epochs: int, config: Config, path):
-    best = KeepBest(Path(path), "val_accuracy")
+def _fit_classifier(model, streams, epochs: int, rate: float, best: KeepBest) -> dict:
+    """Train a classifier on (batches, validation); return the history."""
+    batches, validation = streams
+    model.compile(
+        build_optimizer(rate, epochs * int(batches.cardinality())),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    return _fit(model, batches, validation, epochs, [best])
 
-    def phase(model, epochs, learning_rate):
-        model.compile(
-            build_optimizer(learning_rate, epochs * int(batches.cardinality())),
-            loss="sparse_categorical_crossentropy",
-            metrics=["accuracy"],
-        )
-        return _fit(model, batches, validation, epochs, [best])
 
-    history = phase(model, epochs, config.learning_rate)
-    if config.fine_tune_epochs:
-        model = keras.saving.load_model(path)
-        if _unfreeze(model):
-            more = phase(model, config.fine_tune_epochs, config.fine_tune_learning_rate)
-            history = {name: values + more[name] for name, values in history.items()}
-    return keras.saving.load_model(path), history
+def _fine_tune(best: KeepBest, history: dict, streams, config: Config):
+    """Reload the best epoch; train the networks nested in it, if it is asked for."""
+    model = keras.saving.load_model(best.path)
+    if not (config.fine_tune_epochs and _unfreeze(model)):
+        return model, history
+    best.kept = None
+    epochs, rate = config.fine_tune_epochs, config.fine_tune_learning_rate
+    more = _fit_classifier(model, streams, epochs, rate, best)
+    history = {name: values + more[name] for name, values in history.items()}
+    return keras.saving.load_model(best.path), history
 
 
 def fit_image_classifier(model: keras.Model, dataset: Dataset, config: Config, path):
     """Train an image classifier; the best epoch by validation accuracy is kept.
 
-    Its frozen layers stay frozen for ``image_epochs``. A network nested in it is then
-    fine-tuned for ``fine_tune_epochs``.
+    Its frozen layers stay frozen for ``image_epochs``; if all layers up to the features
+    are, these are computed once. A network nested in it is then fine-tuned for
+    ``fine_tune_epochs``.
 
     Args:
         model: Images (B, height, width, 3), 0 to 255, to probabilities (B, classes).
@@ -123,23 +133,42 @@ def fit_image_classifier(model: keras.Model, dataset: Dataset, config: Config, p
         The best model, reloaded from ``path``, and the history: name -> a value for
         each epoch.
     """
-    batches, validation = (
+    parts = [(split, dataset.pictures(split)) for split in ("train", "validation")]
+    streams = [
         image_batches(
             dataset.paths(rows),
             config.image_size,
             config.batch_size,
             dataset.labels(rows),
-            training=training,
+            training=split == "train",
             seed=config.seed,
         )
-        for rows, training in (
-            (dataset.pictures("train"), True),
-            (dataset.pictures("validation"), False),
-        )
+        for split, rows in parts
+    ]
+    first, trained, best = streams, model, KeepBest(Path(path), "val_accuracy")
+    if frozen := frozen_features(model):
+        first = [
+            _feature_batches(frozen, dataset, rows, config, split == "train", best.path)
+            for split, rows in parts
+        ]
+        best.kept, features = model, keras.Input(frozen.output.shape[1:])
+        trained = keras.Model(features, continue_after(model, FEATURES, features))
+    history = _fit_classifier(
+        trained, first, config.image_epochs, config.learning_rate, best
     )
-    return _fit_classifier(
-        model, batches, validation, config.image_epochs, config, path
-    )
+    return _fine_tune(best, history, streams, config)
+
+
+def _feature_batches(frozen, dataset, rows, config, training: bool, path: Path):
+    """Stream (features, labels): of each picture and, in training, its mirror image."""
+    paths, labels = dataset.paths(rows), dataset.labels(rows)
+    features = CachedFeatures(frozen, paths, config.image_size, path.parent).array
+    if training:
+        labels = np.repeat(labels, 2)
+    else:
+        features = features[::2]
+    features = features.astype("float32")
+    return labelled_batches(features, labels, config.batch_size, training, config.seed)
 
 
 def fit_text_classifier(
@@ -151,8 +180,8 @@ def fit_text_classifier(
         model: Token ids (B, sequence_length) to probabilities (B, classes).
         vectorizer: Captions to token ids, with the vocabulary that ``model`` expects.
     """
-    batches, validation = (
-        text_batches(
+    streams = [
+        labelled_batches(
             encode(vectorizer, rows["caption"]),
             dataset.labels(rows),
             config.batch_size,
@@ -160,8 +189,12 @@ def fit_text_classifier(
             seed=config.seed,
         )
         for rows, training in ((dataset.train, True), (dataset.validation, False))
+    ]
+    best = KeepBest(Path(path), "val_accuracy")
+    history = _fit_classifier(
+        model, streams, config.text_epochs, config.learning_rate, best
     )
-    return _fit_classifier(model, batches, validation, config.text_epochs, config, path)
+    return _fine_tune(best, history, streams, config)
 
 
 def clip_batches(
@@ -224,7 +257,7 @@ def fit_clip(clip: keras.Model, dataset: Dataset, vectorizer, config: Config, pa
     clip = on_devices(clip, strategy)
     with strategy.scope():
         trained = trainable_part(clip, labelled=bool(dataset.class_names))
-    frozen = frozen_features(clip)
+    frozen = frozen_features(split_encoders(clip)[0])
 
     def stream(split):
         paths = dataset.paths(dataset.part(split))
