@@ -3,10 +3,10 @@
     python benchmarks/pretraining.py --data FOLDER
 
 trains on captioned photographs without labels, split by the column split of their
-table. EfficientNet-Lite0 and GloVe are downloaded, 135 MB, and checked. First the towers
-stay frozen; then the upper half of Lite0 is trained further. All captions of a picture
-are in one batch. The result is measured on validation and, once, on test, with all
-captions, and written to models/pretrained, in 16 bits.
+table. EfficientNet-Lite0 and GloVe are downloaded (135 MB) and checked. First the
+towers stay frozen; then the upper half of Lite0 is trained further. All captions of a
+picture are in one batch. The result is measured on validation and, once, on test, with
+all captions, and written to models/pretrained, in 16 bits.
 """
 
 import dataclasses

@@ -33,7 +33,7 @@ from clip_lib.models.initialization import (
     start_image_classifier,
     start_text_classifier,
 )
-from clip_lib.models.saving import save_model
+from clip_lib.models.saving import save_model, split_encoders
 from clip_lib.retrieval.index import Index
 from clip_lib.retrieval.search import (
     IMAGE_INDEX_FILE,
