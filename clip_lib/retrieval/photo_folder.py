@@ -206,7 +206,8 @@ def open_folder(clip: Clip, folder) -> Search:
         images = dataclasses.replace(images, source="drawn scenes")
     if (captions := read_captions(folder)) is None:
         return Search(clip, images)
-    captions = captions[captions["image_paths"].isin(images.items["paths"])]
+    shown = captions["image_paths"].isin(images.items["paths"])
+    captions = captions[shown].reset_index(drop=True)
     if "labels" in captions:
         first = captions.drop_duplicates("image_paths").set_index("image_paths")
         labels = images.items["paths"].map(first["labels"])
@@ -236,7 +237,7 @@ def open_gallery(model_file, gallery: str | None, config: Config) -> tuple[Searc
 
     The gallery is a folder, or a split of the training's data (train, validation, test,
     all), by default test. A model without indexes beside it, such as the pretrained
-    weights, has but all of the data that is found.
+    weights, searches all of the data that is found.
     """
     splits = (*SPLITS, "all")
     if gallery not in (None, *splits):
