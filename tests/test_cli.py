@@ -3,12 +3,15 @@
 import functools
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
-from pathlib import PurePosixPath
+import types
+from pathlib import Path, PurePosixPath
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,11 +22,19 @@ from clip_lib.cli import ask as ask_commands
 from clip_lib.cli import train
 from clip_lib.cli.common import Answer
 from clip_lib.cli.parser import parse
-from clip_lib.config import Config
-from clip_lib.data.images import open_picture
+from clip_lib.config import VOCABULARY_FILE, Config
+from clip_lib.data import source
+from clip_lib.data.images import load_image, open_picture
 from clip_lib.errors import ClipError
+from clip_lib.retrieval import photo_folder
 from clip_lib.retrieval.index import Index
-from clip_lib.retrieval.search import IMAGE_INDEX_FILE, MODEL_FILE, Clip, Search
+from clip_lib.retrieval.search import (
+    IMAGE_INDEX_FILE,
+    MODEL_FILE,
+    TEXT_INDEX_FILE,
+    Clip,
+    Search,
+)
 from clip_lib.retrieval.zero_shot import label_index
 
 COMMANDS = (
@@ -175,7 +186,7 @@ sys.exit(main(["search", "a dog"]))
         (["search", "the grass", "--gallery", "moon"], "gallery 'moon'"),
         (["search", "the grass", "--figure", "a.xyz"], "a.xyz: expected a name ending"),
         (["evaluate", "--data", "nowhere"], "nowhere: no such data folder"),
-        (["evaluate", "--split", "half"], "'half'"),
+        (["evaluate", "--split", "test", "--data", "nowhere"], "nowhere: no such"),
         (["clean", "--reviewed", "none.csv"], "none.csv"),
     ],
 )
@@ -440,7 +451,6 @@ def test_rerank_lists_what_it_cannot_read(ask, pictures, tmp_path, monkeypatch):
 def test_index_then_search_in_a_folder(ask, pictures, tmp_path):
     folder = pictures[0].parent
     (folder / "bad.jpg").write_bytes(b"not a picture")
-    assert "not indexed" in ask("search", "the grass", "--gallery", folder)[2]
     status, printed, said = ask("index", folder)
     assert status == 0
     line, hint = printed.splitlines()
@@ -464,6 +474,130 @@ def test_index_then_search_in_a_folder(ask, pictures, tmp_path):
     assert "without captions" in ask("search", pictures[0], *search[2:])[2]
     printed = ask("score", pictures[0], "the grass", *search[2:])[1]
     assert f"of the 3 pictures ({folder})" in printed and "captions" not in printed
+
+
+# Nothing trained.
+
+NOTE = "nothing trained yet (models/myclip_with_smallbert.keras): the pretrained "
+NOTE += "weights answer (models/pretrained)"
+
+
+@pytest.fixture
+def fresh(models, tmp_path, monkeypatch):
+    """A clone with pretrained weights, without data and network; returns that folder.
+
+    Its ``asked`` lists the downloads that were tried, its ``read`` the pictures read.
+    """
+    monkeypatch.chdir(tmp_path)
+    clone = types.SimpleNamespace(folder=Path("models/pretrained"), asked=[], read=[])
+    clone.folder.mkdir(parents=True)
+    names = sorted([MODEL_FILE, VOCABULARY_FILE])
+    for name in names:
+        shutil.copy(models / name, clone.folder)
+
+    def download(folder):
+        clone.asked.append(folder)
+        raise ClipError("no network")
+
+    def read(path, size):
+        clone.read.append(path)
+        return load_image(path, size)
+
+    few = functools.partial(source.draw_scenes, per_label=2)
+    monkeypatch.setattr(source, "download_archive", download)
+    monkeypatch.setattr(source, "draw_scenes", few)
+    monkeypatch.setattr(photo_folder, "load_image", read)
+    yield clone
+    assert sorted(os.listdir(clone.folder)) == names
+
+
+def test_with_nothing_trained_the_pretrained_weights_answer(fresh, capsys):
+    """About the drawn scenes, which are drawn, and read, once."""
+    assert main(["search", "a dog on the grass"]) == 0
+    printed, said = capsys.readouterr()
+    assert said.startswith(f"{NOTE}\n") and "DRAWN SCENES" in said
+    heading, columns, *lines = printed.splitlines()
+    assert heading == "among 8 pictures (drawn scenes)" and len(lines) == 5
+    assert columns.split()[-3:] == ["path", "label", "caption"]
+    assert len(fresh.asked) == 1 and len(fresh.read) == 8
+    assert main(["search", "a dog on the grass"]) == 0
+    assert capsys.readouterr() == (printed, f"{NOTE}\n")
+    assert len(fresh.asked) == 1 and len(fresh.read) == 8
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("search PICTURE", "among 8 captions (drawn scenes)"),
+        ("search grass --gallery FOLDER", "among 3 pictures (FOLDER)"),
+        ("score PICTURE grass", " of the 8 pictures (drawn scenes)"),
+        ("rerank grass PICTURE", "PICTURE"),
+        ("classify PICTURE --template {}", " water"),
+        ("index FOLDER", "3 read, 0 kept"),
+        ("evaluate", "8 pairs, split all, drawn scenes"),
+        ("clean --limit 1", "suspicions: suspicions.csv"),
+    ],
+)
+def test_every_command_does_with_the_pretrained_weights(
+    fresh, capsys, pictures, command, expected
+):
+    names = {"PICTURE": str(pictures[0]), "FOLDER": str(pictures[0].parent)}
+    words = [names.get(word, word) for word in command.split()]
+    for name, value in names.items():
+        expected = expected.replace(name, value)
+    assert main(words) == 0
+    printed, said = capsys.readouterr()
+    assert said.startswith(f"{NOTE}\n") and expected in printed
+    assert main([*words, "--model", "pretrained"]) == 0
+    again, said = capsys.readouterr()
+    assert "nothing trained" not in said
+    assert again == printed or command.startswith("index")
+
+
+def test_the_model_of_the_run_comes_first(fresh, models, tiny_folder, capsys):
+    """Or the one that is named; the data that is configured is searched."""
+    command = ["search", "the grass", "--json"]
+    for name in (MODEL_FILE, VOCABULARY_FILE, IMAGE_INDEX_FILE, TEXT_INDEX_FILE):
+        shutil.copy(models / name, "models")
+    assert main(command) == 0
+    printed, said = capsys.readouterr()
+    assert said == "" and "test" in {answer["split"] for answer in json.loads(printed)}
+    os.environ["CLIP_DATA_DIR"] = str(tiny_folder)
+    assert main([*command, "--model", "pretrained", "-k", "99"]) == 0
+    printed, said = capsys.readouterr()
+    assert len(json.loads(printed)) == 48 and "split" not in json.loads(printed)[0]
+    assert main([*command, "--model", "pretrained", "--gallery", "test"]) == 1
+    assert "gallery 'test' is empty: expected one of all" in capsys.readouterr().err
+
+
+def test_weights_that_are_missing_or_damaged_are_named(fresh, capsys):
+    path = fresh.folder / MODEL_FILE
+    content = path.read_bytes()
+    Clip.load.cache_clear()
+    for damaged, message in (
+        (content[: len(content) // 2], "not a CLIP saved by this project"),
+        (None, "the pretrained weights are missing"),
+    ):
+        path.unlink() if damaged is None else path.write_bytes(damaged)
+        for options in ([], ["--model", "pretrained"]):
+            assert main(["search", "the grass", *options]) == 1
+            error = capsys.readouterr().err.splitlines()[-1]
+            assert error.startswith(f"error: {path}: {message}"), error
+    path.write_bytes(content)
+
+
+def test_a_model_that_asks_for_code_to_run_is_refused(tmp_path, capsys):
+    ran, path = tmp_path / "ran", tmp_path / "evil.keras"
+    place, image = str(ran), keras.Input((8, 8, 3))
+    evil = keras.layers.Lambda(
+        lambda image: (__import__("os").makedirs(place, exist_ok=True), image)[1]
+    )
+    keras.Model(image, evil(image)).save(path)
+    ran.rmdir()
+    assert main(["search", "a dog", "--model", str(path)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {path}: not a CLIP") and "Lambda" in said
+    assert said.count("\n") == 1 and not ran.exists()
 
 
 # Run.

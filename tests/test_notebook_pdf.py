@@ -244,12 +244,13 @@ def test_the_command_takes_what_run_left(folder, monkeypatch, capsys):
     said, pdf = capsys.readouterr(), NOTEBOOK.replace(".ipynb", ".pdf")
     assert json.loads(said.out) == {"notebook": NOTEBOOK, "pdf": pdf, "pages": 1}
     assert said.err == ""
-    (folder / "models").mkdir()
-    write(folder / "models" / NOTEBOOK, "# T", ("2", printed("1")))
+    (folder / "mine").mkdir()
+    write(folder / "mine" / NOTEBOOK, "# T", ("2", printed("1")))
     enter(folder, monkeypatch, TEAM.replace("Anh", "<Prénom 3>"))
-    assert main(["pdf"]) == 0
+    monkeypatch.setenv("CLIP_MODEL_DIR", "")
+    assert main(["pdf", "--models", "mine"]) == 0
     said = capsys.readouterr()
-    assert "1 pages" in said.out and str(Path("models", pdf)) in said.out
+    assert "1 pages" in said.out and str(Path("mine", pdf)) in said.out
     assert "has changed since" in said.err
     assert "equipe.toml is not filled in: member 3, Prénom: '<Prénom 3>'" in said.err
     assert main(["pdf", NOTEBOOK, "-o", "deep/er/out.pdf"]) == 0

@@ -13,7 +13,7 @@ from PIL import Image
 
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.index import Index
-from clip_lib.retrieval.search import IMAGE_INDEX_FILE, MODEL_FILE
+from clip_lib.retrieval.search import IMAGE_INDEX_FILE, MODEL_FILE, TEXT_INDEX_FILE
 from clip_lib.retrieval.zero_shot import label_index
 from clip_lib.web.cards import answer_list
 from clip_lib.web.page import MAX_CHARACTERS, Page
@@ -156,10 +156,20 @@ def test_galleries_are_folders_then_the_splits(models, photos, photo, capsys):
     assert len(titles(page.texts_for("test/", photo, "dog, water", ENGLISH))) == 2
 
 
-def test_without_any_gallery_it_says_how_to_name_one(models):
-    os.remove(models / IMAGE_INDEX_FILE)
-    with pytest.raises(ClipError, match=r"keras: no image_index.npz .* --gallery\.$"):
-        Page.load([models / MODEL_FILE])
+def test_models_without_pictures_of_their_own_search_the_data(
+    models, tiny_config, tiny_folder, tmp_path, monkeypatch, photo
+):
+    for name in (IMAGE_INDEX_FILE, TEXT_INDEX_FILE):
+        os.remove(models / name)
+    monkeypatch.chdir(tmp_path)
+    pretrained = shutil.copytree(models, tmp_path / "models/pretrained") / MODEL_FILE
+    page = Page.load([models / MODEL_FILE, pretrained], config=tiny_config)
+    names = [f"tiny/ · {models / MODEL_FILE}", "tiny/ · pretrained weights"]
+    assert sizes(page) == dict.fromkeys(names, 48)
+    assert page.folders == [str(tiny_folder)]
+    for name in names:
+        answer = page.texts_for(name, photo, "", ENGLISH)
+        assert answer.count('src="data:image/jpeg;base64,') == 5
     with pytest.raises(ClipError, match="nowhere: no such folder"):
         Page.load([models / MODEL_FILE], ["nowhere"])
 

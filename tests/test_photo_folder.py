@@ -14,6 +14,7 @@ from clip_lib.retrieval.index import Index
 from clip_lib.retrieval.photo_folder import (
     index_file,
     list_pictures,
+    open_folder,
     open_gallery,
     update_index,
 )
@@ -167,21 +168,48 @@ def test_an_index_lies_in_the_cache_of_the_user(clip, cache, tmp_path):
     assert index_file(again, tmp_path / "a/p") != one
 
 
-def test_a_folder_is_a_gallery(clip, photos, run_config, tmp_path):
+def test_a_folder_is_a_gallery(clip, photos, run_config, tmp_path, capsys):
     model_file = tmp_path / "models" / MODEL_FILE
     shutil.copytree(run_config.model_dir, model_file.parent)
     before = sorted(model_file.parent.iterdir())
-    with pytest.raises(ClipError, match="not indexed for this model; `python -m"):
-        open_gallery(model_file, str(photos))
-    update_index(clip, photos)
-    assert sorted(model_file.parent.iterdir()) == before
     # The training's own indexes are not needed for it.
     (model_file.parent / TEXT_INDEX_FILE).unlink()
-    search, split = open_gallery(model_file, str(photos))
+    for changes in ("4 read, 0 kept, 0 unreadable", "1 read, 3 kept, 0 unreadable"):
+        search, split = open_gallery(model_file, str(photos), run_config)
+        said = capsys.readouterr().err.splitlines()
+        assert said == [f"{photos}: indexed for this model, {changes}"]
+        draw(photos / "a.jpg", 9)
+    assert before == sorted([*model_file.parent.iterdir(), before[-2]])
     answers = search.images_for("the grass", 9, split)
     assert len(answers) == 4
     assert answers["probability"].sum() == pytest.approx(1)
     with pytest.raises(ClipError, match="expected a text as query"):
         search.texts_for(photos / "a.jpg", 1, split)
     with pytest.raises(ClipError, match=r"'moon': expected train.* or a folder"):
-        open_gallery(model_file, "moon")
+        open_gallery(model_file, "moon", run_config)
+
+
+def test_a_data_folder_brings_its_captions(clip, photos, read, capsys):
+    """Those of today's table, whatever lies beside them; a person's captions alone."""
+    table = photos / "captions.csv"
+    rows = ["image_path,label,caption,origin", "a.jpg,dog,A dog .,original"]
+    rows += ["a.jpg,dog,A very big dog .,enriched", "été/nuit/b.webp,cat,One cat .,"]
+    table.write_text("\n".join([*rows, "gone.jpg,cat,Gone ."]) + ",\n")
+    search = open_folder(clip, photos)
+    assert f"{photos / 'gone.jpg'}: no such picture" in capsys.readouterr().err
+    assert [os.path.basename(path) for path in search.images.items["paths"]] == read[:2]
+    assert search.images.items["labels"].tolist() == ["dog", "cat"]
+    assert search.texts.items["captions"].tolist() == ["A dog .", "One cat ."]
+    expected = clip.embed_texts(["A dog .", "One cat ."])
+    assert np.allclose(search.texts.embeds, expected, atol=1e-5)
+    # Only the words change: they are embedded anew, and no picture is read.
+    rows[1] = rows[1].replace("A dog", "The grass")
+    table.write_text("\n".join(rows) + "\n")
+    read.clear()
+    search = open_folder(clip, photos)
+    assert read == [] and capsys.readouterr().err == ""
+    expected = clip.embed_texts(["The grass .", "One cat ."])
+    assert np.allclose(search.texts.embeds, expected, atol=1e-5)
+    table.write_text("image_path\n")
+    with pytest.raises(ClipError, match=r"captions\.csv: not one column caption"):
+        open_folder(clip, photos)

@@ -35,6 +35,14 @@ def test_scores_are_the_products_of_the_vectors(search):
         assert answer.score == pytest.approx(product, abs=1e-5)
 
 
+def test_a_bare_word_is_queried_by_the_sentences_of_a_label(search):
+    (label,) = label_index(search.clip, ["dog"]).embeds
+    (alone, text) = search.clip.embed_texts(["dog", "a dog"])
+    assert np.allclose(search.clip.embed_text(" dog "), label, atol=1e-6)
+    assert not np.allclose(label, alone, atol=1e-3)
+    assert np.allclose(search.clip.embed_text("a dog"), text, atol=1e-6)
+
+
 def test_a_bad_query_is_refused(search, tmp_path):
     with pytest.raises(ClipError, match="Empty query"):
         search.images_for(" ")

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import clip_lib.towers  # noqa: F401  Reads the tokenizers of saved models.
-from clip_lib.cli.common import Answer, save_figure, warn_of_words
+from clip_lib.cli.common import Answer, find_model, save_figure, warn_of_words
 from clip_lib.data.images import SUFFIXES
 from clip_lib.retrieval.answers import answer_lines, gallery_words, with_captions
 from clip_lib.retrieval.photo_folder import open_gallery
@@ -16,8 +16,8 @@ from clip_lib.retrieval.photo_folder import open_gallery
 
 def search(arguments, config) -> Answer:
     """Answer one query: a text, or the path of a picture."""
-    query, model_file = arguments.query, arguments.model or config.clip_file
-    engine, split = open_gallery(model_file, arguments.gallery)
+    query, model_file = arguments.query, find_model(arguments.model, config)
+    engine, split = open_gallery(model_file, arguments.gallery, config)
     # os.path: pathlib refuses to look for a file named like a text of many words.
     by_picture = os.path.isfile(query) or Path(query).suffix.lower() in SUFFIXES
     if by_picture:
@@ -49,13 +49,13 @@ def _draw(answers, query: str, by_picture: bool, engine, split: str, path: str) 
 
 def score(arguments, config) -> Answer:
     """Compare a picture with a text, and rank their cosine in the gallery."""
-    model_file = arguments.model or config.clip_file
-    engine, split = open_gallery(model_file, arguments.gallery)
+    model_file = find_model(arguments.model, config)
+    engine, split = open_gallery(model_file, arguments.gallery, config)
     text = engine.clip.embed_text(arguments.text)
     image = engine.clip.embed_image(arguments.image)
     cosine = float(image @ text)
     warn_of_words(engine.clip, arguments.text)
-    report = {"score": cosine, "gallery": arguments.gallery}
+    report = {"score": cosine, "gallery": arguments.gallery or split}
     lines = [f"cosine {cosine:.3f}"]
     for noun, index, query, subject in (
         ("pictures", engine.images, text, "this picture, for the text"),
@@ -83,7 +83,8 @@ def app(arguments, config) -> Answer:
     # its background jobs to ignore an interrupt.
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.default_int_handler)
-    page = Page.load(arguments.model or [config.clip_file], arguments.gallery)
+    models = [find_model(name, config) for name in arguments.model or [None]]
+    page = Page.load(models, arguments.gallery, config)
     _, address, _ = launch(
         page, arguments.port, arguments.open, quiet=True, prevent_thread_lock=True
     )

@@ -1,4 +1,4 @@
-"""Everything that the commands share: answers, warnings, figures."""
+"""Everything that the commands share: the model, answers, warnings, figures."""
 
 import json
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clip_lib.atomic import replacing
+from clip_lib.config import PRETRAINED, Config, find_pretrained
 from clip_lib.errors import ClipError
 
 
@@ -37,6 +38,28 @@ class Answer(NamedTuple):
                 text = json.dumps(value, indent=2, ensure_ascii=False)
         if text:
             print(text, flush=True)
+
+
+def find_model(name: str | None, config: Config) -> Path:
+    """Return the file of the CLIP that ``--model`` names.
+
+    "pretrained" are the pretrained weights; without a name it is the run's CLIP, and if
+    nothing is trained yet the pretrained weights, which is said.
+    """
+    if name and name != "pretrained":
+        return Path(name)
+    if not name and config.clip_file.is_file():
+        return config.clip_file
+    path = find_pretrained(PRETRAINED) / Config().clip_file.name
+    if not path.is_file():
+        raise ClipError(
+            f"{path}: the pretrained weights are missing; take {PRETRAINED} from the "
+            "repository, or train a model with `make run`."
+        )
+    if not name:
+        missing = f"nothing trained yet ({config.clip_file})"
+        warn(f"{missing}: the pretrained weights answer ({PRETRAINED})")
+    return path
 
 
 def warn(message: str) -> None:

@@ -7,7 +7,7 @@ import matplotlib
 import pandas as pd
 
 from clip_lib.atomic import replacing
-from clip_lib.cli.common import Answer, save_figure, warn
+from clip_lib.cli.common import Answer, find_model, save_figure, warn
 from clip_lib.data.check import check_folder
 from clip_lib.data.dataset import load_dataset
 from clip_lib.data.source import SCENES, find_folder
@@ -19,7 +19,8 @@ from clip_lib.evaluation.evaluate import (
     report_table,
 )
 from clip_lib.figures.contact_sheet import contact_sheet
-from clip_lib.retrieval.search import Clip, Search
+from clip_lib.retrieval.photo_folder import find_data, open_gallery
+from clip_lib.retrieval.search import Clip
 from clip_lib.towers.texts import load_tokenizer
 
 
@@ -39,7 +40,7 @@ def check(arguments, config) -> Answer:
 
 def evaluate(arguments, config) -> Answer:
     """Measure a saved model, on the data of its training or on any folder."""
-    model_file = arguments.model or config.clip_file
+    model_file = find_model(arguments.model, config)
     if arguments.data:
         split = arguments.split or "all"
         clip = Clip.load(model_file)
@@ -52,8 +53,7 @@ def evaluate(arguments, config) -> Answer:
         report = evaluate_dataset(clip, dataset, split)
     else:
         # The indexes hold the part of the training's split that each picture was in.
-        split = arguments.split or "test"
-        engine = Search.load(model_file)
+        engine, split = open_gallery(model_file, arguments.split, config)
         report = {"split": split, "source": engine.images.source}
         parts = engine.images.part(split), engine.texts.part(split)
         report |= evaluate_indexes(*parts, engine.clip)
@@ -67,7 +67,7 @@ def evaluate(arguments, config) -> Answer:
 
 def clean(arguments, config) -> Answer:
     """List what CLIP and a perceptual hash find odd; nothing is deleted."""
-    engine = Search.load(arguments.model or config.clip_file)
+    engine, _ = open_gallery(find_model(arguments.model, config), None, config)
     lines = []
     if arguments.reviewed:
         try:
@@ -85,6 +85,6 @@ def clean(arguments, config) -> Answer:
         matplotlib.use("Agg")
         save_figure(contact_sheet(found, engine.images), arguments.sheet)
     if arguments.write_clean:
-        left_out = write_clean(find_folder(config)[0], found, arguments.write_clean)
+        left_out = write_clean(find_data(config), found, arguments.write_clean)
         lines += [f"{left_out} rows left out: {arguments.write_clean}"]
     return Answer("\n".join(lines), found)

@@ -9,9 +9,9 @@ from pathlib import Path
 from clip_lib.config import PRESETS
 
 DATA = "data folder, or 'scenes' for the drawn scenes"
-MODEL = "a CLIP, with its vocabulary and indexes beside it (models/...)"
+MODEL = "a CLIP's file, or 'pretrained' (the run's, else the pretrained weights)"
 MODELS = "folder of the run's models (models/)"
-GALLERY = "train, validation, test (default) or all of the model's data; indexed folder"
+GALLERY = "train, validation, test (default) or all of the model's data; or a folder"
 STRATEGY = "devices for CLIP: mirrored (all GPUs) or mirrored:N"
 DEBUG = "show the traceback of an error"
 
@@ -88,8 +88,9 @@ def _measure(choices) -> None:
     about += "folder is split as in its training, by the config.json beside the model."
     example = "--data ~/photos --split test"
     evaluate = _add(choices, "measure", "evaluate", about, example)
-    about = "train, validation, test or all; by default test, and all with --data"
-    evaluate.add_argument("--split", help=about)
+    splits = ("train", "validation", "test", "all")
+    about = "by default test; all with --data, or if the model has no data of its own"
+    evaluate.add_argument("--split", choices=splits, help=about)
     about = "List what CLIP and a perceptual hash find odd. Nothing is deleted."
     clean = _add(choices, "measure", "clean", about, "--sheet sheet.png")
     clean.add_argument("--limit", type=int, default=30, help="of each kind (30)")
@@ -113,7 +114,7 @@ def _ask(choices) -> None:
     score.add_argument("image", help="the path of a picture")
     score.add_argument("text", help="what it may show")
     for command in (search, score):
-        command.add_argument("--gallery", default="test", help=GALLERY)
+        command.add_argument("--gallery", help=GALLERY)
         command.add_argument("--model", help=MODEL)
     about = "Serve the search page on this machine, until interrupted."
     app = _add(choices, "ask", "app", about, "--gallery ~/photos")
@@ -129,7 +130,7 @@ def _photos(choices) -> None:
     example = 'photos/*.jpg --labels "dog, bike, red car"'
     classify = _add(choices, "photos", "classify", about, example)
     classify.add_argument("images", nargs="+", help="picture files")
-    classify.add_argument("--labels", help="words, with commas (the training's labels)")
+    classify.add_argument("--labels", help="words, with commas (those of the data)")
     about = "a sentence with {} for the label; several are averaged"
     classify.add_argument("--template", action="append", help=about)
     about = "Sort pictures of another engine or a generator, best for a text first."
@@ -199,7 +200,7 @@ def _hand_in(choices) -> None:
         submit.add_argument(name, type=_path, help=about)
     submit.add_argument("--output", default=".", help="folder of the archive (.)")
     submit.add_argument("--force", action="store_true", help="even if a rule is broken")
-    for command in (report, submit):
+    for command in (pdf, report, submit):
         command.add_argument("--models", help=MODELS)
 
 

@@ -8,20 +8,26 @@ from pathlib import Path
 import pandas as pd
 
 import clip_lib.towers  # noqa: F401  For their tokenizers.
-from clip_lib.cli.common import Answer, warn_of_faults, warn_of_words
+from clip_lib.cli.common import Answer, find_model, warn_of_faults, warn_of_words
+from clip_lib.data.captions_table import read_records
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.answers import answer_lines, answer_records
 from clip_lib.retrieval.index import Index
-from clip_lib.retrieval.photo_folder import embed_files, index_file, update_index
+from clip_lib.retrieval.photo_folder import (
+    embed_files,
+    find_data,
+    index_file,
+    update_index,
+)
 from clip_lib.retrieval.search import IMAGE_INDEX_FILE, Clip, open_index
 from clip_lib.retrieval.zero_shot import TEMPLATES, knows_label, label_index
 
 
 def classify(arguments, config) -> Answer:
     """Label pictures with any words, without training: zero-shot."""
-    model_file = arguments.model or config.clip_file
+    model_file = find_model(arguments.model, config)
     clip = Clip.load(model_file)
-    labels = _labels(arguments.labels, clip, model_file)
+    labels = _labels(arguments.labels, clip, model_file, config)
     index = label_index(clip, labels, arguments.template or TEMPLATES)
     # Our own templates are no one's mistake.
     frames = [template.replace("{}", " ") for template in arguments.template or ()]
@@ -48,7 +54,7 @@ def rerank(arguments, config) -> Answer:
             "no picture to rank: expected files after the text, or one a line on the "
             "standard input."
         )
-    clip = Clip.load(arguments.model or config.clip_file)
+    clip = Clip.load(find_model(arguments.model, config))
     text = clip.embed_text(arguments.text)
     warn_of_words(clip, arguments.text)
     read, embeds, faults = embed_files(clip, files)
@@ -64,7 +70,7 @@ def rerank(arguments, config) -> Answer:
 def index(arguments, config) -> Answer:
     """Embed any folder of photos, or what changed in it, for search to answer from."""
     folder = arguments.folder
-    clip = Clip.load(arguments.model or config.clip_file)
+    clip = Clip.load(find_model(arguments.model, config))
     changes, path = update_index(clip, folder), index_file(clip, folder)
     warn_of_faults(changes.unreadable, "left out")
     words = ["--gallery", folder]
@@ -86,14 +92,18 @@ def _lines_of_input() -> list[str]:
     return [line for line in lines if line.strip()]
 
 
-def _labels(words: str | None, clip, model_file) -> list[str]:
-    """Split the labels given, or else take those of the training."""
+def _labels(words: str | None, clip, model_file, config) -> list[str]:
+    """Split the labels given, or else take those of the training or of the data."""
     if words is None:
-        path = Path(model_file).parent / IMAGE_INDEX_FILE
-        items = open_index(clip, path).items
-        if "labels" not in items:
+        path = model_file.with_name(IMAGE_INDEX_FILE)
+        if path.is_file():
+            labels = open_index(clip, path).items.get("labels", ())
+        else:
+            path = find_data(config)
+            labels = read_records(path)["label"]
+        if not (labels := set(filter(None, labels))):
             raise ClipError(f"{path}: without labels; name some with --labels.")
-        return sorted(items["labels"].unique())
+        return sorted(labels)
     labels = [" ".join(word.split()) for word in words.split(",")]
     labels = list(dict.fromkeys(filter(None, labels)))
     if len(labels) < 2:

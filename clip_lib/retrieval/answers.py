@@ -58,5 +58,5 @@ def with_captions(answers: pd.DataFrame, search: Search) -> pd.DataFrame:
 def gallery_words(search: Search, split: str, noun: str = "pictures") -> str:
     """Describe a gallery: the number of items, the split, the source."""
     index = search.texts if noun == "captions" else search.images
-    about = [index.source] if search.texts is None else [split, index.source]
+    about = [split, index.source] if "splits" in index.items else [index.source]
     return f"{len(index.part(split).items)} {noun} ({', '.join(filter(None, about))})"

@@ -27,6 +27,14 @@ from clip_lib.retrieval.index import Index
 MODEL_FILE = Config().clip_file.name
 IMAGE_INDEX_FILE = "image_index.npz"
 TEXT_INDEX_FILE = "text_index.npz"
+TEMPLATES = ("a {}", "the {}", "a man with a {}")
+"""Sentences around a label or a bare word, of words that are common in captions."""
+
+
+def query_sentences(text: str) -> list[str]:
+    """Put a query of one bare word into sentences, as no caption is a word alone."""
+    word = text.strip()
+    return [one.replace("{}", word) for one in TEMPLATES] if word.isalpha() else [text]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,9 +118,13 @@ class Clip:
         return self.text_encoder.predict(token_ids, verbose=0)
 
     def embed_text(self, text: str) -> np.ndarray:
-        """Return the unit vector (D,) of one query; see `check_query`."""
+        """Return the unit vector (D,) of one query; see `check_query`.
+
+        That of a bare word is the mean over `query_sentences`.
+        """
         check_query(self.vectorizer, text)
-        return self.embed_texts([text])[0]
+        mean = self.embed_texts(query_sentences(text)).mean(axis=0)
+        return mean / np.linalg.norm(mean)
 
 
 def build_indexes(

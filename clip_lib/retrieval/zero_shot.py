@@ -9,10 +9,7 @@ import pandas as pd
 from clip_lib.data.vocabulary import sort_words
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.index import Index
-from clip_lib.retrieval.search import Clip
-
-TEMPLATES = ("a {}", "the {}", "a man with a {}")
-"""Sentences around a label, of words that are common in captions."""
+from clip_lib.retrieval.search import TEMPLATES, Clip
 
 
 def label_index(clip: Clip, class_names, templates=TEMPLATES) -> Index:

@@ -6,19 +6,17 @@ cannot be answered raises a `ClipError` in the visitor's language.
 
 import dataclasses
 import os
-import sys
 from pathlib import Path
 
 import clip_lib.towers  # noqa: F401  For their tokenizers.
-from clip_lib.config import Config
-from clip_lib.data.captions_table import TABLE
-from clip_lib.data.dataset import SPLITS, load_dataset
+from clip_lib.config import PRETRAINED, Config, find_pretrained
+from clip_lib.data.dataset import SPLITS
 from clip_lib.data.images import FORMATS
 from clip_lib.data.vocabulary import count_words, sort_words
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.answers import with_captions
-from clip_lib.retrieval.photo_folder import open_folder, update_index
-from clip_lib.retrieval.search import IMAGE_INDEX_FILE, Clip, Search, build_indexes
+from clip_lib.retrieval.photo_folder import find_data, open_folder
+from clip_lib.retrieval.search import IMAGE_INDEX_FILE, Clip, Search
 from clip_lib.retrieval.zero_shot import knows_label, label_index
 from clip_lib.web.cards import answer_list, note
 from clip_lib.web.thumbnails import Thumbnails
@@ -40,23 +38,26 @@ class Page:
     galleries: dict[str, tuple[Search, Thumbnails]]
 
     @classmethod
-    def load(cls, model_files, folders=()) -> "Page":
+    def load(cls, model_files, folders=(), config: Config | None = None) -> "Page":
         """Load models and what each searches: the folders, and its own pictures.
 
         Args:
             model_files: CLIPs, each with its vocabulary beside it, and the indexes of
                 its own pictures if it has any.
-            folders: Folders of pictures. A data folder brings its captions; of any
-                other the index is brought up to date.
+            folders: Folders of pictures, whose indexes are brought up to date. A data
+                folder brings its captions.
+            config: Says where to find the data that a model searches which has neither
+                (by default, as the environment says).
 
         Raises:
-            ClipError: If a file or folder is missing or does not fit, or there is
-                nothing to search.
+            ClipError: If a file or folder is missing or does not fit.
         """
-        found = {}
+        found, pretrained = {}, find_pretrained(PRETRAINED).resolve()
         for path in model_files:
-            for name, gallery in _galleries(path, folders).items():
-                found[name if len(model_files) == 1 else f"{name} · {path}"] = gallery
+            ours = Path(path).resolve().parent == pretrained
+            model = "pretrained weights" if ours else path
+            for name, gallery in _galleries(path, folders, config).items():
+                found[name if len(model_files) == 1 else f"{name} · {model}"] = gallery
         return cls(found)
 
     @property
@@ -117,15 +118,17 @@ class Page:
         return warning + answer_list(answers, total, thumbnails, words)
 
 
-def _galleries(model_file, folders) -> dict[str, tuple[Search, Thumbnails]]:
+def _galleries(model_file, folders, config) -> dict[str, tuple[Search, Thumbnails]]:
     own, found = Path(model_file).with_name(IMAGE_INDEX_FILE), {}
     whole = Search.load(model_file) if own.is_file() else None
     clip = whole.clip if whole else Clip.load(model_file)
+    if not whole and not folders:
+        folders = [find_data(config or Config.from_environment())]
     for folder in folders:
         root = Path(folder).resolve()
         # With a slash at its end it is not the name of a split, such as test.
         name = f"{root.name}/"
-        gallery = _folder_search(clip, model_file, root), Thumbnails(root)
+        gallery = open_folder(clip, root), Thumbnails(root)
         found[name if name not in found else f"{root}/"] = gallery
     if whole:
         shown = Thumbnails.of(whole.images)
@@ -133,21 +136,7 @@ def _galleries(model_file, folders) -> dict[str, tuple[Search, Thumbnails]]:
         for name in [*(name for name in reversed(SPLITS) if name in splits), "all"]:
             parts = (index.part(name) for index in (whole.images, whole.texts))
             found[name] = Search(clip, *parts), shown
-    if not found:
-        raise ClipError(
-            f"{model_file}: no {own.name} beside it, so it has no pictures of its own; "
-            "name a folder of pictures with --gallery."
-        )
     return found
-
-
-def _folder_search(clip: Clip, model_file, folder: Path) -> Search:
-    if (folder / TABLE).is_file() or any(folder.glob("captions/*.txt")):
-        dataset = load_dataset(Config(dataset_dir=str(folder)), split=False)
-        return Search(clip, *build_indexes(clip, dataset))
-    for fault in update_index(clip, folder).unreadable:
-        print(f"left out: {fault}", file=sys.stderr)
-    return Search(clip, open_folder(clip, model_file, folder))
 
 
 def _clean(text: str | None) -> str:
