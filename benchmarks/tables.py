@@ -63,6 +63,9 @@ RUNS = {
     "quick": "drawn scenes, quick preset",
 }
 QUERIES = {"search_text": "a text", "search_picture": "a picture", "classify": "labels"}
+SEARCHED = {"test": "test part", "all": "all", "larger": "others"}
+ANSWERS = ("precision@5", "answered@5")
+ANSWER_LEVELS = ("chance_precision@5", "best_precision@5", "chance_answered@5")
 
 
 class NotShown(Exception):
@@ -287,6 +290,26 @@ def page_table() -> str:
     return f"{_table(heading, rows)}\n\n{about}{_about(result)}"
 
 
+def queries_table() -> str:
+    """Return the table of the everyday queries."""
+    result, rows = result_of("queries"), []
+    models = dict.fromkeys(run["model"] for run in result["runs"])
+    for part, title in SEARCHED.items():
+        for model in models:
+            runs = [run for run in result["runs"] if run["model"] == model]
+            found = [run["galleries"].get(part) for run in runs]
+            if None in found:
+                continue
+            cells = [_cell(*spread([each[name] for each in found])) for name in ANSWERS]
+            levels = [f"{found[0][name]:.2f}" for name in ANSWER_LEVELS]
+            refused = f"{np.mean([each['refused'] for each in found]):.2g}"
+            about = [f"{found[0]['pictures']}, {title}", model, found[0]["queries"]]
+            rows.append([*about, refused, cells[0], *levels[:2], cells[1], levels[2]])
+    heading = ["gallery", "model", "queries", "refused", "P@5", "chance", "best"]
+    heading += ["a right one among five", "chance"]
+    return _table(heading, rows) + _about(result)
+
+
 TABLES = {
     "results": results_table,
     "untouched": functools.partial(results_table, UNTOUCHED),
@@ -298,6 +321,7 @@ TABLES = {
     "speed": speed_table,
     "galleries": galleries_table,
     "page": page_table,
+    "queries": queries_table,
 }
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -15,6 +16,7 @@ from clip_lib.errors import ClipError
 from clip_lib.evaluation import results
 from clip_lib.models.contrastive_loss import contrastive_loss
 from clip_lib.models.saving import LOSS, load_clip, save_model, split_encoders
+from clip_lib.retrieval.search import Search
 from clip_lib.training.fit import clip_batches
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -24,6 +26,7 @@ import cleaning
 import handed_out
 import pipeline
 import pretraining
+import queries
 import record
 import tables
 
@@ -164,6 +167,72 @@ def test_planted_faults_are_where_they_are_said_to_be(tiny_folder, tmp_path):
     assert ((first["label"] != sound["label"]) == (first["fault"] == "foreign")).all()
 
 
+@pytest.fixture
+def ask(tmp_path, monkeypatch):
+    """The function returned replaces the queries by its rows."""
+    monkeypatch.setattr(queries, "QUERIES", tmp_path / "queries.csv")
+
+    def write(*rows):
+        table = pd.DataFrame(rows, columns=["query", "all_of", "none_of"])
+        table.to_csv(queries.QUERIES, index=False)
+
+    return write
+
+
+def test_a_picture_is_right_if_two_captions_agree_on_each_group(ask):
+    captions = {
+        "both": ("A Dog's ball", "Two dogs, jumping", "A red-brown ball", "Balls", ""),
+        "one": ("A dog and a ball", "A cat", "A ball", "A hotdog", "a dogma"),
+        "not": ("A dog and a ball", "A dog with a ball", "A cat", "A big cat", ""),
+    }
+    rows = [(name, each) for name, texts in captions.items() for each in texts]
+    table = pd.DataFrame(rows, columns=["image_path", "caption"])
+    ask(
+        ("dog with ball", "dog & red * ball|ball", "cat"),
+        ("any", "dog & ball", ""),
+        ("jump", "jump*|hot*", ""),
+        ("cat", "cat|red * ball", ""),
+    )
+    right = queries.right_pictures(table)
+    found = {query: [*right.index[right[query]]] for query in right}
+    assert found == {
+        "dog with ball": ["both"],
+        "any": ["both", "not"],
+        "jump": [],
+        "cat": ["not"],
+    }
+
+
+def test_every_query_has_words_to_judge_by():
+    table = pd.DataFrame({"image_path": ["a", "a"], "caption": ["a dog", "dogs"]})
+    right = queries.right_pictures(table)
+    assert right.shape[1] >= 40 and right.columns.is_unique
+    assert {"dog", "canine"} <= {*right.columns[right.loc["a"]]}
+    assert right.loc["a"].mean() < 0.2
+
+
+def test_queries_are_counted_beside_chance_and_the_best(
+    ask, run_config, tiny_config, tiny_dataset, tmp_path
+):
+    twice = pd.concat([tiny_dataset.records] * 2)
+    twice.to_csv(tmp_path / "captions.csv", index=False)
+    ask(("dog", "dog", ""), ("zebra", "dog", ""), ("unicorn", "unicorn", ""))
+    file, captions = run_config.clip_file, tmp_path / "captions.csv"
+    result = queries.measure(tiny_config, "ours", file, captions, None)
+    found = result["galleries"]["all"]
+    assert (found["queries"], found["refused"]) == (2, 1)  # None of unicorns.
+    assert found["chance_precision@5"] == 0.25 and found["best_precision@5"] == 1
+    answers = Search.load(file).images_for("dog", gallery="all")["labels"] == "dog"
+    assert found["by_query"] == {"dog": pytest.approx(answers.mean()), "zebra": 0}
+    assert found["precision@5"] == pytest.approx(answers.mean() / 2)
+    assert found["answered@5"] == answers.any() / 2
+    test = result["galleries"]["test"]
+    assert test["pictures"] == len(tiny_dataset.test) and test["of_training"] == 0
+    assert test["best_precision@5"] == (tiny_dataset.test["label"] == "dog").sum() / 5
+    with pytest.raises(ClipError, match="expected 5 captions each"):
+        queries.measure(tiny_config, "ours", file, captions, tiny_config.dataset_dir)
+
+
 def test_small_weights_are_half_the_bytes_and_the_same_model(tiny_clip, tmp_path):
     small = pretraining.save_small(tiny_clip, tmp_path / "small.keras")
     whole = save_model(tiny_clip, tmp_path / "whole.keras")
@@ -239,6 +308,22 @@ def test_variants_are_compared_with_the_recipe_fold_by_fold(recorded):
     (row,) = [line for line in lines if line.startswith("| without a piece")]
     assert row.endswith("| -0.125 ± 0.000 | +0.000 ± 0.000 | 21 |")
     assert "| CNN | 0.60 ± 0.14 |" in lines
+
+
+def test_queries_are_shown_by_gallery_and_model(recorded):
+    def run(model, precision):
+        levels = dict.fromkeys(tables.ANSWER_LEVELS, 0.25)
+        answers = dict.fromkeys(tables.ANSWERS, precision)
+        found = {"pictures": 90, "queries": 40, "refused": 1, **levels, **answers}
+        return {"model": model, "galleries": {"test": found}}
+
+    recorded(tables.HEADLINE)
+    recorded("queries", runs=[run("ours", 0.5), run("ours", 0.7), run("theirs", 0.75)])
+    ours, theirs = tables.queries_table().splitlines()[2:4]
+    levels = "| 0.25 | 0.25 |"
+    both = "0.60 ± 0.14"
+    assert ours == f"| 90, test part | ours | 40 | 1 | {both} {levels} {both} | 0.25 |"
+    assert theirs.endswith(f"| theirs | 40 | 1 | 0.75 {levels} 0.75 | 0.25 |")
 
 
 def test_a_result_of_another_commit_is_not_shown(recorded):
