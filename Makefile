@@ -39,15 +39,16 @@ app: .venv/installed-app  ## Open the search page of the trained model
 enrich: .venv/installed-enrich  ## Longer captions: make enrich ARGS="--url URL --model NAME"
 	@$(BIN)/python -m clip_lib enrich $(ARGS)
 
-# DATA is the folder of photographs; CAPTIONS, if given, a table with more of them; JOBS, how many
-# trainings run at a time. By estimate four hours on two cores, half of them the ablation's.
+# DATA is the folder of photographs; CAPTIONS, if given, a table with more of them; OTHERS, if given,
+# the folder of the pretraining, whose test part is searched too; JOBS, how many trainings run at a time. By estimate four hours on two cores, half of them the ablation's.
 JOBS ?= 1
 bench: .venv/installed-app  ## Measure everything anew (hours): make bench DATA=FOLDER [JOBS=N]
 	@test -n "$(DATA)" || { echo "bench: name the photographs: make bench DATA=FOLDER" >&2; exit 2; }
 	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name folds --folds 5 --seeds 42 --jobs $(JOBS)
 	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name untouched --seeds 42 --train-seeds 42 43 44 --jobs $(JOBS)
 	$(if $(CAPTIONS),$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name five --folds 5 --seeds 42 --captions "$(CAPTIONS)" --jobs $(JOBS))
-	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name tuned --preset fine-tuning --jobs $(JOBS)
+	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name tuned --preset fine-tuning --folds 5 --seeds 42 $(if $(OTHERS),--others "$(OTHERS)") --jobs $(JOBS)
+	$(if $(CAPTIONS),$(BIN)/python benchmarks/queries.py --data "$(DATA)" --captions "$(CAPTIONS)" $(if $(OTHERS),--gallery "$(OTHERS)") --jobs $(JOBS))
 	$(BIN)/python benchmarks/handed_out.py --data "$(DATA)" --name folds --folds 5 --seeds 42 --jobs $(JOBS)
 	$(BIN)/python benchmarks/ablation.py --data "$(DATA)" --jobs $(JOBS)
 	$(BIN)/python benchmarks/cleaning.py --data "$(DATA)" --jobs $(JOBS)

@@ -30,6 +30,7 @@ from clip_lib.errors import ClipError
 from clip_lib.evaluation.evaluate import evaluate_dataset
 from clip_lib.retrieval.search import Clip
 from clip_lib.towers.choice import choose_builders
+from clip_lib.towers.pretrained_clip import load_pretrained
 from clip_lib.training.pipeline import train
 
 
@@ -50,7 +51,9 @@ def with_captions(dataset: Dataset, file) -> Dataset:
     return dataclasses.replace(dataset, records=records)
 
 
-def measure(config: Config, captions=None, fold=None, train_seed=None) -> dict:
+def measure(
+    config: Config, captions=None, fold=None, train_seed=None, others=None
+) -> dict:
     """Train once as the notebook does; return the metrics on test.
 
     Args:
@@ -58,6 +61,9 @@ def measure(config: Config, captions=None, fold=None, train_seed=None) -> dict:
         captions: See `with_captions`.
         fold: See `load_dataset`.
         train_seed: Seed of everything but the split, if it is another one.
+        others: Another data folder, whose test part is measured too.
+
+    What a training starts from, if it is pretrained, is measured as well.
     """
     dataset, seed = load_dataset(config, fold=fold), config.seed
     if not dataset.class_names:
@@ -73,7 +79,19 @@ def measure(config: Config, captions=None, fold=None, train_seed=None) -> dict:
     labels = dataset.labels(test)
     batches = image_batches(dataset.paths(test), config.image_size)
     token_ids = encode(trained.vectorizer, test["caption"])
-    return {
+    clip = Clip.load(config.clip_file)
+    result = {"clip": evaluate_dataset(clip, dataset, "test")}
+    models = {"clip": clip}
+    if config.pretrained_dir:
+        models["start"] = load_pretrained(config)
+        result["start"] = evaluate_dataset(models["start"], dataset, "test")
+    if others:
+        other = load_dataset(dataclasses.replace(config, dataset_dir=others))
+        result["others"] = {
+            name: evaluate_dataset(model, other, "test")
+            for name, model in models.items()
+        }
+    return result | {
         "seed": seed,
         "train_seed": config.seed,
         "fold": fold[0] if fold else 0,
@@ -85,7 +103,6 @@ def measure(config: Config, captions=None, fold=None, train_seed=None) -> dict:
         "image_accuracy": _accuracy(trained.image_classifier, batches, labels),
         "text_accuracy": _accuracy(trained.text_classifier, token_ids, labels),
         "chance_accuracy": 1 / len(dataset.class_names),
-        "clip": evaluate_dataset(Clip.load(config.clip_file), dataset, "test"),
     }
 
 
@@ -101,6 +118,7 @@ def main() -> None:
         "--train-seeds", type=int, nargs="+", default=[None], help=about
     )
     parser.add_argument("--captions", help="table with more captions to train on")
+    parser.add_argument("--others", help="data folder, whose test part is measured too")
     parser.add_argument("--preset", choices=PRESETS, default="course")
     parser.add_argument("--image-encoder", choices=IMAGE_ENCODERS)
     parser.add_argument("--text-encoder", help="smallbert, distilbert...")
@@ -118,6 +136,7 @@ def main() -> None:
             given.captions,
             fold,
             other,
+            given.others,
         )
         for seed, fold in list_splits(given)
         for other in given.train_seeds

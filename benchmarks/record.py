@@ -28,7 +28,8 @@ from clip_lib.errors import ClipError
 ROOT = Path(__file__).parents[1]
 PLACES = ("seed", "model_dir", "dataset_dir", "strategy")
 """Settings that are not the recipe's: the runs name their seeds."""
-FOLDERS = ("--data", "--captions", "--gallery", "--model", "--output")
+FOLDERS = ("--data", "--captions", "--gallery", "--model", "--others", "--output")
+FOLDERS += ("--lite0", "--glove")
 """Options whose value is private to a machine."""
 
 

@@ -41,13 +41,14 @@ class Answer(NamedTuple):
 
 
 def find_model(name: str | None, config: Config) -> Path:
-    """Return the file of the CLIP that ``--model`` names.
+    """Return the file of the CLIP that ``--model`` names, or its folder.
 
     "pretrained" are the pretrained weights; without a name it is the run's CLIP, and if
     nothing is trained yet the pretrained weights, which is said.
     """
     if name and name != "pretrained":
-        return Path(name)
+        folder = Path(name)
+        return folder / Config().clip_file.name if folder.is_dir() else folder
     if not name and config.clip_file.is_file():
         return config.clip_file
     path = find_pretrained(PRETRAINED) / Config().clip_file.name

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import keras
@@ -69,7 +70,11 @@ def load_clip(path) -> keras.Model:
         clip = keras.saving.load_model(path, compile=False)
         split_encoders(clip)
         clip.get_layer(LOSS)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+    # What Keras raises depends on the bytes that are damaged.
+    except (
+        *(ValueError, TypeError, KeyError, OSError, RuntimeError),
+        *(zipfile.BadZipFile, zlib.error),
+    ) as error:
         raise ClipError(
             f"{path}: not a CLIP saved by this project ({first_line(error)})."
         ) from error
