@@ -63,6 +63,16 @@ GLOVE = (
 """Where they are, and their SHA-256."""
 WORDS = 22_000
 """Of the vocabulary: those of the captions, then the commonest in English."""
+SETTINGS = {
+    "pretrained_dir": "",
+    "image_encoder": images.LITE0,
+    "clip_batch_size": 128,
+    "clip_epochs": 20,
+    "clip_learning_rate": 1e-3,
+    "fine_tune_epochs": 12,
+    "fine_tune_learning_rate": 5e-4,
+}
+"""What differs from the preset fine-tuning, which has the sizes."""
 FROZEN_TEMPERATURE = 0.06
 """As long as the towers are frozen; learned, both temperatures end near these."""
 WORD_DROPOUT, WEIGHT_DECAY = 0.1, 0.05
@@ -348,7 +358,8 @@ def main() -> None:
     parser.add_argument("--output", default=PRETRAINED, help="for the weights")
     given = parser.parse_args()
     quick = {"clip_epochs": 1, "fine_tune_epochs": 1} if given.quick else {}
-    config = Config.pretraining(dataset_dir=given.data, seed=given.seed, **quick)
+    settings = {"dataset_dir": given.data, "seed": given.seed}
+    config = Config.fine_tuning(**(SETTINGS | settings | quick))
     about = provenance(config)
     lite0, glove = given.lite0 or fetch(*LITE0), given.glove or fetch(*GLOVE)
     runs = measure_all(measure, [(config, lite0, glove, given.output)])

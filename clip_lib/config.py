@@ -125,22 +125,16 @@ class Config:
         return cls(**(small | changes))
 
     @classmethod
-    def pretraining(cls, **changes) -> "Config":
-        """Return the configuration that made our own pretrained weights."""
-        large = {
-            "image_encoder": "efficientnet_lite0",
-            "clip_batch_size": 128,
-            "clip_learning_rate": 1e-3,
-            "clip_epochs": 20,
-            "fine_tune_epochs": 12,
-            "fine_tune_learning_rate": 5e-4,
-        }
-        return cls(**(_PRETRAINED_SIZES | large | changes))
-
-    @classmethod
     def fine_tuning(cls, **changes) -> "Config":
         """Return the configuration that starts from our own pretrained weights."""
-        tuned = _PRETRAINED_SIZES | {"pretrained_dir": PRETRAINED}
+        tuned = {
+            "pretrained_dir": PRETRAINED,
+            "embed_dim": 512,
+            "ff_dim": 512,
+            "sequence_length": 20,
+            "feature_dropout": 0.2,
+            "temperature": 0.045,
+        }
         return cls(**(tuned | changes))
 
     @classmethod
@@ -235,18 +229,9 @@ def find_pretrained(folder) -> Path:
     return folder if folder.exists() else in_repository
 
 
-_PRETRAINED_SIZES = {
-    "embed_dim": 512,
-    "ff_dim": 512,
-    "sequence_length": 20,
-    "feature_dropout": 0.2,
-    "temperature": 0.045,
-}
-
 PRESETS = {
     "course": Config,
     "quick": Config.quick,
-    "pretraining": Config.pretraining,
     "fine-tuning": Config.fine_tuning,
 }
 """The configurations that have a name."""
