@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from clip_lib.evaluation.embeddings import (
-    block_means,
     colour_filters,
     hardest_pairs,
     level_means,
@@ -45,7 +44,6 @@ def test_the_matrix_is_sorted_by_label_and_has_means_of_its_cells():
     assert table.columns.tolist() == table.index.tolist()
     # Text 0 describes p2 and lies on axis 0, text 2 describes p0 and lies on axis 2.
     assert np.allclose(table, [[1.5, 0.5, 0.5], [0.5, 0.5, 1.5], [0.5, 1.5, 0.5]])
-    assert np.allclose(block_means(table), [[1.5, 0.5], [0.5, 1.0]])
     levels = {"pair": 2.5 / 3, "same label": 1.5, "other label": 0.5}
     assert level_means(table).to_dict() == pytest.approx(levels)
     # A level without a cell has no mean.

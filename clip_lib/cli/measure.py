@@ -18,7 +18,7 @@ from clip_lib.evaluation.evaluate import (
     evaluate_indexes,
     report_table,
 )
-from clip_lib.figures.contact_sheet import contact_sheet
+from clip_lib.figures.image_grids import contact_sheet
 from clip_lib.retrieval.search import Clip, Search
 from clip_lib.towers.texts import load_tokenizer
 

@@ -33,12 +33,6 @@ def similarity_table(images: Index, texts: Index) -> pd.DataFrame:
     return table.sort_index().sort_index(axis=1)
 
 
-def block_means(similarity: pd.DataFrame) -> pd.DataFrame:
-    """Average a `similarity_table` over each pair of labels, pictures by captions."""
-    by_row = similarity.groupby(level="label").mean()
-    return by_row.T.groupby(level="label").mean().T
-
-
 def level_means(similarity: pd.DataFrame) -> pd.Series:
     """Average a `similarity_table` over ``pair``, ``same label`` and ``other label``.
 

@@ -1,6 +1,5 @@
 """Tables in French: they go into the notebook and the report."""
 
-import keras
 import pandas as pd
 
 from clip_lib.evaluation.evaluate import report_table
@@ -40,21 +39,6 @@ _VARIANTS = {
     "efficientnet_lite0": "EfficientNet-Lite0",
     "enriched": "légendes enrichies",
 }
-
-# Layers and operations whose name Keras made up.
-_UNNAMED = ("average_pooling2d", "dropout")
-
-
-def layer_table(model: keras.Model) -> pd.DataFrame:
-    """List the layers of a model that have a name of their own: type, output shape."""
-    return pd.DataFrame(
-        [
-            (layer.name, type(layer).__name__, str(layer.output.shape[1:]))
-            for layer in model.layers
-            if not layer.name.startswith(_UNNAMED)
-        ],
-        columns=["couche", "type", "sortie"],
-    )
 
 
 def check_table(labels: pd.DataFrame) -> pd.DataFrame:
