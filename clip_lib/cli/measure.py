@@ -8,7 +8,7 @@ import pandas as pd
 
 from clip_lib.atomic import replacing
 from clip_lib.cli.common import Answer, save_figure, warn
-from clip_lib.data.check import check_folder
+from clip_lib.data.check import check_folder, report_text
 from clip_lib.data.dataset import load_dataset
 from clip_lib.data.source import SCENES, find_folder
 from clip_lib.errors import ClipError, first_line
@@ -34,7 +34,7 @@ def check(arguments, config) -> Answer:
         whole = dataclasses.replace(config, sequence_length=512)
         vectorizer = load_tokenizer([], whole)
     report = check_folder(folder, config, vectorizer)
-    return Answer(str(report), report.to_json(), report.status)
+    return Answer(report_text(report), report, report["status"])
 
 
 def evaluate(arguments, config) -> Answer:

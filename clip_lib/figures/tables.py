@@ -41,9 +41,10 @@ _VARIANTS = {
 }
 
 
-def check_table(labels: pd.DataFrame) -> pd.DataFrame:
+def check_table(report: dict) -> pd.DataFrame:
     """Format the counts of a `check_folder` report: one row per label, one for all."""
-    return labels.rename(columns=_CHECKED, index={"all labels": "toutes"}).round(3)
+    table = pd.DataFrame.from_dict(report["labels"], orient="index")
+    return table.rename(columns=_CHECKED, index={"all labels": "toutes"}).round(3)
 
 
 def retrieval_table(report: dict) -> pd.DataFrame:
