@@ -18,8 +18,12 @@ import clip_lib.towers  # noqa: F401  For their tokenizers.
 from clip_lib.config import Config
 from clip_lib.errors import ClipError
 from clip_lib.handin import report_figures
-from clip_lib.handin.latex import escape
-from clip_lib.handin.report_numbers import Numbers, benchmark_numbers, settings_numbers
+from clip_lib.handin.report_numbers import (
+    Numbers,
+    benchmark_numbers,
+    escape,
+    settings_numbers,
+)
 from clip_lib.handin.team import read_team
 from clip_lib.retrieval.search import Search
 
