@@ -1,4 +1,4 @@
-"""What a model learned: embeddings and first layers made by hand."""
+"""What a model learned: embeddings made by hand."""
 
 import keras
 import numpy as np
@@ -6,13 +6,11 @@ import pandas as pd
 import pytest
 
 from clip_lib.evaluation.embeddings import (
-    colour_filters,
     hardest_pairs,
     level_means,
     nearest_words,
     similarity_table,
 )
-from clip_lib.models.cnn import build_image_classifier
 from clip_lib.models.smallbert import build_text_classifier
 from clip_lib.retrieval.index import Index
 
@@ -115,18 +113,3 @@ def test_words_stand_beside_those_whose_vectors_point_alike(tiny_config, vectori
     assert table.loc["dog"].tolist() == ["dog", "ball", "bike"]
     assert table.loc["bike"].tolist()[0] == "bike"
     assert set(table.loc["bike"]) == {"bike", "ball", "dog"}
-
-
-def test_colours_that_the_cnn_responds_to(tiny_config):
-    model = build_image_classifier(tiny_config, 4)
-    kernel, bias = model.get_layer("descriptors").get_weights()
-    kernel[:] = 0
-    kernel[1, 2, 0, 3] = 2  # The fourth filter looks for red, and against blue.
-    kernel[1, 2, 2, 3] = -1
-    kernel[1, 2, 5, 3] = 7  # A deviation: no colour.
-    model.get_layer("descriptors").set_weights([kernel, bias])
-    found = colour_filters(model, 5)
-    assert found.shape == (5, 4, 4, 3)
-    assert found[3, 1, 2].tolist() == [1, 0.5, 0.25]
-    found[3, 1, 2] = 0.5
-    assert (found == 0.5).all()

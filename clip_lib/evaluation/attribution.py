@@ -33,8 +33,8 @@ def word_attribution(clip: Clip, texts, image_embeddings) -> pd.DataFrame:
 
     Returns:
         One row per word, in order: text (number), word, token (as the model reads it,
-        "[UNK]" if it is unknown; several if it is read in pieces), without (cosine of
-        the text without it) and drop (cosine of the whole text minus ``without``).
+        "[UNK]" if it is unknown; several if it is read in pieces) and drop (cosine of
+        the whole text minus that of the text without the word).
     """
     vocabulary = clip.vectorizer.get_vocabulary()
     rows, shorter = [], []
@@ -51,9 +51,8 @@ def word_attribution(clip: Clip, texts, image_embeddings) -> pd.DataFrame:
     # All at once: predict costs far more to start than to run on a few more texts.
     whole, without = np.split(clip.embed_texts([*texts, *shorter]), [len(texts)])
     images, number = np.asarray(image_embeddings), table["text"].to_numpy(int)
-    table["without"] = (without * images[number]).sum(axis=1)
-    table["drop"] = (whole * images).sum(axis=1)[number] - table["without"]
-    return table
+    drop = (whole * images).sum(axis=1)[number] - (without * images[number]).sum(axis=1)
+    return table.assign(drop=drop)
 
 
 def word_means(drops: pd.DataFrame) -> pd.DataFrame:

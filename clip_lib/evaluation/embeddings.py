@@ -1,4 +1,4 @@
-"""Read what a model learned from its embeddings and from its first layers.
+"""Read what a model learned from its embeddings.
 
 Cosines range from -1 to 1: ``similarity[i, j]`` is that of image i and text j. The
 figures are in embedding_plots.py.
@@ -7,7 +7,6 @@ figures are in embedding_plots.py.
 import keras
 import numpy as np
 import pandas as pd
-from keras import layers
 from sklearn.manifold import TSNE
 from sklearn.metrics.pairwise import cosine_similarity
 from threadpoolctl import threadpool_limits
@@ -118,25 +117,6 @@ def hardest_pairs(images: Index, texts: Index, vectorizer: Vectorizer) -> pd.Dat
     hardness = (ranks / [len(images.items), len(texts.items)]).sum(axis=1)
     order = np.argsort(-hardness, kind="stable")
     return table.iloc[order].reset_index(drop=True)
-
-
-def colour_filters(model: keras.Model, count: int = 12) -> np.ndarray:
-    """Return the colours that filters of an image classifier respond to.
-
-    Returns:
-        (count, rows, columns, 3), red, green and blue from 0 to 1; 0.5 is a weight of
-        0. Of the CNN, the weights that its convolution gives to the mean colours of the
-        cells; of a pretrained network, its very first convolution.
-    """
-    if networks := [each for each in model.layers if isinstance(each, keras.Model)]:
-        (network,) = networks
-        first = next(each for each in network.layers if isinstance(each, layers.Conv2D))
-        kernel = np.asarray(first.kernel)
-    else:
-        # The first three of the numbers that describe a cell.
-        kernel = np.asarray(model.get_layer("descriptors").kernel)[:, :, :3]
-    kernel = kernel[..., :count].transpose(3, 0, 1, 2)
-    return (kernel / max(np.abs(kernel).max(), 1e-9) + 1) / 2
 
 
 def nearest_words(

@@ -15,22 +15,11 @@ from clip_lib.evaluation.results import RESULTS
 from clip_lib.handin.document_text import read_notebook
 
 NOTEBOOK = "1_ProjetClip.ipynb"
-ON_TOP = ("__main__.py", "cli", "enrich", "handin", "web")
-"""Parts of the library that no result of the notebook depends on."""
 
 
 def library_files() -> list[Path]:
-    """Return the files that the notebook's results depend on.
-
-    The library, without the commands and services on top, and the measurement that the
-    notebook shows.
-    """
-    folder = Path(__file__).parents[1]
-    code = [
-        path
-        for path in folder.rglob("*.py")
-        if path.relative_to(folder).parts[0] not in ON_TOP
-    ]
+    """Return what the notebook shows the work of: the library, and one measurement."""
+    code = Path(__file__).parents[1].rglob("*.py")
     return [*sorted(code), RESULTS / "pipeline_folds.json"]
 
 

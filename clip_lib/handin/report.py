@@ -32,13 +32,12 @@ GENERATED = "generated"
 _MACRO = r"\\%s\{([^{}#]*)\}"  # Those in macros with arguments are for LaTeX to check.
 
 
-def write_generated(config: Config, folder, say=lambda text: None) -> Numbers:
+def write_generated(config: Config, folder) -> Numbers:
     """Write numbers, team and figures into ``folder/generated``, emptied before.
 
     Args:
         config: Gives ``model_dir``; the settings of the model are read from there.
         folder: Folder of the report's text, `REPORT` but in tests.
-        say: Called with a line as each part begins.
 
     Returns:
         The numbers, for `check_text`.
@@ -48,7 +47,7 @@ def write_generated(config: Config, folder, say=lambda text: None) -> Numbers:
     """
     team = team_latex(*read_team())
     numbers = benchmark_numbers()
-    say(f"models of {config.model_dir}")
+    print(f"models of {config.model_dir}")
     if not config.config_file.is_file():
         raise ClipError(
             f"{config.config_file}: no such file; `make run` trains a model."
@@ -65,7 +64,7 @@ def write_generated(config: Config, folder, say=lambda text: None) -> Numbers:
     (target / "team.tex").write_text(team, encoding="utf-8")
     with plt.rc_context(report_figures.STYLE):
         for name, figure, *size in report_figures.figures(search):
-            say(f"figure {name}")
+            print(f"figure {name}")
             report_figures.save_figure(figure, target / f"{name}.pdf", *size)
     return numbers
 
