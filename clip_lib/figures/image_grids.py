@@ -34,17 +34,17 @@ _FRENCH = {
 }
 
 
-def show_picture(axes, picture, above="", below="", frame=None, **style) -> None:
+def show_picture(axes, picture, above="", below="", frame=None) -> None:
     """Draw a picture, a file or its pixels, between two lines of text.
 
     Args:
         axes: Where to draw; its ticks are removed.
-        picture: Path or array, see `Axes.imshow`, which takes the ``style`` too.
+        picture: Path or array, see `Axes.imshow`.
         above, below: What stands there; the latter may run over several lines.
         frame: Colour of a frame, if there is one.
     """
     pixels = picture if isinstance(picture, np.ndarray) else open_picture(picture)
-    axes.imshow(pixels, **style)
+    axes.imshow(pixels)
     axes.set(xticks=[], yticks=[])
     axes.set_title(above, fontsize=9)
     axes.set_xlabel(wrap(below, 26), fontsize=9)
@@ -140,32 +140,6 @@ def text_answers(picture, answers: pd.DataFrame, gallery: str) -> Figure:
             color=RIGHT if own else "black",
             transform=right.transAxes,
         )
-    return figure
-
-
-def heat_row(answers: pd.DataFrame, maps, text: str) -> Figure:
-    """Draw the answers to a text, and below each its `occlusion_map`.
-
-    Red spoke for the text, blue against it.
-    """
-    limit = max(np.abs(one).max() for one in maps) or 1.0
-    size = (max(2 * len(answers), 4), 4.4)
-    figure, grid = plt.subplots(
-        2, len(answers), figsize=size, layout="constrained", squeeze=False
-    )
-    for (upper, lower), answer, heat in zip(
-        grid.T, answers.itertuples(), maps, strict=True
-    ):
-        picture = load_image(answer.paths, heat.shape)
-        show_picture(upper, picture, _standing(answer), answer.labels)
-        # In grey: the only colours are those of the map, and they fade where it is 0.
-        show_picture(lower, picture.mean(axis=2), cmap="gray", vmin=0, vmax=255)
-        shade = 0.8 * np.abs(heat) / limit
-        drawn = lower.imshow(heat, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=shade)
-    # Both rows make room for it, so that each map stays below its picture.
-    bar = figure.colorbar(drawn, ax=grid, shrink=0.45, anchor=(0, 0))
-    bar.set_label("baisse du cosinus\nsi l'on cache", fontsize=9)
-    figure.suptitle(wrap(f"«\u00a0{text}\u00a0»", 100), fontsize=11)
     return figure
 
 
