@@ -192,10 +192,10 @@ def test_what_cannot_be_judged_is_refused(indexes):
 def suspicions(indexes):
     paths, captions = indexes[0].items["paths"], indexes[1].items["captions"]
     rows = [
-        ("near-duplicate", paths[1], paths[0], 0.9, 1, ""),
-        ("off-topic pair", paths[4], captions[4], 0.9, 1, ""),
-        ("off-topic pair", paths[5], "another caption of it", 0.9, 1, ""),
-        ("label outlier", paths[7], "bike", 0.9, 1, ""),
+        ("near-duplicate", paths[1], paths[0], 0.9, 1),
+        ("off-topic pair", paths[4], captions[4], 0.9, 1),
+        ("off-topic pair", paths[5], "another caption of it", 0.9, 1),
+        ("label outlier", paths[7], "bike", 0.9, 1),
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -101,10 +101,10 @@ def test_the_contact_sheet_shows_scores_and_reasons(search, tmp_path):
     paths = search.images.items["paths"]
     label = search.images.items["labels"][7]
     rows = [
-        ("near-duplicate", paths[1], paths[0], 0.9, 1, ""),
-        ("off-topic pair", paths[4], "costs $5 or $6", 0.9, 1, ""),
-        ("off-topic pair", paths[5], "another caption of it", 0.9, 2, ""),
-        ("label outlier", paths[7], "zebra", 0.9, 1, ""),
+        ("near-duplicate", paths[1], paths[0], 0.9, 1),
+        ("off-topic pair", paths[4], "costs $5 or $6", 0.9, 1),
+        ("off-topic pair", paths[5], "another caption of it", 0.9, 2),
+        ("label outlier", paths[7], "zebra", 0.9, 1),
     ]
     found = pd.DataFrame(rows, columns=COLUMNS)
     figure = contact_sheet(found, search.images, per_kind=2)

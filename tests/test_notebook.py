@@ -109,7 +109,7 @@ def test_a_failing_cell_is_named_and_the_notebook_is_left_alone(tmp_path):
 def test_the_mark_of_the_library(tmp_path, monkeypatch, committed):
     """It covers what the notebook shows, and no system's line ends change it."""
     files = library_files()
-    shown = set(re.findall(r"read_(?:runs|result)\(\"(\w+)\"", "\n".join(committed)))
+    shown = set(re.findall(r"read_result\(\"(\w+)\"", "\n".join(committed)))
     assert shown == {path.stem for path in files if path.suffix == ".json"}
     assert set(ROOT.glob("clip_lib/**/*.py")) <= set(files)
     before, copies = library_mark(), []

@@ -18,12 +18,7 @@ import clip_lib.towers  # noqa: F401  For their tokenizers.
 from clip_lib.config import Config
 from clip_lib.errors import ClipError
 from clip_lib.handin import report_figures
-from clip_lib.handin.report_numbers import (
-    Numbers,
-    benchmark_numbers,
-    escape,
-    settings_numbers,
-)
+from clip_lib.handin.report_numbers import Numbers, benchmark_numbers, escape
 from clip_lib.handin.team import read_team
 from clip_lib.retrieval.search import Search
 
@@ -55,7 +50,7 @@ def write_generated(config: Config, folder) -> Numbers:
     settings = Config.load(config.config_file)
     settings = dataclasses.replace(settings, model_dir=config.model_dir)
     search = Search.load(settings.clip_file)
-    numbers.add("config", settings_numbers(settings))
+    numbers.add("config", dataclasses.asdict(settings))
     numbers.add("model", report_figures.measure(search))
     target = Path(folder) / GENERATED
     shutil.rmtree(target, ignore_errors=True)

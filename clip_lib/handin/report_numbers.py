@@ -15,13 +15,11 @@ They are written as LaTeX reads them, in French.
 * ``model``: its sizes, its own metrics, what its images are.
 """
 
-import dataclasses
 import re
 import unicodedata
 
 import numpy as np
 
-from clip_lib.config import Config
 from clip_lib.evaluation.evaluate import DIRECTIONS
 from clip_lib.evaluation.metrics import LEVEL
 from clip_lib.evaluation.results import read_result, spread, summary
@@ -91,9 +89,11 @@ class Numbers:
         """Add a number or a text; of a dict, a key for each of its own.
 
         A dict with a ``mean`` and a ``deviation`` is a number as well; an ``interval``
-        gives its metrics a ``low`` and a ``high``. Other lists are left out.
+        gives its metrics a ``low`` and a ``high``; a tuple is numbered from 1. Other
+        lists are left out.
         """
         key = key.replace(" ", "_").replace(",", "")
+        value = dict(enumerate(value, 1)) if isinstance(value, tuple) else value
         if isinstance(value, dict):
             for name, one in value.items():
                 self.add(f"{key}/{name}", one)
@@ -188,11 +188,3 @@ def _ablation(runs: list[dict]) -> dict:
 def _spread(values) -> dict:
     mean, deviation = spread(values)
     return {"mean": mean} | ({} if np.isnan(deviation) else {"deviation": deviation})
-
-
-def settings_numbers(settings: Config) -> dict:
-    """Return the settings by name, those of a tuple under 1, 2..."""
-    return {
-        name: dict(enumerate(value, 1)) if isinstance(value, tuple) else value
-        for name, value in dataclasses.asdict(settings).items()
-    }
