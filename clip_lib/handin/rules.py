@@ -7,7 +7,6 @@ A rule is a name and a function that yields its faults, a sentence each with its
 import dataclasses
 import re
 import zipfile
-from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -19,14 +18,11 @@ from clip_lib.handin.team import CARD, has_number, is_filled, unfilled
 
 MEGABYTES = 50
 """Largest archive: many Moodle servers accept no more."""
-LONGEST = 120
-"""Characters of a name in it: Windows allows 259 with the folder it is unpacked in."""
 _REMEDY = {
     "report": "run `python -m clip_lib report`, or compile it again",
     "notebook": "run `python -m clip_lib run`",
     "notebook's PDF": "run `python -m clip_lib pdf`",
 }
-_DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\..*)?", re.IGNORECASE)
 
 
 @dataclasses.dataclass
@@ -166,25 +162,9 @@ def _same_run(hand_in):
 
 def _portable(hand_in):
     with zipfile.ZipFile(hand_in.archive) as archive:
-        names = archive.namelist()
-    twice = Counter(map(str.lower, names))
-    for name in names:
-        if fault := _fault(name):
-            yield f"{name}: {fault}; rename it."
-        if twice[name.lower()] > 1:
-            yield f"{name}: twice for Windows, in capitals or not; rename it."
-
-
-def _fault(name: str) -> str:
-    """Return why a file of this name cannot be unpacked everywhere, "" if it can."""
-    if not name.isascii() or not name.isprintable() or re.search(r'[<>:"\\|?*]', name):
-        return "some systems change this name"
-    parts = name.split("/")
-    if any(part.endswith((".", " ")) or _DEVICE.fullmatch(part) for part in parts):
-        return "Windows does not allow this name"
-    if len(name) > LONGEST:
-        return f"a name of {len(name)} characters, too long for Windows"
-    return ""
+        for name in archive.namelist():
+            if not re.fullmatch(r"[\w./ -]+", name, re.ASCII):
+                yield f"{name}: some systems change this name; use plain letters."
 
 
 def _size(hand_in):
@@ -211,7 +191,7 @@ RULES = (
     ("the notebook ran from top to bottom", _ran, "notebook"),
     ("it is today's notebook, and today's library", _today, "notebook"),
     ("the PDF shows this very run", _same_run, "notebook", "notebook's PDF"),
-    ("each name is one that Windows allows as well", _portable, "archive"),
+    ("each name is in plain letters", _portable, "archive"),
     (f"at most {MEGABYTES} MB", _size, "archive"),
 )
 """Name, function, and the files without which the rule is left out: that these are
