@@ -8,10 +8,8 @@ import pytest
 from clip_lib.evaluation.embeddings import (
     hardest_pairs,
     level_means,
-    nearest_words,
     similarity_table,
 )
-from clip_lib.models.smallbert import build_text_classifier
 from clip_lib.retrieval.index import Index
 
 KNOWN = keras.layers.TextVectorization(
@@ -99,17 +97,3 @@ def test_the_reasons_are_the_documented_rules_in_their_order():
     # Punctuation is no word, and no share of none is a number.
     assert lost_dog("Caption 1 , 2 .", found=True)["known_words"] == 1
     assert lost_dog(".", found=True)["known_words"] == 0
-
-
-def test_words_stand_beside_those_whose_vectors_point_alike(tiny_config, vectorizer):
-    known = vectorizer.get_vocabulary()
-    vectors = np.zeros((len(known), tiny_config.embed_dim), "float32")
-    for word, angle in (("dog", 0.0), ("ball", 0.5), ("bike", 1.0), ("grass", 3.0)):
-        vectors[known.index(word), :2] = np.cos(angle), np.sin(angle)
-    vectors[known.index("ball")] *= 9  # Their length plays no part.
-    model = build_text_classifier(tiny_config, len(known), 4, vectors)
-    table = nearest_words(model, vectorizer, ["dog", "bike", "water", "zeppelin"], 3)
-    assert table.index.tolist() == ["dog", "bike"]  # One is 0, one unknown.
-    assert table.loc["dog"].tolist() == ["dog", "ball", "bike"]
-    assert table.loc["bike"].tolist()[0] == "bike"
-    assert set(table.loc["bike"]) == {"bike", "ball", "dog"}

@@ -4,11 +4,9 @@ Cosines range from -1 to 1: ``similarity[i, j]`` is that of image i and text j. 
 figures are in embedding_plots.py.
 """
 
-import keras
 import numpy as np
 import pandas as pd
 from sklearn.manifold import TSNE
-from sklearn.metrics.pairwise import cosine_similarity
 from threadpoolctl import threadpool_limits
 
 from clip_lib.data.vocabulary import Vectorizer, known_tokens
@@ -117,28 +115,6 @@ def hardest_pairs(images: Index, texts: Index, vectorizer: Vectorizer) -> pd.Dat
     hardness = (ranks / [len(images.items), len(texts.items)]).sum(axis=1)
     order = np.argsort(-hardness, kind="stable")
     return table.iloc[order].reset_index(drop=True)
-
-
-def nearest_words(
-    model: keras.Model, vectorizer: Vectorizer, words, count: int = 7
-) -> pd.DataFrame:
-    """Return the nearest neighbours of words, by the vectors of a text classifier.
-
-    Returns:
-        One row per word, one column per neighbour, the word itself first. A word that
-        is no token of its own, or whose vector is 0, is left out.
-    """
-    # SmallBERT's embedding, or a pretrained network as a whole.
-    reader = next(each for each in model.layers if hasattr(each, "token_embedding"))
-    vectors = np.asarray(reader.token_embedding.embeddings)
-    known = np.array(vectorizer.get_vocabulary())
-    nearest = {}
-    for word in words:
-        own = vectors[known == word]
-        if own.any():
-            order = cosine_similarity(own, vectors)[0].argsort()[::-1]
-            nearest[word] = known[order[:count]]
-    return pd.DataFrame.from_dict(nearest, orient="index")
 
 
 def _pictures(index: Index) -> pd.DataFrame:
