@@ -21,7 +21,7 @@ from clip_lib.evaluation.cleaning import (
     write_clean,
 )
 from clip_lib.retrieval.index import Index
-from clip_lib.scenes import LABELS, draw_scenes
+from clip_lib.scenes.folder import LABELS, draw_scenes
 
 DOG, BIKE = 14, 46  # Rows of a sound pair each.
 

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from clip_lib.errors import ClipError
-from clip_lib.scenes import LABELS, describe_scene, draw_scene, draw_scenes
 from clip_lib.scenes import folder as scenes_folder
-from clip_lib.scenes.drawing import COLOURS, SIDE
+from clip_lib.scenes.describe import describe_scene
+from clip_lib.scenes.drawing import COLOURS, SIDE, draw_scene
+from clip_lib.scenes.folder import LABELS, draw_scenes
 
 WORDS = {"dog": "dog|puppy", "ball": "ball", "bike": "bike|bicycle|cyclist"}
 COUNTS = {"two": 2, "pair": 2, "three": 3}

@@ -53,8 +53,8 @@ def tsne_table(images: Index, texts: Index, seed: int = 0) -> pd.DataFrame:
     meaning in it: neither long distances nor the size of a group do.
 
     Returns:
-        One row per picture, then per caption: label, path (of the picture), modality
-        ("image" or "text"), x and y; the same under the same seed.
+        One row per picture, then per caption, by modality ("image" or "text"): label,
+        path (of the picture), x and y; the same under the same seed.
     """
     embeds = np.vstack([images.embeds, texts.embeds])
     # The usual number of neighbours, of which there must be more than three times.
@@ -63,9 +63,8 @@ def tsne_table(images: Index, texts: Index, seed: int = 0) -> pd.DataFrame:
     with threadpool_limits(1):
         tsne = TSNE(metric="cosine", perplexity=perplexity, random_state=seed)
         points = tsne.fit_transform(embeds)
-    table = pd.concat([_pictures(images), _pictures(texts)], ignore_index=True)
-    modality = np.repeat(["image", "text"], [len(images.items), len(texts.items)])
-    return table.assign(modality=modality, x=points[:, 0], y=points[:, 1])
+    table = pd.concat({"image": _pictures(images), "text": _pictures(texts)})
+    return table.droplevel(1).assign(x=points[:, 0], y=points[:, 1])
 
 
 def hardest_pairs(images: Index, texts: Index, vectorizer: Vectorizer) -> pd.DataFrame:

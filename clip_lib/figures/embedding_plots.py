@@ -53,10 +53,7 @@ def similarity_maps(tables: dict[str, pd.DataFrame]) -> Figure:
 def tsne_map(points: pd.DataFrame) -> Figure:
     """Draw a `tsne_table`: pictures and captions, each pair joined by a line."""
     figure, axes = plt.subplots(figsize=(8, 6), layout="constrained")
-    images, texts = (
-        points[points["modality"] == modality].set_index("path")
-        for modality in ("image", "text")
-    )
+    images, texts = (points.loc[name].set_index("path") for name in ("image", "text"))
     own = images.loc[texts.index]
     axes.plot(
         [own["x"], texts["x"]], [own["y"], texts["y"]], color="0.8", lw=0.6, zorder=1
