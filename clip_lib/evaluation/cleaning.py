@@ -69,9 +69,7 @@ def near_duplicates(images: Index, min_agreement: float = 0.55) -> pd.DataFrame:
     for one, views in enumerate(signs):  # One by one: memory for all pairs would burst.
         later = signs[one + 1 :]
         # Either of the two may be the one that was cropped or mirrored.
-        as_it_is = (later.reshape(-1, views.shape[1]) @ views[0]).reshape(
-            -1, len(views)
-        )
+        as_it_is = np.tensordot(later, views[0], 1)
         agreement = np.maximum(as_it_is, later[:, 0] @ views.T).max(axis=1)
         agreement /= views.shape[1]
         others = np.flatnonzero(agreement >= min_agreement)

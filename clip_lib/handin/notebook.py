@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -98,16 +99,12 @@ def execute_notebook(source=NOTEBOOK, output=None) -> Path:
 
 def _clear(notebook) -> dict[int, str]:
     """Empty the code cells; return index of each -> its number and heading."""
-    headings, heading = {}, ""
+    places, heading = {}, ""
+    count = sum(cell.cell_type == "code" for cell in notebook.cells)
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-            headings[index] = heading
-            continue
-        for line in cell.source.splitlines():
-            if line.startswith("#"):
-                heading = line.lstrip("# ")
-    return {
-        index: f"cell {number}/{len(headings)} ({heading})"
-        for number, (index, heading) in enumerate(headings.items(), 1)
-    }
+            places[index] = f"cell {len(places) + 1}/{count} ({heading})"
+        elif titles := re.findall(r"(?m)^#+ *(.*)", cell.source):
+            heading = titles[-1]
+    return places
