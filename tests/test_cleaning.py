@@ -12,7 +12,6 @@ from clip_lib.data.captions_table import read_records
 from clip_lib.errors import ClipError
 from clip_lib.evaluation import cleaning
 from clip_lib.evaluation.cleaning import (
-    COLUMNS,
     find_suspicions,
     label_doubt,
     label_outliers,
@@ -197,7 +196,7 @@ def suspicions(indexes):
         ("off-topic pair", paths[5], "another caption of it", 0.9, 1),
         ("label outlier", paths[7], "bike", 0.9, 1),
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=["kind", "image_path", "other", "score", "rank"])
 
 
 def test_the_cleaned_copy_leaves_the_original_alone(suspicions, scenes, tmp_path):

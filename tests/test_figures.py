@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clip_lib.evaluation.cleaning import COLUMNS
 from clip_lib.evaluation.embeddings import (
     hardest_pairs,
     level_means,
@@ -106,7 +105,7 @@ def test_the_contact_sheet_shows_scores_and_reasons(search, tmp_path):
         ("off-topic pair", paths[5], "another caption of it", 0.9, 2),
         ("label outlier", paths[7], "zebra", 0.9, 1),
     ]
-    found = pd.DataFrame(rows, columns=COLUMNS)
+    found = pd.DataFrame(rows, columns=["kind", "image_path", "other", "score", "rank"])
     figure = contact_sheet(found, search.images, per_kind=2)
     figure.savefig(tmp_path / "sheet.png")  # A lone dollar sign would be a formula.
     shown = [axes for axes in figure.axes if axes.images]

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from clip_lib.errors import ClipError
 from clip_lib.scenes import folder as scenes_folder
@@ -97,9 +97,10 @@ def test_named_colours_are_those_of_the_picture(everything, label, part):
             )
             cast = [changed if actor is actors[0] else actor for actor in scene.actors]
             repainted = dataclasses.replace(scene, actors=tuple(cast))
+            own = ImageColor.getrgb(COLOURS[found[1]])
             # Pixels that keep this colour belong to other objects.
             here, left = (
-                np.abs(np.asarray(draw_scene(each), int) - COLOURS[found[1]]).max(-1)
+                np.abs(np.asarray(draw_scene(each), int) - own).max(-1)
                 for each in (scene, repainted)
             )
             assert (here < 12).sum() - (left < 12).sum() > 60, scene.caption

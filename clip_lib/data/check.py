@@ -86,8 +86,8 @@ def _finding(kind: str, where: str, message: str) -> dict[str, str]:
 def _picture_findings(folder: Path, pictures: pd.DataFrame):
     """Decode every picture; compare the pixels, whatever the names and the formats."""
     first_of = {}
-    rows, count = pictures.itertuples(), len(pictures)
-    for row in tqdm(rows, "Decoding pictures", count, leave=False, delay=1):
+    rows = list(pictures.itertuples())
+    for row in tqdm(rows, "Decoding pictures", leave=False, delay=1):
         name = row.image_path
         try:
             picture = open_picture(folder / name)

@@ -28,7 +28,6 @@ from clip_lib.errors import ClipError
 from clip_lib.evaluation.evaluate import picture_rows
 from clip_lib.retrieval.index import Index
 
-COLUMNS = ["kind", "image_path", "other", "score", "rank"]
 HASH_SIDE = 12
 KEPT = 0.92  # Share of width and height that a crop of `hash_views` keeps.
 
@@ -165,12 +164,10 @@ def find_suspicions(images: Index, texts: Index, limit: int = 30) -> pd.DataFram
 
 
 def _table(kind, image_path, other, score, measures) -> pd.DataFrame:
-    values = (kind, image_path, other, score, 0)
-    table = pd.DataFrame(dict(zip(COLUMNS, values, strict=True)) | measures)
-    table = table.sort_values(
-        "score", ascending=False, kind="stable", ignore_index=True
-    )
-    return table.assign(rank=table.index + 1)
+    about = {"kind": kind, "image_path": image_path, "other": other, "score": score}
+    table = pd.DataFrame(about | {"rank": 0} | measures)
+    table = table.sort_values("score", ascending=False, kind="stable")
+    return table.assign(rank=range(1, len(table) + 1)).reset_index(drop=True)
 
 
 def write_clean(folder, suspicions: pd.DataFrame, path) -> int:

@@ -84,17 +84,6 @@ def dataset_sample(dataset: Dataset, per_label: int = 5, seed: int = 0) -> Figur
     return figure
 
 
-def pixel_row(images, title: str) -> Figure:
-    """Draw images (N, height, width, 3), clipped to values 0 to 1, side by side."""
-    figure, line = plt.subplots(
-        1, len(images), figsize=(1.4 * len(images), 1.8), layout="constrained"
-    )
-    for axes, image in zip(line, np.clip(images, 0, 1), strict=True):
-        show_picture(axes, image)
-    figure.suptitle(title, fontsize=10)
-    return figure
-
-
 def image_answers(
     answers: pd.DataFrame, query: str, gallery: str, own: str = ""
 ) -> Figure:

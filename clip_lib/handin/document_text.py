@@ -67,8 +67,6 @@ def read_pdf(path) -> Paper:
         if "password" in str(error).lower():
             raise ClipError(f"{path}: encrypted; save it without password.") from error
         raise ClipError(f"{path}: not a readable PDF ({error}).") from error
-    if not texts:
-        raise ClipError(f"{path}: a PDF without pages.")
     return Paper("\n".join(texts), body, len(texts) - body, keywords)
 
 
