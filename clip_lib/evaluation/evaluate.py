@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clip_lib.data.dataset import Dataset
+from clip_lib.data.pipelines import image_batches
 from clip_lib.errors import ClipError
 from clip_lib.evaluation.metrics import (
     RECALLS,
@@ -148,6 +149,14 @@ def evaluate_dataset(clip: Clip, dataset: Dataset, split: str = "test") -> dict:
     """Measure a trained CLIP on a split of a data set; see `evaluate_indexes`."""
     report = evaluate_indexes(*build_indexes(clip, dataset, split), clip)
     return {"split": split, "source": dataset.source} | report
+
+
+def image_accuracy(model, dataset: Dataset, split: str = "test") -> float:
+    """Return the share of the pictures of a split that a classifier labels rightly."""
+    rows = dataset.pictures(split)
+    batches = image_batches(dataset.paths(rows), model.input_shape[1:3], cached=False)
+    predictions = model.predict(batches, verbose=0).argmax(axis=1)
+    return float((predictions == dataset.labels(rows)).mean())
 
 
 def report_table(report: dict) -> pd.DataFrame:

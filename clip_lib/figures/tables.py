@@ -73,7 +73,11 @@ def options_table(results: dict[str, dict]) -> pd.DataFrame:
         results: Returned by `measure_options`, with "usual" before them.
     """
     rows = {
-        _VARIANTS[key]: {"secondes": f"{result['seconds']:.0f}"}
+        _VARIANTS[key]: {
+            "secondes": f"{result['seconds']:.0f}",
+            "Mo": f"{result['megabytes']:.0f}",
+            "exactitude, images": f"{result['accuracy']:.2f}",
+        }
         | _option_cells(result["report"])
         if "report" in result
         else {"il manque": result["lacks"]}
