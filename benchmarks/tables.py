@@ -290,11 +290,17 @@ def speed_table() -> str:
         for name, title in SPEEDS.items()
     ]
     rows.append(["ratio of training speeds", f"{training['ratio']:.3g}", ""])
-    query = result["query_milliseconds"]
+    query, pretrained = result["query_milliseconds"], result["pretrained"]
     numbers = {
         "query, median, ms": query["median"],
         "query, 95 %, ms": query["percentile_95"],
-        "index, ms a picture": result["index_milliseconds_per_picture"]["first_run"],
+        "index, ms a picture": result["index_milliseconds_per_picture"],
+        "pretrained weights, a text, median, ms": pretrained["text_milliseconds"][
+            "median"
+        ],
+        "pretrained weights, index, ms a picture": pretrained[
+            "index_milliseconds_per_picture"
+        ],
     }
     for name, seconds in result["start_seconds"].items():
         numbers[f"start to end: {name}, s"] = seconds
