@@ -164,13 +164,15 @@ class Batches(keras.utils.PyDataset):
     Args:
         views: Features of the pictures, arrays (N, ...): the same picture in each row.
         token_ids: (N, captions, length).
-        batch_size: Pictures a batch; the rest of an epoch is left out.
+        batch_size: Pictures a batch, if there are as many; the rest of an epoch is left
+            out.
         seed: Of all draws.
     """
 
     def __init__(self, views, token_ids, batch_size: int, seed: int):
         super().__init__()
-        self.views, self.token_ids, self.batch_size = views, token_ids, batch_size
+        self.views, self.token_ids = views, token_ids
+        self.batch_size = min(batch_size, len(token_ids))
         self.random = np.random.default_rng(seed)
         self.on_epoch_end()
 
