@@ -73,6 +73,7 @@ format: .venv/installed  ## Format the code, the notebook included
 clean:  ## Remove the environments, the drawn scenes and the trained models
 	rm -rf .venv data/scenes report/generated report/rapport.pdf [0-9]*.zip
 	find models -type f ! -name README.md ! -path "models/pretrained/*" -delete
+	find models -mindepth 1 -type d -empty -delete
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12

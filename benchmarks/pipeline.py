@@ -24,10 +24,9 @@ from record import (
 from clip_lib import silence_tensorflow  # noqa: F401
 from clip_lib.config import IMAGE_ENCODERS, PRESETS, Config
 from clip_lib.data.dataset import Dataset, load_dataset
-from clip_lib.data.pipelines import image_batches
 from clip_lib.data.vocabulary import encode
 from clip_lib.errors import ClipError
-from clip_lib.evaluation.evaluate import evaluate_dataset
+from clip_lib.evaluation.evaluate import evaluate_dataset, image_accuracy
 from clip_lib.retrieval.search import Clip
 from clip_lib.towers.choice import choose_builders
 from clip_lib.towers.pretrained_clip import load_pretrained
@@ -75,10 +74,8 @@ def measure(
     started = time.monotonic()
     trained = train(dataset, config, choose_builders(config))
     minutes = (time.monotonic() - started) / 60
-    test = dataset.test
-    labels = dataset.labels(test)
-    batches = image_batches(dataset.paths(test), config.image_size)
-    token_ids = encode(trained.vectorizer, test["caption"])
+    token_ids = encode(trained.vectorizer, dataset.test["caption"])
+    predictions = trained.text_classifier.predict(token_ids, verbose=0).argmax(axis=1)
     clip = Clip.load(config.clip_file)
     result = {"clip": evaluate_dataset(clip, dataset, "test")}
     models = {"clip": clip}
@@ -100,14 +97,10 @@ def measure(
         "peak_gigabytes": peak_gigabytes(),
         "epochs": len(trained.history["loss"]),
         "temperature": trained.history["temperature"][-1],
-        "image_accuracy": _accuracy(trained.image_classifier, batches, labels),
-        "text_accuracy": _accuracy(trained.text_classifier, token_ids, labels),
+        "image_accuracy": image_accuracy(trained.image_classifier, dataset),
+        "text_accuracy": float((predictions == dataset.labels(dataset.test)).mean()),
         "chance_accuracy": 1 / len(dataset.class_names),
     }
-
-
-def _accuracy(model, inputs, labels) -> float:
-    return float((model.predict(inputs, verbose=0).argmax(axis=1) == labels).mean())
 
 
 def main() -> None:

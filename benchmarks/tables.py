@@ -175,10 +175,11 @@ def tuned_table() -> str:
         )
         for name, key in (("before", "start"), ("after", "clip"))
     }
+    pictures = runs[0]["others"]["clip"]["images"]
     about = (
-        f"\n\n{len(runs)} folds. R@10 on Flickr8k's {runs[0]['others']['clip']['images']} "
-        f"test pictures with all captions, {' / '.join(NAMES[way] for way in DIRECTIONS)}: "
-        f"{kept['before']} before the fine-tuning, {kept['after']} after it."
+        f"\n\n{len(runs)} folds. R@10 among {pictures} other test pictures with all "
+        f"captions, image → text / text → image: {kept['before']} before the "
+        f"fine-tuning, {kept['after']} after it."
     )
     return table + about + _about(result)
 

@@ -8,31 +8,26 @@ they end up in the first cell's output and in the PDF, where they read like erro
 import contextlib
 import os
 import sys
-import tempfile
 import warnings
 
 
 @contextlib.contextmanager
-def _captured_stderr():
-    """Divert file descriptor 2 to a file; show it after all if the import fails."""
+def _without_stderr():
+    """Divert file descriptor 2 to nowhere."""
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile() as captured:
-        os.dup2(captured.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            captured.seek(0)
-            os.write(saved, captured.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
-with _captured_stderr(), warnings.catch_warnings():
+with _without_stderr(), warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import keras
     import keras_nlp  # noqa: F401

@@ -14,7 +14,7 @@ import pytest
 
 from clip_lib.__main__ import main
 from clip_lib.retrieval.search import IMAGE_INDEX_FILE
-from clip_lib.scenes import draw_scenes
+from clip_lib.scenes.folder import draw_scenes
 from clip_lib.web.words import ENGLISH
 
 ROOT = Path(__file__).parents[1]

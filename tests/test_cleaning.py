@@ -12,7 +12,6 @@ from clip_lib.data.captions_table import read_records
 from clip_lib.errors import ClipError
 from clip_lib.evaluation import cleaning
 from clip_lib.evaluation.cleaning import (
-    COLUMNS,
     find_suspicions,
     label_doubt,
     label_outliers,
@@ -21,7 +20,7 @@ from clip_lib.evaluation.cleaning import (
     write_clean,
 )
 from clip_lib.retrieval.index import Index
-from clip_lib.scenes import LABELS, draw_scenes
+from clip_lib.scenes.folder import LABELS, draw_scenes
 
 DOG, BIKE = 14, 46  # Rows of a sound pair each.
 
@@ -192,12 +191,12 @@ def test_what_cannot_be_judged_is_refused(indexes):
 def suspicions(indexes):
     paths, captions = indexes[0].items["paths"], indexes[1].items["captions"]
     rows = [
-        ("near-duplicate", paths[1], paths[0], 0.9, 1, ""),
-        ("off-topic pair", paths[4], captions[4], 0.9, 1, ""),
-        ("off-topic pair", paths[5], "another caption of it", 0.9, 1, ""),
-        ("label outlier", paths[7], "bike", 0.9, 1, ""),
+        ("near-duplicate", paths[1], paths[0], 0.9, 1),
+        ("off-topic pair", paths[4], captions[4], 0.9, 1),
+        ("off-topic pair", paths[5], "another caption of it", 0.9, 1),
+        ("label outlier", paths[7], "bike", 0.9, 1),
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=["kind", "image_path", "other", "score", "rank"])
 
 
 def test_the_cleaned_copy_leaves_the_original_alone(suspicions, scenes, tmp_path):

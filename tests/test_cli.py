@@ -634,5 +634,5 @@ def test_a_trial_overwrites_only_what_it_is_told_to(
     # Nor does an exported preset shrink one that is named.
     monkeypatch.setenv("CLIP_PRESET", "quick")
     monkeypatch.setattr(train, "train", run)
-    assert main(["train", "--preset", "pretraining"]) == 0
-    assert seen[1].descriptors == Config.pretraining().descriptors
+    assert main(["train", "--preset", "fine-tuning"]) == 0
+    assert seen[1].embed_dim == Config.fine_tuning().embed_dim

@@ -1,4 +1,4 @@
-"""What a model learned: embeddings and first layers made by hand."""
+"""What a model learned: embeddings made by hand."""
 
 import keras
 import numpy as np
@@ -6,15 +6,10 @@ import pandas as pd
 import pytest
 
 from clip_lib.evaluation.embeddings import (
-    block_means,
-    colour_filters,
     hardest_pairs,
     level_means,
-    nearest_words,
     similarity_table,
 )
-from clip_lib.models.cnn import build_image_classifier
-from clip_lib.models.smallbert import build_text_classifier
 from clip_lib.retrieval.index import Index
 
 KNOWN = keras.layers.TextVectorization(
@@ -45,7 +40,6 @@ def test_the_matrix_is_sorted_by_label_and_has_means_of_its_cells():
     assert table.columns.tolist() == table.index.tolist()
     # Text 0 describes p2 and lies on axis 0, text 2 describes p0 and lies on axis 2.
     assert np.allclose(table, [[1.5, 0.5, 0.5], [0.5, 0.5, 1.5], [0.5, 1.5, 0.5]])
-    assert np.allclose(block_means(table), [[1.5, 0.5], [0.5, 1.0]])
     levels = {"pair": 2.5 / 3, "same label": 1.5, "other label": 0.5}
     assert level_means(table).to_dict() == pytest.approx(levels)
     # A level without a cell has no mean.
@@ -103,32 +97,3 @@ def test_the_reasons_are_the_documented_rules_in_their_order():
     # Punctuation is no word, and no share of none is a number.
     assert lost_dog("Caption 1 , 2 .", found=True)["known_words"] == 1
     assert lost_dog(".", found=True)["known_words"] == 0
-
-
-def test_words_stand_beside_those_whose_vectors_point_alike(tiny_config, vectorizer):
-    known = vectorizer.get_vocabulary()
-    vectors = np.zeros((len(known), tiny_config.embed_dim), "float32")
-    for word, angle in (("dog", 0.0), ("ball", 0.5), ("bike", 1.0), ("grass", 3.0)):
-        vectors[known.index(word), :2] = np.cos(angle), np.sin(angle)
-    vectors[known.index("ball")] *= 9  # Their length plays no part.
-    model = build_text_classifier(tiny_config, len(known), 4, vectors)
-    table = nearest_words(model, vectorizer, ["dog", "bike", "water", "zeppelin"], 3)
-    assert table.index.tolist() == ["dog", "bike"]  # One is 0, one unknown.
-    assert table.loc["dog"].tolist() == ["dog", "ball", "bike"]
-    assert table.loc["bike"].tolist()[0] == "bike"
-    assert set(table.loc["bike"]) == {"bike", "ball", "dog"}
-
-
-def test_colours_that_the_cnn_responds_to(tiny_config):
-    model = build_image_classifier(tiny_config, 4)
-    kernel, bias = model.get_layer("descriptors").get_weights()
-    kernel[:] = 0
-    kernel[1, 2, 0, 3] = 2  # The fourth filter looks for red, and against blue.
-    kernel[1, 2, 2, 3] = -1
-    kernel[1, 2, 5, 3] = 7  # A deviation: no colour.
-    model.get_layer("descriptors").set_weights([kernel, bias])
-    found = colour_filters(model, 5)
-    assert found.shape == (5, 4, 4, 3)
-    assert found[3, 1, 2].tolist() == [1, 0.5, 0.25]
-    found[3, 1, 2] = 0.5
-    assert (found == 0.5).all()

@@ -55,7 +55,7 @@ def test_an_interval_is_that_of_the_slow_version(median):
     random = np.random.default_rng(0)
     groups = np.repeat(random.permutation(12), random.integers(1, 5, 12))
     values = random.integers(0, 9, len(groups))
-    draws = bootstrap_draws(groups, resamples=300)
+    draws = bootstrap_draws(groups)
     statistic = np.median if median else np.mean
     drawn = [statistic(np.repeat(values, counts)) for counts in draws]
     expected = np.percentile(drawn, [2.5, 97.5])
@@ -65,9 +65,9 @@ def test_an_interval_is_that_of_the_slow_version(median):
 
 def test_groups_are_drawn_whole_and_with_replacement():
     groups = ["b", "a", "b", "c", "b", "a"]
-    draws = bootstrap_draws(groups, resamples=500)
+    draws = bootstrap_draws(groups)
     assert (draws[:, 0] == draws[:, 2]).all() and (draws[:, 1] == draws[:, 5]).all()
     # As many groups as there are; each absent or repeated now and then.
     assert (draws[:, [0, 1, 3]].sum(axis=1) == 3).all()
     assert set(draws[:, 3]) == {0, 1, 2, 3}
-    assert (draws == bootstrap_draws(groups, resamples=500)).all()
+    assert (draws == bootstrap_draws(groups)).all()

@@ -18,10 +18,9 @@ from clip_lib.errors import ClipError
 from clip_lib.evaluation import results
 from clip_lib.handin import compile_latex, report
 from clip_lib.handin.document_text import absent, read_pdf
-from clip_lib.handin.latex import escape, number
 from clip_lib.handin.report import check_text
 from clip_lib.handin.report_figures import model_sizes
-from clip_lib.handin.report_numbers import benchmark_numbers
+from clip_lib.handin.report_numbers import benchmark_numbers, escape, number
 
 COMPILES = bool(shutil.which("latexmk") and shutil.which("lualatex"))
 needs_latex = pytest.mark.skipif(not COMPILES, reason="latexmk, lualatex: not here")

@@ -6,12 +6,13 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from clip_lib.errors import ClipError
-from clip_lib.scenes import LABELS, describe_scene, draw_scene, draw_scenes
 from clip_lib.scenes import folder as scenes_folder
-from clip_lib.scenes.drawing import COLOURS, SIDE
+from clip_lib.scenes.describe import describe_scene
+from clip_lib.scenes.drawing import COLOURS, SIDE, draw_scene
+from clip_lib.scenes.folder import LABELS, draw_scenes
 
 WORDS = {"dog": "dog|puppy", "ball": "ball", "bike": "bike|bicycle|cyclist"}
 COUNTS = {"two": 2, "pair": 2, "three": 3}
@@ -96,9 +97,10 @@ def test_named_colours_are_those_of_the_picture(everything, label, part):
             )
             cast = [changed if actor is actors[0] else actor for actor in scene.actors]
             repainted = dataclasses.replace(scene, actors=tuple(cast))
+            own = ImageColor.getrgb(COLOURS[found[1]])
             # Pixels that keep this colour belong to other objects.
             here, left = (
-                np.abs(np.asarray(draw_scene(each), int) - COLOURS[found[1]]).max(-1)
+                np.abs(np.asarray(draw_scene(each), int) - own).max(-1)
                 for each in (scene, repainted)
             )
             assert (here < 12).sum() - (left < 12).sum() > 60, scene.caption

@@ -3,6 +3,7 @@
 import pytest
 
 from clip_lib.errors import ClipError
+from clip_lib.handin import team
 from clip_lib.handin.team import depositors, read_team, unfilled
 
 TEAM = """
@@ -14,23 +15,30 @@ carte = 22001234
 """
 
 
-def test_names_survive_as_they_are_on_one_line(tmp_path):
-    path = tmp_path / "equipe.toml"
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    """The file of this team."""
+    monkeypatch.setattr(team, "TEAM_FILE", tmp_path / "equipe.toml")
+    return team.TEAM_FILE
+
+
+def test_names_survive_as_they_are_on_one_line(path):
     path.write_text(TEAM, "utf-8-sig")
-    group, members = read_team(path)
+    group, members = read_team()
     assert (group, *members.iloc[0]) == ("7", "D'Arc-Lévêque", "Zoé Ñ.", "22001234")
-    assert unfilled(group, members) == depositors(path) == []
+    assert unfilled(group, members) == depositors() == []
     text = TEAM.replace('"Zoé Ñ."', '""" de la\n  Peña """').replace("7", '" 7 "')
     path.write_text(text + 'depose = "false"', "utf-8")
-    assert depositors(path) == []
+    assert depositors() == []
     path.write_text(text + "depose = true", "utf-8")
-    group, members = read_team(path)
+    group, members = read_team()
     assert (group, members["Prénom"][1]) == ("7", "de la Peña")
-    assert depositors(path) == ["de la Peña D'Arc-Lévêque"]
+    assert depositors() == ["de la Peña D'Arc-Lévêque"]
 
 
-def test_a_faulty_file_is_refused(tmp_path):
-    path = tmp_path / "equipe.toml"
+def test_a_faulty_file_is_refused(path):
+    with pytest.raises(ClipError, match=r"equipe\.toml: no such file"):
+        read_team()
     for text, message in (
         ("groupe = ", "not a TOML file"),
         ("groupe = 1", r"expected groupe"),
@@ -38,6 +46,4 @@ def test_a_faulty_file_is_refused(tmp_path):
     ):
         path.write_text(text, "utf-8")
         with pytest.raises(ClipError, match=message):
-            read_team(path)
-    with pytest.raises(ClipError, match=r"none\.toml: no such file"):
-        read_team(tmp_path / "none.toml")
+            read_team()

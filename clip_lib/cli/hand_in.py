@@ -33,7 +33,7 @@ def pdf(arguments, config) -> Answer:
 def report(arguments, config) -> Answer:
     """Write the report's numbers, tables and figures, then compile it with LaTeX."""
     matplotlib.use("Agg")
-    numbers = paper.write_generated(config, paper.REPORT, say=print)
+    numbers = paper.write_generated(config, paper.REPORT)
     generated = paper.REPORT / paper.GENERATED
     source = numbers.texts["model/source"]
     about = {"generated": str(generated), "models": config.model_dir, "source": source}

@@ -8,7 +8,7 @@ import pandas as pd
 
 from clip_lib.atomic import replacing
 from clip_lib.cli.common import Answer, find_model, save_figure, warn
-from clip_lib.data.check import check_folder
+from clip_lib.data.check import check_folder, report_text
 from clip_lib.data.dataset import load_dataset
 from clip_lib.data.source import SCENES, find_folder
 from clip_lib.errors import ClipError, first_line
@@ -18,7 +18,7 @@ from clip_lib.evaluation.evaluate import (
     evaluate_indexes,
     report_table,
 )
-from clip_lib.figures.contact_sheet import contact_sheet
+from clip_lib.figures.image_grids import contact_sheet
 from clip_lib.retrieval.photo_folder import find_data, open_gallery
 from clip_lib.retrieval.search import Clip
 from clip_lib.towers.texts import load_tokenizer
@@ -35,7 +35,7 @@ def check(arguments, config) -> Answer:
         whole = dataclasses.replace(config, sequence_length=512)
         vectorizer = load_tokenizer([], whole)
     report = check_folder(folder, config, vectorizer)
-    return Answer(str(report), report.to_json(), report.status)
+    return Answer(report_text(report), report, report["status"])
 
 
 def evaluate(arguments, config) -> Answer:

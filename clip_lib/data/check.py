@@ -5,8 +5,6 @@ The folder is read as training reads it; nothing is repaired.
 
 import dataclasses
 import hashlib
-import json
-from collections import namedtuple
 from pathlib import Path
 
 import pandas as pd
@@ -19,69 +17,37 @@ from clip_lib.data.split import SPLITS, split_records
 from clip_lib.data.vocabulary import Vectorizer, encode, learn_vocabulary, word_tokens
 from clip_lib.errors import ClipError
 
-Finding = namedtuple("Finding", ["kind", "where", "message"])
-"""One thing to look at: its kind, its file, and what about it."""
 
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """The result of `check_folder`.
-
-    Attributes:
-        folder: The data folder.
-        findings: One for each fault, in the order of the checks.
-        labels: One row per label and one for all: pictures, captions, pictures of each
-            part of the split, words per caption (median, most), share of captions cut.
-        unusable: Why nothing can be trained on this folder; empty if something can.
-    """
-
-    folder: str
-    findings: tuple[Finding, ...] = ()
-    labels: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
-    unusable: str = ""
-
-    @property
-    def status(self) -> int:
-        """Exit status: 0 sound, 1 findings, 2 unusable."""
-        return 2 if self.unusable else int(bool(self.findings))
-
-    def to_json(self) -> str:
-        """Return everything as JSON."""
-        report = vars(self) | {"status": self.status}
-        report["findings"] = [finding._asdict() for finding in self.findings]
-        report["labels"] = self.labels.to_dict(orient="index")
-        return json.dumps(report, indent=2, ensure_ascii=False)
-
-    def __str__(self) -> str:
-        """Return everything for reading: findings, table, verdict."""
-        lines = [": ".join(finding) for finding in self.findings]
-        lines += [self.labels.round(3).to_string()] if len(self.labels) else []
-        lines.append(f"findings: {len(self.findings) or 'none'}")
-        lines += [f"unusable: {self.unusable}"] if self.unusable else []
-        return "\n".join(lines)
-
-
-def check_folder(folder, config: Config, vectorizer: Vectorizer | None = None):
+def check_folder(folder, config: Config, vectorizer: Vectorizer | None = None) -> dict:
     """Check a data folder: its table, its captions, its pictures and its split.
 
     Captions are counted by a ``vectorizer`` that cuts none, such as the tokenizer of a
     pretrained text encoder; by default in SmallBERT's words.
 
     Returns:
-        The `Report`; its status is 2 for a folder that cannot be read or split.
+        A report, as it is written in JSON:
+
+        * folder;
+        * status: 0 sound, 1 findings, 2 unusable;
+        * findings: kind, where (the file) and message of each, in order of the checks;
+        * labels: for each label and all, the number of pictures, captions and pictures
+          of each part of the split, words per caption (median, most), share of captions
+          cut;
+        * unusable: why nothing can be trained on this folder, "" if something can.
     """
-    folder, records, unusable = Path(folder), None, ""
+    folder, unusable = Path(folder), ""
+    about = {"folder": str(folder), "status": 2, "findings": [], "labels": {}}
     try:
         records = read_records(folder)
-        records = split_records(records, config)
     except (ClipError, OSError) as error:
-        unusable = str(error)
-        if records is None:
-            return Report(str(folder), unusable=unusable)
-        records = records.assign(split="all")
-    pictures, findings = records.drop_duplicates("image_path"), []
-    findings += _picture_findings(folder, pictures)
-    if sum(found.kind == "unreadable picture" for found in findings) == len(pictures):
+        return about | {"unusable": str(error)}
+    try:
+        records = split_records(records, config)
+    except ClipError as error:
+        unusable, records = str(error), records.assign(split="all")
+    pictures = records.drop_duplicates("image_path")
+    findings = list(_picture_findings(folder, pictures))
+    if [one["kind"] for one in findings].count("unreadable picture") == len(pictures):
         unusable = "not one picture can be read."
     records = _count_tokens(records, config, vectorizer)
     for kind, at_fault in (
@@ -90,32 +56,51 @@ def check_folder(folder, config: Config, vectorizer: Vectorizer | None = None):
         ("same caption", records.duplicated("caption")),
     ):
         for row in records[at_fault].itertuples():
-            findings.append(Finding(kind, row.image_path, row.caption[:200]))
+            findings.append(_finding(kind, row.image_path, row.caption[:200]))
     on_disk = {path.as_posix() for path in picture_files(folder)}
     for name in sorted(on_disk.difference(records["image_path"])):
-        findings.append(Finding("unused picture", name, "no row names it"))
-    labels = _label_table(records, config)
-    return Report(str(folder), tuple(findings), labels, unusable)
+        findings.append(_finding("unused picture", name, "no row names it"))
+    return about | {
+        "status": 2 if unusable else int(bool(findings)),
+        "findings": findings,
+        "labels": _label_table(records, config).to_dict(orient="index"),
+        "unusable": unusable,
+    }
+
+
+def report_text(report: dict) -> str:
+    """Format what `check_folder` returned for reading: findings, table, verdict."""
+    lines = [": ".join(one.values()) for one in report["findings"]]
+    if report["labels"]:
+        table = pd.DataFrame.from_dict(report["labels"], orient="index")
+        lines.append(table.round(3).to_string())
+    lines.append(f"findings: {len(report['findings']) or 'none'}")
+    lines += [f"unusable: {report['unusable']}"] if report["unusable"] else []
+    return "\n".join(lines)
+
+
+def _finding(kind: str, where: str, message: str) -> dict[str, str]:
+    return {"kind": kind, "where": where, "message": message}
 
 
 def _picture_findings(folder: Path, pictures: pd.DataFrame):
     """Decode every picture; compare the pixels, whatever the names and the formats."""
     first_of = {}
-    rows, count = pictures.itertuples(), len(pictures)
-    for row in tqdm(rows, "Decoding pictures", count, leave=False, delay=1):
+    rows = list(pictures.itertuples())
+    for row in tqdm(rows, "Decoding pictures", leave=False, delay=1):
         name = row.image_path
         try:
             picture = open_picture(folder / name)
         except ClipError as error:
             cause = str(error).removeprefix(f"{folder / name}: ")
-            yield Finding("unreadable picture", name, cause)
+            yield _finding("unreadable picture", name, cause)
             continue
         pixels = picture.size, hashlib.sha256(picture.tobytes()).digest()
         first = first_of.setdefault(pixels, row)
         if first is not row:
             kind = "same picture" if row.split == first.split else "leak"
             message = f"in {row.split}, the pixels of {first.image_path}"
-            yield Finding(kind, name, f"{message} in {first.split}")
+            yield _finding(kind, name, f"{message} in {first.split}")
 
 
 def _count_tokens(records, config: Config, vectorizer: Vectorizer | None):

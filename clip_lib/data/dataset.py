@@ -23,13 +23,13 @@ class Dataset:
         records: One row per caption: image_path, label, caption, split.
         class_names: The labels, in alphabetical order; a label's number is its place.
             Empty for pictures without labels.
-        drawn: Whether these are drawn scenes rather than photographs.
+        source: What the pictures are: "photographs" or "drawn scenes".
     """
 
     folder: Path
     records: pd.DataFrame
     class_names: tuple[str, ...]
-    drawn: bool = False
+    source: str = "photographs"
 
     def part(self, split: str) -> pd.DataFrame:
         """Return the rows of "train", "validation", "test" or "all"."""
@@ -53,11 +53,6 @@ class Dataset:
     def test(self) -> pd.DataFrame:
         """Rows that judge the finished models, and choose nothing."""
         return self.part("test")
-
-    @property
-    def source(self) -> str:
-        """The kind of pictures: "drawn scenes" or "photographs"."""
-        return "drawn scenes" if self.drawn else "photographs"
 
     def pictures(self, split: str) -> pd.DataFrame:
         """Return one row per picture of a split, with its first caption."""
@@ -112,4 +107,5 @@ def load_dataset(config: Config, split: bool = True, fold=None) -> Dataset:
         kept = ~enriched | (records["split"] == "train")
         records = records[kept].reset_index(drop=True)
     class_names = tuple(sorted(filter(None, records["label"].unique())))
-    return Dataset(folder, records, class_names, drawn)
+    source = "drawn scenes" if drawn else "photographs"
+    return Dataset(folder, records, class_names, source)

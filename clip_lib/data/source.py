@@ -16,7 +16,7 @@ import pooch
 from clip_lib.config import Config
 from clip_lib.data.captions_table import TABLE
 from clip_lib.errors import ClipError, first_line
-from clip_lib.scenes import draw_scenes
+from clip_lib.scenes.folder import draw_scenes
 
 ARCHIVE_URL = "https://www.lirmm.fr/~poncelet/Ressources/flickr_subset2.zip"
 ARCHIVE_HASH = None

@@ -57,7 +57,6 @@ class Cache:
         request = {**self._about, "sent": sent, "received": received, "answers": items}
         line = json.dumps(request, ensure_ascii=False).encode()
         with self._lock:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path, "ab") as file:
                 # First a line break: a line that a crash cut short ends there.
                 file.write(b"\n" + line)

@@ -4,9 +4,10 @@ Its words are compared by their stems, so that *dogs* keeps *dog*.
 """
 
 import re
-import string
 
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+from clip_lib.data.vocabulary import clean
 
 MIN_SHARE = 0.8
 """Smallest share of the caption's content words that an answer must keep."""
@@ -20,7 +21,7 @@ STOP_WORDS = ENGLISH_STOP_WORDS - set(_MEANINGFUL.split())
 
 _ENDING = re.compile(r"(?<=\w\w\w)(ie[sd]|y(s|ed|ing)?|e[sd]?|ing|(?<!s)s)$")
 _PLAIN = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014", "''\"\",,")
-"""Curly quotes and long dashes, which the model would read as parts of words."""
+"""Curly quotes and long dashes, and how people type them."""
 _BOILERPLATE = re.compile(
     r"""^(sure|certainly|of\ course|okay|ok|absolutely)\s*[,!:.]
     | ^(here\ (is|are)|here's)\b
@@ -33,11 +34,6 @@ _BOILERPLATE = re.compile(
 )
 
 
-def model_words(text: str) -> list[str]:
-    """Split a text as the model does: each word is one token of its sequence."""
-    return text.lower().translate(str.maketrans("", "", string.punctuation)).split()
-
-
 def stem(word: str) -> str:
     """Map the forms of a word to one key, roughly: dogs and dog, running and runs."""
     return re.sub(r"([bdgmnpt])\1$", r"\1", _ENDING.sub("", word))
@@ -45,8 +41,7 @@ def stem(word: str) -> str:
 
 def content_words(text: str) -> dict[str, str]:
     """Return the words that carry the meaning of a text, keyed by their `stem`."""
-    words = re.findall(r"[^\W_]+", text.lower())
-    kept = (word for word in words if len(word) > 1 or word.isdigit())
+    kept = (word for word in clean(text).split() if len(word) > 1 or word.isdigit())
     return {stem(word): word for word in kept if word not in STOP_WORDS}
 
 
@@ -72,7 +67,7 @@ def judge(caption: str, answer: str, foreign, length: int) -> tuple[str, str]:
         the answer is accepted.
     """
     text = tidy(answer)
-    words = model_words(text)
+    words = clean(text).split()
     if not words:
         return text, "empty"
     found = _BOILERPLATE.search(text.lower())
@@ -90,6 +85,6 @@ def judge(caption: str, answer: str, foreign, length: int) -> tuple[str, str]:
     lost = [word for key, word in wanted.items() if key not in kept]
     if len(wanted) - len(lost) < MIN_SHARE * len(wanted):
         return text, f"words lost: it lacks {', '.join(lost)}"
-    if len(words) <= len(model_words(caption)):
+    if len(words) <= len(clean(caption).split()):
         return text, f"not longer: {len(words)} words"
     return text, ""

@@ -22,13 +22,12 @@ class Unanswered(Exception):
 class Endpoint:
     """A chat endpoint; threads may share it."""
 
-    def __init__(self, url: str, model: str, timeout: float = 60.0):
+    def __init__(self, url: str, model: str):
         """Prepare a client; nothing is sent.
 
         Args:
             url: Base address, such as http://localhost:11434/v1.
             model: Name of the model, as the endpoint knows it.
-            timeout: Longest silence of the server, in seconds.
 
         Raises:
             ClipError: If OPENAI_API_KEY is malformed.
@@ -43,7 +42,7 @@ class Endpoint:
         self._client = openai.OpenAI(
             base_url=url,
             api_key=self._key or "none",
-            timeout=timeout,
+            timeout=60,
             max_retries=RETRIES,
         )
 

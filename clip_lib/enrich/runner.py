@@ -7,8 +7,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from clip_lib.data.vocabulary import clean
 from clip_lib.enrich.cache import Cache
-from clip_lib.enrich.checks import judge, model_words
+from clip_lib.enrich.checks import judge
 from clip_lib.enrich.endpoint import Endpoint, Unanswered
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.zero_shot import label_words
@@ -52,7 +53,7 @@ class Enrichment:
         for caption, own in labels.items():
             # A caption of pictures of two labels may not name either.
             foreign = [word for name, word in names.items() if own != {name}]
-            if len(model_words(caption)) < length:
+            if len(clean(caption).split()) < length:
                 said = caption.lower()
                 self.foreign[caption] = [word for word in foreign if word not in said]
 

@@ -2,8 +2,8 @@
 
 Nothing is deleted. Each detector returns a table, most suspicious first, with the
 columns kind, image_path, other (the other picture, the caption, or the label that fits
-better), score (compare within one kind only), rank, reason, and the measures that the
-score is made of. Which measures are worth combining is measured by
+better), score (compare within one kind only), rank, and the measures that the score is
+made of. Which measures are worth combining is measured by
 benchmarks/cleaning.py.
 """
 
@@ -28,7 +28,6 @@ from clip_lib.errors import ClipError
 from clip_lib.evaluation.evaluate import picture_rows
 from clip_lib.retrieval.index import Index
 
-COLUMNS = ["kind", "image_path", "other", "score", "rank", "reason"]
 HASH_SIDE = 12
 KEPT = 0.92  # Share of width and height that a crop of `hash_views` keeps.
 
@@ -69,9 +68,7 @@ def near_duplicates(images: Index, min_agreement: float = 0.55) -> pd.DataFrame:
     for one, views in enumerate(signs):  # One by one: memory for all pairs would burst.
         later = signs[one + 1 :]
         # Either of the two may be the one that was cropped or mirrored.
-        as_it_is = (later.reshape(-1, views.shape[1]) @ views[0]).reshape(
-            -1, len(views)
-        )
+        as_it_is = np.tensordot(later, views[0], 1)
         agreement = np.maximum(as_it_is, later[:, 0] @ views.T).max(axis=1)
         agreement /= views.shape[1]
         others = np.flatnonzero(agreement >= min_agreement)
@@ -80,8 +77,7 @@ def near_duplicates(images: Index, min_agreement: float = 0.55) -> pd.DataFrame:
     one, other = one.astype(int), other.astype(int)
     cosine = (images.embeds[one] * images.embeds[other]).sum(axis=1)
     measures = {"hash_agreement": score, "cosine": cosine}
-    reason = "hash agreement {:.2f}, cosine {:.3f}"
-    return _table("near-duplicate", paths[other], paths[one], score, reason, measures)
+    return _table("near-duplicate", paths[other], paths[one], score, measures)
 
 
 def label_doubt(texts: Index) -> tuple[np.ndarray, np.ndarray]:
@@ -139,9 +135,8 @@ def off_topic_pairs(images: Index, texts: Index) -> pd.DataFrame:
         similarity_z[rows] = both.diagonal() / 2
     measures = {"similarity_z": similarity_z, "label_doubt": doubt, "likely": likely}
     score = (2 * zscore(logit(doubt)) - zscore(similarity_z)) / 3
-    reason = "cosine {:+.1f} deviations from its label's, words doubt {:.0%}, likely {}"
     paths, captions = texts.items["image_paths"], texts.items["captions"]
-    return _table("off-topic pair", paths, captions, score, reason, measures)
+    return _table("off-topic pair", paths, captions, score, measures)
 
 
 def label_outliers(texts: Index) -> pd.DataFrame:
@@ -155,28 +150,24 @@ def label_outliers(texts: Index) -> pd.DataFrame:
     """
     doubt, likely = label_doubt(texts)
     measures = {"label_doubt": doubt, "likely": likely}
-    paths, reason = texts.items["image_paths"], "words doubt {:.0%}, likely {}"
-    table = _table("label outlier", paths, likely, doubt, reason, measures)
+    paths = texts.items["image_paths"]
+    table = _table("label outlier", paths, likely, doubt, measures)
     table = table.drop_duplicates("image_path", ignore_index=True)
     return table.assign(rank=table.index + 1)
 
 
 def find_suspicions(images: Index, texts: Index, limit: int = 30) -> pd.DataFrame:
-    """Return the most suspicious rows of the three detectors, with six columns."""
+    """Return the most suspicious rows of the three detectors, with their measures."""
     pairs, labels = off_topic_pairs(images, texts), label_outliers(texts)
     tables = [table.head(limit) for table in (near_duplicates(images), pairs, labels)]
-    return pd.concat(tables, ignore_index=True)[COLUMNS]
+    return pd.concat(tables, ignore_index=True).round(3)
 
 
-def _table(kind, image_path, other, score, reason: str, measures) -> pd.DataFrame:
-    """Return a table of suspicions; the reason quotes the measures."""
-    reasons = [reason.format(*row) for row in zip(*measures.values(), strict=True)]
-    values = (kind, image_path, other, score, 0, reasons)
-    table = pd.DataFrame(dict(zip(COLUMNS, values, strict=True)) | measures)
-    table = table.sort_values(
-        "score", ascending=False, kind="stable", ignore_index=True
-    )
-    return table.assign(rank=table.index + 1)
+def _table(kind, image_path, other, score, measures) -> pd.DataFrame:
+    about = {"kind": kind, "image_path": image_path, "other": other, "score": score}
+    table = pd.DataFrame(about | {"rank": 0} | measures)
+    table = table.sort_values("score", ascending=False, kind="stable")
+    return table.assign(rank=range(1, len(table) + 1)).reset_index(drop=True)
 
 
 def write_clean(folder, suspicions: pd.DataFrame, path) -> int:

@@ -1,22 +1,18 @@
-"""Read what a model learned from its embeddings and from its first layers.
+"""Read what a model learned from its embeddings.
 
 Cosines range from -1 to 1: ``similarity[i, j]`` is that of image i and text j. The
 figures are in embedding_plots.py.
 """
 
-import keras
 import numpy as np
 import pandas as pd
-from keras import layers
 from sklearn.manifold import TSNE
-from sklearn.metrics.pairwise import cosine_similarity
 from threadpoolctl import threadpool_limits
 
 from clip_lib.data.vocabulary import Vectorizer, known_tokens
 from clip_lib.errors import ClipError
 from clip_lib.evaluation.evaluate import picture_rows
 from clip_lib.evaluation.metrics import first_ranks
-from clip_lib.models.saving import token_embedding
 from clip_lib.retrieval.index import Index
 
 
@@ -32,12 +28,6 @@ def similarity_table(images: Index, texts: Index) -> pd.DataFrame:
     )
     table = pd.DataFrame(images.embeds @ texts.embeds.T, rows, columns)
     return table.sort_index().sort_index(axis=1)
-
-
-def block_means(similarity: pd.DataFrame) -> pd.DataFrame:
-    """Average a `similarity_table` over each pair of labels, pictures by captions."""
-    by_row = similarity.groupby(level="label").mean()
-    return by_row.T.groupby(level="label").mean().T
 
 
 def level_means(similarity: pd.DataFrame) -> pd.Series:
@@ -63,8 +53,8 @@ def tsne_table(images: Index, texts: Index, seed: int = 0) -> pd.DataFrame:
     meaning in it: neither long distances nor the size of a group do.
 
     Returns:
-        One row per picture, then per caption: label, path (of the picture), modality
-        ("image" or "text"), x and y; the same under the same seed.
+        One row per picture, then per caption, by modality ("image" or "text"): label,
+        path (of the picture), x and y; the same under the same seed.
     """
     embeds = np.vstack([images.embeds, texts.embeds])
     # The usual number of neighbours, of which there must be more than three times.
@@ -73,9 +63,8 @@ def tsne_table(images: Index, texts: Index, seed: int = 0) -> pd.DataFrame:
     with threadpool_limits(1):
         tsne = TSNE(metric="cosine", perplexity=perplexity, random_state=seed)
         points = tsne.fit_transform(embeds)
-    table = pd.concat([_pictures(images), _pictures(texts)], ignore_index=True)
-    modality = np.repeat(["image", "text"], [len(images.items), len(texts.items)])
-    return table.assign(modality=modality, x=points[:, 0], y=points[:, 1])
+    table = pd.concat({"image": _pictures(images), "text": _pictures(texts)})
+    return table.droplevel(1).assign(x=points[:, 0], y=points[:, 1])
 
 
 def hardest_pairs(images: Index, texts: Index, vectorizer: Vectorizer) -> pd.DataFrame:
@@ -125,45 +114,6 @@ def hardest_pairs(images: Index, texts: Index, vectorizer: Vectorizer) -> pd.Dat
     hardness = (ranks / [len(images.items), len(texts.items)]).sum(axis=1)
     order = np.argsort(-hardness, kind="stable")
     return table.iloc[order].reset_index(drop=True)
-
-
-def colour_filters(model: keras.Model, count: int = 12) -> np.ndarray:
-    """Return the colours that filters of an image classifier respond to.
-
-    Returns:
-        (count, rows, columns, 3), red, green and blue from 0 to 1; 0.5 is a weight of
-        0. Of the CNN, the weights that its convolution gives to the mean colours of the
-        cells; of a pretrained network, its very first convolution.
-    """
-    if networks := [each for each in model.layers if isinstance(each, keras.Model)]:
-        (network,) = networks
-        first = next(each for each in network.layers if isinstance(each, layers.Conv2D))
-        kernel = np.asarray(first.kernel)
-    else:
-        # The first three of the numbers that describe a cell.
-        kernel = np.asarray(model.get_layer("descriptors").kernel)[:, :, :3]
-    kernel = kernel[..., :count].transpose(3, 0, 1, 2)
-    return (kernel / max(np.abs(kernel).max(), 1e-9) + 1) / 2
-
-
-def nearest_words(
-    model: keras.Model, vectorizer: Vectorizer, words, count: int = 7
-) -> pd.DataFrame:
-    """Return the nearest neighbours of words, by the vectors of a text classifier.
-
-    Returns:
-        One row per word, one column per neighbour, the word itself first. A word that
-        is no token of its own, or whose vector is 0, is left out.
-    """
-    vectors = np.asarray(token_embedding(model).embeddings)
-    known = np.array(vectorizer.get_vocabulary())
-    nearest = {}
-    for word in words:
-        own = vectors[known == word]
-        if own.any():
-            order = cosine_similarity(own, vectors)[0].argsort()[::-1]
-            nearest[word] = known[order[:count]]
-    return pd.DataFrame.from_dict(nearest, orient="index")
 
 
 def _pictures(index: Index) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clip_lib.data.dataset import Dataset
+from clip_lib.data.pipelines import image_batches
 from clip_lib.errors import ClipError
 from clip_lib.evaluation.metrics import (
     RECALLS,
@@ -28,8 +29,8 @@ DIRECTIONS = ("image_to_text", "text_to_image")
 LEVELS = ("chance", "label_oracle")
 
 
-def _measured(similarity, relevant, same_label, pictures) -> dict:
-    """Return the metrics of one direction and their intervals.
+def _direction(similarity, relevant, same_label, pictures) -> dict:
+    """Return the metrics of one direction, their intervals and levels.
 
     Matrices are (queries, candidates), ``same_label`` may be None; ``pictures`` is the
     picture that each query is or describes.
@@ -37,8 +38,16 @@ def _measured(similarity, relevant, same_label, pictures) -> dict:
     ranks = first_ranks(similarity, relevant)
     # The value of each query, by metric.
     values = {f"recall@{k}": ranks <= k for k in RECALLS} | {"median_rank": ranks}
+    right, candidates = relevant.sum(axis=1), np.full(*relevant.shape)
+    levels = {"chance": _random_order(right, candidates)}
     if same_label is not None:
         values["label_precision@5"] = precisions_at_k(similarity, same_label, 5)
+        levels["chance"]["label_precision@5"] = float(same_label.mean())
+        same = same_label.sum(axis=1)
+        # The list of five stays short of a label with fewer candidates.
+        filled = np.minimum(same, 5) / np.minimum(candidates, 5)
+        levels["label_oracle"] = _random_order(right, same)
+        levels["label_oracle"]["label_precision@5"] = float(filled.mean())
     draws = bootstrap_draws(pictures)
     measured = {name: float(np.mean(value)) for name, value in values.items()}
     measured["median_rank"] = float(np.median(ranks))
@@ -46,7 +55,7 @@ def _measured(similarity, relevant, same_label, pictures) -> dict:
         name: bootstrap_interval(value, draws, name == "median_rank")
         for name, value in values.items()
     }
-    return measured
+    return measured | levels
 
 
 def _random_order(right, candidates) -> dict[str, float]:
@@ -55,19 +64,6 @@ def _random_order(right, candidates) -> dict[str, float]:
     # The expected rank of the first of r right answers among n.
     ranks = (candidates + 1) / (right + 1)
     return recalls | {"median_rank": float(np.median(ranks))}
-
-
-def _levels(relevant, same_label) -> dict[str, dict[str, float]]:
-    right, candidates = relevant.sum(axis=1), np.full(*relevant.shape)
-    chance = _random_order(right, candidates)
-    if same_label is None:
-        return {"chance": chance}
-    same = same_label.sum(axis=1)
-    chance["label_precision@5"] = float(same_label.mean())
-    # The list of five stays short of a label with fewer candidates.
-    filled = np.minimum(same, 5) / np.minimum(candidates, 5)
-    oracle = _random_order(right, same) | {"label_precision@5": float(filled.mean())}
-    return {"chance": chance, "label_oracle": oracle}
 
 
 def evaluate_retrieval(
@@ -93,19 +89,17 @@ def evaluate_retrieval(
     image_of_text = np.asarray(image_of_text)
     similarity = np.asarray(image_embeddings) @ np.asarray(text_embeddings).T
     images = np.arange(len(similarity))
-    relevant = images[:, None] == image_of_text
+    relevant, same = images[:, None] == image_of_text, None
     if labels is not None:
-        labels = np.asarray(labels)
-        same_label = labels[:, None] == labels[image_of_text]
-    report = {"pairs": len(image_of_text), "images": len(images)}
-    for name, turn, pictures in (
-        ("image_to_text", np.asarray, images),
-        ("text_to_image", np.transpose, image_of_text),
-    ):
-        own, same = turn(relevant), None if labels is None else turn(same_label)
-        levels = _levels(own, same)
-        report[name] = _measured(turn(similarity), own, same, pictures) | levels
-    for level in levels:
+        same = np.asarray(labels)[:, None] == np.asarray(labels)[image_of_text]
+    turned = None if same is None else same.T
+    report = {
+        "pairs": len(image_of_text),
+        "images": len(images),
+        "image_to_text": _direction(similarity, relevant, same, images),
+        "text_to_image": _direction(similarity.T, relevant.T, turned, image_of_text),
+    }
+    for level in LEVELS[: 1 if labels is None else 2]:
         report[level] = {name: report[name][level] for name in DIRECTIONS}
     return report
 
@@ -155,6 +149,14 @@ def evaluate_dataset(clip: Clip, dataset: Dataset, split: str = "test") -> dict:
     """Measure a trained CLIP on a split of a data set; see `evaluate_indexes`."""
     report = evaluate_indexes(*build_indexes(clip, dataset, split), clip)
     return {"split": split, "source": dataset.source} | report
+
+
+def image_accuracy(model, dataset: Dataset, split: str = "test") -> float:
+    """Return the share of the pictures of a split that a classifier labels rightly."""
+    rows = dataset.pictures(split)
+    batches = image_batches(dataset.paths(rows), model.input_shape[1:3], cached=False)
+    predictions = model.predict(batches, verbose=0).argmax(axis=1)
+    return float((predictions == dataset.labels(rows)).mean())
 
 
 def report_table(report: dict) -> pd.DataFrame:

@@ -73,7 +73,7 @@ def precisions_at_k(similarity, relevant, k: int) -> np.ndarray:
     return np.take_along_axis(relevant, order, axis=1).mean(axis=1)
 
 
-def bootstrap_draws(groups, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+def bootstrap_draws(groups) -> np.ndarray:
     """Draw whole groups of queries with replacement, as many as there are.
 
     The gallery stays the same: the interval shows how much a metric depends on which
@@ -84,16 +84,15 @@ def bootstrap_draws(groups, resamples: int = RESAMPLES, seed: int = 0) -> np.nda
 
     Args:
         groups: (queries,), the group of each query, for instance its picture.
-        resamples: Number of draws.
-        seed: Of the draws: the same groups give the same draws.
 
     Returns:
-        int array (resamples, queries): how many times each query counts.
+        int array (RESAMPLES, queries): how many times each query counts, the same for
+        the same groups.
     """
     names, group = np.unique(np.asarray(groups), return_inverse=True)
     share = np.full(len(names), 1 / len(names))
-    random = np.random.default_rng(seed)
-    return random.multinomial(len(names), share, resamples)[:, group]
+    random = np.random.default_rng(0)
+    return random.multinomial(len(names), share, RESAMPLES)[:, group]
 
 
 def bootstrap_interval(values, draws, median: bool = False) -> list[float]:

@@ -29,13 +29,8 @@ def read_result(name: str) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def read_runs(name: str) -> list[dict]:
-    """Return the runs, one a seed and fold, of ``<name>.json``; see `read_result`."""
-    return read_result(name)["runs"]
-
-
 def summary(runs: list[dict]) -> pd.DataFrame:
-    """Summarise runs of benchmarks/pipeline.py or benchmarks/handed_out.py.
+    """Summarise the ``runs`` of benchmarks/pipeline.py or benchmarks/handed_out.py.
 
     Returns:
         Table with the columns mean, deviation (of the runs, n - 1; NaN for a single

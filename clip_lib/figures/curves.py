@@ -1,4 +1,4 @@
-"""Draw curves and matrices, in French: they go into the notebook and the report.
+"""Draw the curves of a training and confusion matrices, in French.
 
 Every function returns its figure and shows nothing.
 """
@@ -8,7 +8,6 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import ConfusionMatrixDisplay
 
 _CURVES = {
@@ -84,20 +83,4 @@ def confusion(labels, predictions, class_names, title: str) -> Figure:
     style = {"cmap": "Blues", "ax": axes, "colorbar": False}
     ConfusionMatrixDisplay.from_predictions(labels, predictions, **names, **style)
     axes.set(xlabel="étiquette prédite", ylabel="étiquette réelle", title=title)
-    return figure
-
-
-def similarity_matrices(matrices: dict[str, np.ndarray]) -> Figure:
-    """Draw cosines (B, B), by heading, side by side: row = image i, column = text j."""
-    limit = max(np.abs(matrix).max() for matrix in matrices.values())
-    size = (4.6 * len(matrices), 4)
-    figure, line = plt.subplots(
-        1, len(matrices), figsize=size, layout="constrained", squeeze=False
-    )
-    for axes, (title, matrix) in zip(line[0], matrices.items(), strict=True):
-        drawn = axes.imshow(matrix, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        axes.set(title=title, xlabel="texte j", ylabel="image i")
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(MaxNLocator(integer=True))
-    figure.colorbar(drawn, ax=line, shrink=0.8, label="cosinus")
     return figure

@@ -1,4 +1,7 @@
-"""Draw pictures with their captions and scores, in French."""
+"""Draw pictures with their captions and scores, in French.
+
+Every function returns its figure and shows nothing.
+"""
 
 import textwrap
 from pathlib import Path
@@ -9,10 +12,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from clip_lib.data.dataset import Dataset
-from clip_lib.data.images import open_picture
+from clip_lib.data.images import load_image, open_picture
+from clip_lib.errors import ClipError
 from clip_lib.retrieval.index import Index
 
 RIGHT = "tab:green"
+SIDE = 224
+KINDS = {
+    "near-duplicate": "quasi-doublons",
+    "off-topic pair": "légende hors sujet",
+    "label outlier": "étiquette douteuse",
+}
+"""The kinds of suspicions, see `evaluation.cleaning`."""
 _FRENCH = {
     "train": " d'entraînement",
     "validation": " de validation",
@@ -23,10 +34,20 @@ _FRENCH = {
 }
 
 
-def show_picture(axes, path, frame=None) -> None:
-    """Draw a picture file without axes, in a frame of a colour if one is given."""
-    axes.imshow(open_picture(path))
+def show_picture(axes, picture, above="", below="", frame=None) -> None:
+    """Draw a picture, a file or its pixels, between two lines of text.
+
+    Args:
+        axes: Where to draw; its ticks are removed.
+        picture: Path or array, see `Axes.imshow`.
+        above, below: What stands there; the latter may run over several lines.
+        frame: Colour of a frame, if there is one.
+    """
+    pixels = picture if isinstance(picture, np.ndarray) else open_picture(picture)
+    axes.imshow(pixels)
     axes.set(xticks=[], yticks=[])
+    axes.set_title(above, fontsize=9)
+    axes.set_xlabel(wrap(below, 26), fontsize=9)
     for side in axes.spines.values():
         side.set(visible=frame is not None, color=frame, linewidth=3)
 
@@ -35,6 +56,10 @@ def wrap(text: str, width: int) -> str:
     """Break a text for a figure into lines of at most ``width`` characters."""
     # A dollar sign would start a formula.
     return textwrap.fill(str(text), width).replace("$", r"\$")
+
+
+def _standing(answer) -> str:
+    return f"n° {answer.rank}   score {answer.score:.3f}"
 
 
 def gallery_name(index: Index, split: str) -> str:
@@ -50,26 +75,12 @@ def dataset_sample(dataset: Dataset, per_label: int = 5, seed: int = 0) -> Figur
     figure, grid = plt.subplots(
         rows, per_label, figsize=(2 * per_label, 2.7 * rows), layout="constrained"
     )
-    for line, label in zip(grid, dataset.class_names, strict=True):
-        pictures = dataset.pictures("train")
-        pictures = pictures[pictures["label"] == label]
-        pictures = pictures.sample(per_label, random_state=seed)
-        for axes, (_, row) in zip(line, pictures.iterrows(), strict=True):
-            show_picture(axes, dataset.folder / row["image_path"])
-            axes.set_xlabel(wrap(row["caption"], 24), fontsize=9)
-        line[0].set_ylabel(label, fontsize=12)
-    return figure
-
-
-def pixel_row(images, title: str) -> Figure:
-    """Draw images (N, height, width, 3), clipped to values 0 to 1, side by side."""
-    figure, line = plt.subplots(
-        1, len(images), figsize=(1.4 * len(images), 1.8), layout="constrained"
-    )
-    for axes, image in zip(line, images, strict=True):
-        axes.imshow(np.clip(image, 0, 1))
-        axes.set(xticks=[], yticks=[])
-    figure.suptitle(title, fontsize=10)
+    pictures = dataset.pictures("train").groupby("label")
+    pictures = pictures.sample(per_label, random_state=seed)
+    for axes, row in zip(grid.flat, pictures.itertuples(), strict=True):
+        show_picture(axes, dataset.folder / row.image_path, below=row.caption)
+    for axes, label in zip(grid[:, 0], dataset.class_names, strict=True):
+        axes.set_ylabel(label, fontsize=12)
     return figure
 
 
@@ -84,11 +95,10 @@ def image_answers(
         1, len(answers), figsize=(2.4 * len(answers), 3.1), layout="constrained"
     )
     for axes, answer in zip(np.atleast_1d(line), answers.itertuples(), strict=True):
-        show_picture(axes, answer.paths, RIGHT if answer.paths == own else None)
-        axes.set_title(f"n° {answer.rank}   score {answer.score:.3f}", fontsize=9)
         # One's own photos have no label, but a name.
         name = getattr(answer, "labels", Path(answer.paths).name)
-        axes.set_xlabel(wrap(name, 30), fontsize=9)
+        frame = RIGHT if answer.paths == own else None
+        show_picture(axes, answer.paths, _standing(answer), name, frame)
     title = wrap(f"«\u00a0{query}\u00a0»", 110)
     figure.suptitle(f"{title}\nparmi {gallery}", fontsize=11)
     return figure
@@ -102,8 +112,7 @@ def text_answers(picture, answers: pd.DataFrame, gallery: str) -> Figure:
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(10, 2.9), width_ratios=(1, 2.6), layout="constrained"
     )
-    show_picture(left, picture)
-    left.set_xlabel("image demandée", fontsize=9)
+    show_picture(left, picture, below="image demandée")
     right.axis("off")
     right.set_title(f"parmi {gallery}", fontsize=10, loc="left")
     for answer in answers.itertuples():
@@ -120,4 +129,38 @@ def text_answers(picture, answers: pd.DataFrame, gallery: str) -> Figure:
             color=RIGHT if own else "black",
             transform=right.transAxes,
         )
+    return figure
+
+
+def contact_sheet(suspicions: pd.DataFrame, images: Index, per_kind: int = 5) -> Figure:
+    """Draw the first pairs of each kind of `find_suspicions`, with their scores.
+
+    Raises:
+        ClipError: If a suspicion is not of this image index, which knows the labels.
+    """
+    label = images.items.set_index("paths")["labels"]
+    foreign = set(suspicions["image_path"]) - set(label.index)
+    if foreign:
+        raise ClipError(f"{min(foreign)}: a suspicion, but not in the image index.")
+    figure, grid = plt.subplots(
+        3, per_kind, figsize=(2.1 * per_kind, 8.5), layout="constrained", squeeze=False
+    )
+    for line, (kind, title) in zip(grid, KINDS.items(), strict=True):
+        rows = suspicions[suspicions["kind"] == kind].head(per_kind)
+        line[0].set_ylabel(title, fontsize=11)
+        for axes in line[len(rows) :]:
+            axes.set(xticks=[], yticks=[], frame_on=False)
+        if rows.empty:
+            line[0].text(0.5, 0.5, "rien trouvé", ha="center")
+        for axes, row in zip(line, rows.itertuples(), strict=False):
+            picture = load_image(row.image_path, (SIDE, SIDE))
+            note = f"{label[row.image_path]} : «\u00a0{row.other}\u00a0»"
+            if kind == "near-duplicate":
+                other = load_image(row.other, (SIDE, SIDE))
+                gap = np.full((SIDE, SIDE // 16, 3), 255, "uint8")
+                picture = np.hstack([picture, gap, other])
+                note = f"{Path(row.image_path).name} | {Path(row.other).name}"
+            elif kind == "label outlier":
+                note = f"étiquette {label[row.image_path]}, plutôt {row.other}\u00a0?"
+            show_picture(axes, picture, _standing(row), note)
     return figure

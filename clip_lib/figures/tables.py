@@ -1,6 +1,5 @@
 """Tables in French: they go into the notebook and the report."""
 
-import keras
 import pandas as pd
 
 from clip_lib.evaluation.evaluate import report_table
@@ -41,25 +40,11 @@ _VARIANTS = {
     "enriched": "légendes enrichies",
 }
 
-# Layers and operations whose name Keras made up.
-_UNNAMED = ("average_pooling2d", "dropout")
 
-
-def layer_table(model: keras.Model) -> pd.DataFrame:
-    """List the layers of a model that have a name of their own: type, output shape."""
-    return pd.DataFrame(
-        [
-            (layer.name, type(layer).__name__, str(layer.output.shape[1:]))
-            for layer in model.layers
-            if not layer.name.startswith(_UNNAMED)
-        ],
-        columns=["couche", "type", "sortie"],
-    )
-
-
-def check_table(labels: pd.DataFrame) -> pd.DataFrame:
+def check_table(report: dict) -> pd.DataFrame:
     """Format the counts of a `check_folder` report: one row per label, one for all."""
-    return labels.rename(columns=_CHECKED, index={"all labels": "toutes"}).round(3)
+    table = pd.DataFrame.from_dict(report["labels"], orient="index")
+    return table.rename(columns=_CHECKED, index={"all labels": "toutes"}).round(3)
 
 
 def retrieval_table(report: dict) -> pd.DataFrame:
@@ -82,31 +67,30 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def options_table(results: dict[str, dict]) -> pd.DataFrame:
-    """Format the metrics of the subject's options; see `lacking_options` for the rest.
+    """Format the metrics of the subject's options, and what the others lack.
 
     Args:
         results: Returned by `measure_options`, with "usual" before them.
     """
-    measured = {
-        _VARIANTS[key]: result for key, result in results.items() if "report" in result
-    }
-    rows = {name: {"secondes": f"{r['seconds']:.0f}"} for name, r in measured.items()}
-    rows["hasard"] = {"secondes": ""}
-    ways = {"image_to_text": "i → t", "text_to_image": "t → i"}
-    for metric, title in {"recall@10": "R@10", "label_precision@5": "P@5"}.items():
-        for direction, way in ways.items():
-            for name, result in measured.items():
-                value = result["report"][direction][metric]
-                rows[name][f"{title}, {way}"] = f"{value:.2f}"
-            chance = results["usual"]["report"][direction]["chance"][metric]
-            rows["hasard"][f"{title}, {way}"] = f"{chance:.2f}"
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def lacking_options(results: dict[str, dict]) -> str:
-    """List what each option that was not trained lacks, one line each."""
-    return "\n".join(
-        f"{_VARIANTS[key]} : il manque {result['lacks']}"
+    rows = {
+        _VARIANTS[key]: {
+            "secondes": f"{result['seconds']:.0f}",
+            "Mo": f"{result['megabytes']:.0f}",
+            "exactitude, images": f"{result['accuracy']:.2f}",
+        }
+        | _option_cells(result["report"])
+        if "report" in result
+        else {"il manque": result["lacks"]}
         for key, result in results.items()
-        if "lacks" in result
-    )
+    }
+    rows["hasard"] = _option_cells(results["usual"]["report"]["chance"])
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("")
+
+
+def _option_cells(levels: dict[str, dict]) -> dict[str, str]:
+    ways = {"image_to_text": "i → t", "text_to_image": "t → i"}
+    return {
+        f"{title}, {way}": f"{levels[direction][metric]:.2f}"
+        for metric, title in {"recall@10": "R@10", "label_precision@5": "P@5"}.items()
+        for direction, way in ways.items()
+    }

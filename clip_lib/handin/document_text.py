@@ -9,6 +9,7 @@ import unicodedata
 from pathlib import Path
 
 import nbformat
+from pypdfium2 import PdfDocument, PdfiumError
 
 from clip_lib.errors import ClipError
 
@@ -54,8 +55,6 @@ def read_pdf(path) -> Paper:
     Raises:
         ClipError: If there is no such file, or it is not a PDF, damaged or encrypted.
     """
-    from pypdfium2 import PdfDocument, PdfiumError
-
     if not Path(path).is_file():
         raise ClipError(f"{path}: no such file.")
     try:
@@ -68,8 +67,6 @@ def read_pdf(path) -> Paper:
         if "password" in str(error).lower():
             raise ClipError(f"{path}: encrypted; save it without password.") from error
         raise ClipError(f"{path}: not a readable PDF ({error}).") from error
-    if not texts:
-        raise ClipError(f"{path}: a PDF without pages.")
     return Paper("\n".join(texts), body, len(texts) - body, keywords)
 
 

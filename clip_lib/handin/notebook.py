@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -15,22 +16,11 @@ from clip_lib.evaluation.results import RESULTS
 from clip_lib.handin.document_text import read_notebook
 
 NOTEBOOK = "1_ProjetClip.ipynb"
-ON_TOP = ("__main__.py", "cli", "enrich", "handin", "web")
-"""Parts of the library that no result of the notebook depends on."""
 
 
 def library_files() -> list[Path]:
-    """Return the files that the notebook's results depend on.
-
-    The library, without the commands and services on top, and the measurement that the
-    notebook shows.
-    """
-    folder = Path(__file__).parents[1]
-    code = [
-        path
-        for path in folder.rglob("*.py")
-        if path.relative_to(folder).parts[0] not in ON_TOP
-    ]
+    """Return what the notebook shows the work of: the library, and one measurement."""
+    code = Path(__file__).parents[1].rglob("*.py")
     return [*sorted(code), RESULTS / "pipeline_folds.json"]
 
 
@@ -109,16 +99,12 @@ def execute_notebook(source=NOTEBOOK, output=None) -> Path:
 
 def _clear(notebook) -> dict[int, str]:
     """Empty the code cells; return index of each -> its number and heading."""
-    headings, heading = {}, ""
+    places, heading = {}, ""
+    count = sum(cell.cell_type == "code" for cell in notebook.cells)
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-            headings[index] = heading
-            continue
-        for line in cell.source.splitlines():
-            if line.startswith("#"):
-                heading = line.lstrip("# ")
-    return {
-        index: f"cell {number}/{len(headings)} ({heading})"
-        for number, (index, heading) in enumerate(headings.items(), 1)
-    }
+            places[index] = f"cell {len(places) + 1}/{count} ({heading})"
+        elif titles := re.findall(r"(?m)^#+ *(.*)", cell.source):
+            heading = titles[-1]
+    return places

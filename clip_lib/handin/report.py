@@ -18,8 +18,7 @@ import clip_lib.towers  # noqa: F401  For their tokenizers.
 from clip_lib.config import Config
 from clip_lib.errors import ClipError
 from clip_lib.handin import report_figures
-from clip_lib.handin.latex import escape
-from clip_lib.handin.report_numbers import Numbers, benchmark_numbers, settings_numbers
+from clip_lib.handin.report_numbers import Numbers, benchmark_numbers, escape
 from clip_lib.handin.team import read_team
 from clip_lib.retrieval.search import Search
 
@@ -28,13 +27,12 @@ GENERATED = "generated"
 _MACRO = r"\\%s\{([^{}#]*)\}"  # Those in macros with arguments are for LaTeX to check.
 
 
-def write_generated(config: Config, folder, say=lambda text: None) -> Numbers:
+def write_generated(config: Config, folder) -> Numbers:
     """Write numbers, team and figures into ``folder/generated``, emptied before.
 
     Args:
         config: Gives ``model_dir``; the settings of the model are read from there.
         folder: Folder of the report's text, `REPORT` but in tests.
-        say: Called with a line as each part begins.
 
     Returns:
         The numbers, for `check_text`.
@@ -44,7 +42,7 @@ def write_generated(config: Config, folder, say=lambda text: None) -> Numbers:
     """
     team = team_latex(*read_team())
     numbers = benchmark_numbers()
-    say(f"models of {config.model_dir}")
+    print(f"models of {config.model_dir}")
     if not config.config_file.is_file():
         raise ClipError(
             f"{config.config_file}: no such file; `make run` trains a model."
@@ -52,7 +50,7 @@ def write_generated(config: Config, folder, say=lambda text: None) -> Numbers:
     settings = Config.load(config.config_file)
     settings = dataclasses.replace(settings, model_dir=config.model_dir)
     search = Search.load(settings.clip_file)
-    numbers.add("config", settings_numbers(settings))
+    numbers.add("config", dataclasses.asdict(settings))
     numbers.add("model", report_figures.measure(search))
     target = Path(folder) / GENERATED
     shutil.rmtree(target, ignore_errors=True)
@@ -61,7 +59,7 @@ def write_generated(config: Config, folder, say=lambda text: None) -> Numbers:
     (target / "team.tex").write_text(team, encoding="utf-8")
     with plt.rc_context(report_figures.STYLE):
         for name, figure, *size in report_figures.figures(search):
-            say(f"figure {name}")
+            print(f"figure {name}")
             report_figures.save_figure(figure, target / f"{name}.pdf", *size)
     return numbers
 

@@ -1,5 +1,7 @@
 """Collect the numbers of the report, by key: what it prints, what its claims compare.
 
+They are written as LaTeX reads them, in French.
+
 ``\\resultat{folds/image_to_text/recall@10}`` prints one of them. Keys begin with:
 
 * ``folds``, ``five``, ``untouched``, ``tuned``, ``handed_out``, ``as_served``: what
@@ -13,15 +15,14 @@
 * ``model``: its sizes, its own metrics, what its images are.
 """
 
-import dataclasses
+import re
+import unicodedata
 
 import numpy as np
 
-from clip_lib.config import Config
 from clip_lib.evaluation.evaluate import DIRECTIONS
 from clip_lib.evaluation.metrics import LEVEL
 from clip_lib.evaluation.results import read_result, spread, summary
-from clip_lib.handin.latex import escape, number
 from clip_lib.models.contrastive_loss import MAX_SCALE
 
 RUNS = {
@@ -31,7 +32,50 @@ RUNS = {
     "tuned": "pipeline_tuned",
     "handed_out": "handed_out_folds",
 }
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "`": r"\textasciigrave{}",
+    # As typed: TeX would print another character, which a search does not find.
+    "'": r"\textquotesingle{}",
+    '"': r"\textquotedbl{}",
+} | {character: f"\\{character}" for character in "{}$&#%_"}
 _DIGITS = {"temperature": 3, "times_chance": 1}
+
+
+def escape(text) -> str:
+    """Write a text so that LaTeX prints these very characters, on one line.
+
+    Letters stay as they are, accents included: the report is compiled by LuaLaTeX.
+    """
+    # A Mac may give an accent as a character of its own.
+    text = " ".join(unicodedata.normalize("NFC", str(text)).split())
+    text = "".join(_SPECIAL.get(character, character) for character in text)
+    # Two of these in a row would become a dash or a quotation mark: \coupe, of
+    # report/resultats.sty, keeps them apart.
+    return re.sub(r"([-<>,?!])(?=[-<>,\\])", r"\1\\coupe{}", text)
+
+
+def number(value: float, digits: int | None = None) -> str:
+    """Write a number, with a decimal comma; good in text and in formulas.
+
+    Args:
+        value: The number.
+        digits: Decimals. By default none for an int; two for a float, fewer from 10 on;
+            and a very small one as a power of ten.
+    """
+    if digits is None:
+        if isinstance(value, int):
+            digits = 0
+        elif 0 < abs(value) < 0.005:
+            mantissa, exponent = f"{value:.0e}".split("e")
+            return rf"\ensuremath{{{mantissa}\times 10^{{{int(exponent)}}}}}"
+        else:
+            digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    text = f"{round(value, digits) + 0.0:,.{digits}f}"  # Never -0.
+    text = text.replace(",", r"\,").replace(".", "{,}")
+    return text.replace("-", r"\ensuremath{-}")
 
 
 class Numbers:
@@ -45,9 +89,11 @@ class Numbers:
         """Add a number or a text; of a dict, a key for each of its own.
 
         A dict with a ``mean`` and a ``deviation`` is a number as well; an ``interval``
-        gives its metrics a ``low`` and a ``high``. Other lists are left out.
+        gives its metrics a ``low`` and a ``high``; a tuple is numbered from 1. Other
+        lists are left out.
         """
         key = key.replace(" ", "_").replace(",", "")
+        value = dict(enumerate(value, 1)) if isinstance(value, tuple) else value
         if isinstance(value, dict):
             for name, one in value.items():
                 self.add(f"{key}/{name}", one)
@@ -142,11 +188,3 @@ def _ablation(runs: list[dict]) -> dict:
 def _spread(values) -> dict:
     mean, deviation = spread(values)
     return {"mean": mean} | ({} if np.isnan(deviation) else {"deviation": deviation})
-
-
-def settings_numbers(settings: Config) -> dict:
-    """Return the settings by name, those of a tuple under 1, 2..."""
-    return {
-        name: dict(enumerate(value, 1)) if isinstance(value, tuple) else value
-        for name, value in dataclasses.asdict(settings).items()
-    }

@@ -7,8 +7,7 @@ A rule is a name and a function that yields its faults, a sentence each with its
 import dataclasses
 import re
 import zipfile
-from collections import Counter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
@@ -19,14 +18,11 @@ from clip_lib.handin.team import CARD, has_number, is_filled, unfilled
 
 MEGABYTES = 50
 """Largest archive: many Moodle servers accept no more."""
-LONGEST = 120
-"""Characters of a name in it: Windows allows 259 with the folder it is unpacked in."""
 _REMEDY = {
     "report": "run `python -m clip_lib report`, or compile it again",
     "notebook": "run `python -m clip_lib run`",
     "notebook's PDF": "run `python -m clip_lib pdf`",
 }
-_DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\..*)?", re.IGNORECASE)
 
 
 @dataclasses.dataclass
@@ -164,52 +160,11 @@ def _same_run(hand_in):
         yield f"{hand_in.notebook_pdf} is of another run: {remedy}."
 
 
-def _names(hand_in):
-    with zipfile.ZipFile(hand_in.archive) as archive:
-        names = archive.namelist()
-    tops = {PurePosixPath(name).parts[0] for name in names}
-    for name in hand_in.names:
-        if name not in names:
-            yield f"{name} is missing."
-    for name in sorted(tops - {*hand_in.names}):
-        if not name.startswith(f"{hand_in.group}_"):
-            yield f"{name}: rename it, to begin with {hand_in.group}_."
-    if hand_in.archive.name != f"{hand_in.group}.zip":
-        yield f"{hand_in.archive.name}: rename it {hand_in.group}.zip."
-
-
 def _portable(hand_in):
     with zipfile.ZipFile(hand_in.archive) as archive:
-        entries = archive.infolist()
-        locked = any(entry.flag_bits & 1 for entry in entries)
-        if damaged := None if locked else archive.testzip():
-            yield f"{damaged} is damaged: make the archive again."
-    twice = Counter(entry.filename.lower() for entry in entries)
-    for entry in entries:
-        if fault := _fault(entry):
-            yield f"{entry.filename}: {fault}."
-        if twice[entry.filename.lower()] > 1:
-            yield f"{entry.filename}: twice for Windows, in capitals or not; rename it."
-
-
-def _fault(entry: zipfile.ZipInfo) -> str:
-    """Return why an entry cannot be unpacked everywhere; nothing if it can."""
-    name, parts = entry.filename, PurePosixPath(entry.filename).parts
-    if entry.flag_bits & 1:
-        return "it needs a password; zip it without"
-    if entry.compress_type not in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
-        return "compressed in a way that Windows cannot read; use Deflate"
-    if (entry.external_attr >> 16) & 0o170000 == 0o120000:
-        return "a link, which Windows cannot unpack; put the file itself"
-    if name.startswith("/") or ".." in parts or "\\" in name:
-        return "it leads out of its folder; rename it"
-    if not name.isascii() or not name.isprintable() or re.search(r'[<>:"|?*]', name):
-        return "some systems change this name; rename it in plain letters"
-    if any(part.endswith((".", " ")) or _DEVICE.fullmatch(part) for part in parts):
-        return "Windows does not allow this name; rename it"
-    if len(name) > LONGEST:
-        return f"a name of {len(name)} characters, too long for Windows; shorten it"
-    return ""
+        for name in archive.namelist():
+            if not re.fullmatch(r"[\w./ -]+", name, re.ASCII):
+                yield f"{name}: some systems change this name; use plain letters."
 
 
 def _size(hand_in):
@@ -236,8 +191,7 @@ RULES = (
     ("the notebook ran from top to bottom", _ran, "notebook"),
     ("it is today's notebook, and today's library", _today, "notebook"),
     ("the PDF shows this very run", _same_run, "notebook", "notebook's PDF"),
-    ("the group's number begins each name", _names, "archive"),
-    ("a plain zip, which Windows opens as well", _portable, "archive"),
+    ("each name is in plain letters", _portable, "archive"),
     (f"at most {MEGABYTES} MB", _size, "archive"),
 )
 """Name, function, and the files without which the rule is left out: that these are

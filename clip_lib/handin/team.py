@@ -14,13 +14,11 @@ CARD = "Numéro d'étudiant"
 _COLUMNS = {"nom": "Nom", "prenom": "Prénom", "carte": CARD}
 
 
-def read_team(path=None) -> tuple[str, pd.DataFrame]:
-    """Read the group number and the members.
+def read_team() -> tuple[str, pd.DataFrame]:
+    """Read the group number and the members from `TEAM_FILE`.
 
-    Args:
-        path: TOML file with ``groupe`` and a table ``[[membres]]`` for each member
-            (``nom``, ``prenom``, ``carte``; see `depositors` for ``depose``); by
-            default `TEAM_FILE`.
+    It holds ``groupe`` and a table ``[[membres]]`` for each member (``nom``,
+    ``prenom``, ``carte``; see `depositors` for ``depose``).
 
     Returns:
         The group's number, and a table of the members with French headings.
@@ -28,13 +26,15 @@ def read_team(path=None) -> tuple[str, pd.DataFrame]:
     Raises:
         ClipError: If the file is missing, is not TOML, or lacks a field (named).
     """
-    path, team = _load(path)
+    team = _load()
     if "groupe" not in team or not team.get("membres"):
-        raise ClipError(f"{path}: expected groupe = ... and [[membres]].")
+        raise ClipError(f"{TEAM_FILE}: expected groupe = ... and [[membres]].")
     for number, member in enumerate(team["membres"], 1):
         missing = [name for name in _COLUMNS if name not in member]
         if missing:
-            raise ClipError(f"{path}: member {number} has no {', '.join(missing)}.")
+            raise ClipError(
+                f"{TEAM_FILE}: member {number} has no {', '.join(missing)}."
+            )
     table = pd.DataFrame(team["membres"])[list(_COLUMNS)].map(_on_one_line)
     table.index = pd.RangeIndex(1, len(table) + 1)
     return _on_one_line(team["groupe"]), table.rename(columns=_COLUMNS)
@@ -63,25 +63,24 @@ def unfilled(group: str, members: pd.DataFrame) -> list[str]:
     ]
 
 
-def depositors(path=None) -> list[str]:
+def depositors() -> list[str]:
     """Return the members who put the archive on Moodle: those with ``depose = true``.
 
     Raises:
         ClipError: As for `read_team`.
     """
-    _, members = read_team(path)
-    depose = [one.get("depose") is True for one in _load(path)[1]["membres"]]
+    _, members = read_team()
+    depose = [one.get("depose") is True for one in _load()["membres"]]
     return [f"{first} {last}" for last, first, _ in members[depose].to_numpy()]
 
 
-def _load(path) -> tuple[Path, dict]:
-    path = Path(path or TEAM_FILE)
-    if not path.is_file():
-        raise ClipError(f"{path}: no such file; it names the team.")
+def _load() -> dict:
+    if not TEAM_FILE.is_file():
+        raise ClipError(f"{TEAM_FILE}: no such file; it names the team.")
     try:
-        return path, tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(TEAM_FILE.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ClipError(f"{path}: not a TOML file in UTF-8 ({error}).") from error
+        raise ClipError(f"{TEAM_FILE}: not a TOML file in UTF-8 ({error}).") from error
 
 
 def _on_one_line(value) -> str:

@@ -24,10 +24,7 @@ INK = (52, 44, 62)
 _PALETTE = """red #da2c30 blue #2660d6 yellow #fad028 green #1f9a4a orange #f57e20
 purple #803eb0 pink #f482b2 white #f8f8f6 black #2c2a32 brown #84502c tan #d8aa70
 golden #eeaa38 gray #8c8e96"""
-COLOURS = {
-    name: ImageColor.getrgb(code)
-    for name, code in re.findall(r"(\w+) (#\w+)", _PALETTE)
-}
+COLOURS = dict(re.findall(r"(\w+) (#\w+)", _PALETTE))
 WATER = ("lake", "sea", "river", "pool")
 
 
@@ -106,7 +103,7 @@ class Pen:
             points = points * self.scale @ self.turn + self.origin
             name = words[0].rstrip("+-")
             name = (look or {}).get(name, name)
-            colour = COLOURS.get(name) or ImageColor.getrgb(name)
+            colour = ImageColor.getrgb(COLOURS.get(name, name))
             if words[0][-1] in "+-":
                 colour = _mix(colour, (255,) * 3 if words[0][-1] == "+" else INK, 0.3)
             colour = _mix(colour, *self.tint)
