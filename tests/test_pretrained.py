@@ -1,44 +1,56 @@
 """Our own pretrained weights: what starts from them, and that they are sound."""
 
 import dataclasses
+import hashlib
 
 import numpy as np
 import pytest
+from tiny_lite0 import build_small, same
 
+from clip_lib.__main__ import main
 from clip_lib.config import PRETRAINED, Config, find_pretrained
 from clip_lib.data.pipelines import image_batches
 from clip_lib.data.vocabulary import save_vocabulary, vocabulary_fingerprint
-from clip_lib.errors import ClipError
-from clip_lib.models.clip import without_head
-from clip_lib.models.saving import load_clip, save_model
-from clip_lib.retrieval.search import MODEL_FILE
-from clip_lib.towers import images as lite0
+from clip_lib.models.clip import build_clip, without_head
+from clip_lib.models.saving import load_clip, save_model, token_embedding
+from clip_lib.retrieval.search import MODEL_FILE, Clip
 from clip_lib.towers.choice import choose_builders
+from clip_lib.towers.images import LITE0, LOWER, UPPER, build_lite0_features
 from clip_lib.towers.pretrained_clip import load_pretrained
+from clip_lib.towers.words import build_glove_features
+from clip_lib.training.fit import fit_image_classifier
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, tiny_config, tiny_dataset, vectorizer):
+    """A small CLIP on the towers of ours, whose weights are nobody else's."""
+    folder, random = tmp_path_factory.mktemp("pretrained"), np.random.default_rng(0)
+    lower, upper = build_small()
+    paths = tiny_dataset.paths(tiny_dataset.train)
+    (images,) = image_batches(paths, tiny_config.image_size, len(paths))
+    pooled = np.mean(upper(lower(images.numpy())), axis=(1, 2))
+    image = build_lite0_features(lower, upper, tiny_config.image_shape, pooled)
+    word_vectors = random.normal(size=(vectorizer.vocabulary_size(), 100))
+    text = build_glove_features(word_vectors, tiny_config)
+    clip = build_clip(without_head(image, frozen=True), text, tiny_config)
+    moved = [w * random.uniform(0.9, 1.1, w.shape) for w in clip.get_weights()]
+    clip.set_weights(moved)
+    clip.get_layer("contrastive_loss").vocabulary = vocabulary_fingerprint(vectorizer)
+    save_model(clip, folder / MODEL_FILE)
+    save_vocabulary(vectorizer, folder / "vocab.txt")
+    return folder
 
 
 @pytest.fixture
-def folder(tmp_path, tiny_clip, vectorizer):
-    """A CLIP to start from, whose weights are nobody else's."""
-    random = np.random.default_rng(0)
-    moved = [w * random.uniform(0.9, 1.1, w.shape) for w in tiny_clip.get_weights()]
-    tiny_clip.set_weights(moved)
-    loss = tiny_clip.get_layer("contrastive_loss")
-    loss.vocabulary = vocabulary_fingerprint(vectorizer)
-    save_model(tiny_clip, tmp_path / MODEL_FILE)
-    save_vocabulary(vectorizer, tmp_path / "vocab.txt")
-    return tmp_path
+def lite0(tiny_config, folder, monkeypatch):
+    """Settings that take its image encoder, as if it were the one of this project."""
+    monkeypatch.setattr("clip_lib.config.PRETRAINED", str(folder))
+    return dataclasses.replace(tiny_config, image_encoder=LITE0)
 
 
-@pytest.fixture
-def config(tiny_config, folder):
-    return dataclasses.replace(
-        tiny_config, pretrained_dir=str(folder), model_dir=str(folder / "tuned")
-    )
-
-
-def test_the_start_is_the_pretrained_model(config, folder, tiny_dataset):
+def test_the_start_is_the_pretrained_model(tiny_config, folder, tiny_dataset):
     """Before any training: features, words and embeddings are the pretrained ones."""
+    config = dataclasses.replace(tiny_config, pretrained_dir=str(folder))
     clip, builders = load_clip(folder / MODEL_FILE), choose_builders(config)
     vectorizer = builders.vocabulary(["other words altogether"], config)
     rows = tiny_dataset.validation
@@ -49,7 +61,8 @@ def test_the_start_is_the_pretrained_model(config, folder, tiny_dataset):
     assert image_classifier.output.shape[1] == text_classifier.output.shape[1] == 4
     # The text encoder is trained further, of the image classifier the head alone.
     assert len(image_classifier.trainable_weights) == 2
-    assert text_classifier.get_layer("embedding").trainable_weights
+    assert text_classifier.get_layer("transformer_1").trainable_weights
+    assert not token_embedding(text_classifier).trainable_weights
     parts = without_head(image_classifier, frozen=True), without_head(text_classifier)
     started = builders.clip(*parts, config)
     inputs = {"image_input": images.numpy(), "text_input": token_ids}
@@ -60,18 +73,87 @@ def test_the_start_is_the_pretrained_model(config, folder, tiny_dataset):
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("settings", "message"),
     [
-        ({"embed_dim": 64}, "trained with embed_dim = 32, not 64"),
-        ({"image_size": (96, 96)}, r"trained with image_size = \(64, 64\)"),
-        ({"sequence_length": 16}, "trained with sequence_length = 32, not 16"),
-        ({"pretrained_dir": "nowhere"}, "no such model"),
+        (
+            "START embed_dim=64",
+            "trained with embed_dim = 32, not 64; expected the size",
+        ),
+        (
+            "START image_size=(96,96)",
+            "trained with image_size = (64, 64), not (96, 96)",
+        ),
+        ("START sequence_length=16", "trained with sequence_length = 32, not 16"),
+        (
+            "LITE0 image_size=(96,96)",
+            "trained with image_size = (64, 64), not (96, 96)",
+        ),
+        (
+            "pretrained_dir=nowhere",
+            "nowhere/myclip_with_smallbert.keras: no such model",
+        ),
+        ("image_encoder=vgg", "'vgg': expected one of cnn, efficientnet_lite0"),
     ],
 )
-def test_other_sizes_are_refused_by_name(config, tiny_dataset, changes, message):
-    config = dataclasses.replace(config, **changes)
-    with pytest.raises(ClipError, match=message):
-        choose_builders(config).image(tiny_dataset, config)
+def test_other_sizes_are_refused_before_anything_is_trained(
+    lite0, tiny_folder, tmp_path, monkeypatch, capsys, settings, message
+):
+    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET", "CLIP_STRATEGY"):
+        monkeypatch.setenv(name, "")
+    settings = settings.replace("START", f"pretrained_dir={lite0.pretrained_path}")
+    settings = settings.replace("LITE0", f"image_encoder={LITE0}")
+    command = ["train", "--data", str(tiny_folder), "--models", str(tmp_path)]
+    changes = [word for each in settings.split() for word in ("--set", each)]
+    assert main([*command, "--preset", "quick", *changes]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and message in said and said.count("\n") == 1
+    assert not list(tmp_path.glob("*.keras"))
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.0, 1e-2), (1e-2, 1.0)])
+def test_a_classifier_on_it_is_fine_tuned_but_for_its_statistics(
+    lite0, tiny_dataset, tmp_path, first, second
+):
+    """Of both phases together the best epoch is kept: at a sane rate the second's."""
+    rates = {"learning_rate": first, "fine_tune_learning_rate": second}
+    config = dataclasses.replace(lite0, image_epochs=2, fine_tune_epochs=3, **rates)
+    model = choose_builders(config).image(tiny_dataset, config)
+    path, clip = tmp_path / "image.keras", load_pretrained(config)
+    model, history = fit_image_classifier(model, tiny_dataset, config, path)
+    accuracies, rows = history["val_accuracy"], tiny_dataset.validation
+    assert len(accuracies) == len(history["loss"]) == 5
+    batches = image_batches(tiny_dataset.paths(rows), config.image_size)
+    answers = model.predict(batches, verbose=0).argmax(axis=1)
+    accuracy = (answers == tiny_dataset.labels(rows)).mean()
+    assert accuracy == pytest.approx(max(accuracies))
+    for half, norms in ((LOWER, 4 * 3), (UPPER, 4 * 7)):  # Four weights a layer.
+        kept = same(model.get_layer(half), clip.image_encoder.get_layer(half))
+        assert all(kept[:norms])
+        if second == 1:
+            assert max(accuracies[:2]) > accuracies[-1] and all(kept)
+        else:
+            assert max(accuracies[:2]) < accuracy and not any(kept[norms:])
+
+
+def test_weights_are_those_of_their_checksums(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CLIP_MODEL_DIR", "")
+    path, sums = tmp_path / MODEL_FILE, tmp_path / "SHA256SUMS"
+    (tmp_path / "vocab.txt").write_bytes((folder / "vocab.txt").read_bytes())
+    content = (folder / MODEL_FILE).read_bytes()
+    sums.write_text(
+        f"{'0' * 64}  vocab.txt\n{hashlib.sha256(content).hexdigest()}  {path.name}\n"
+    )
+    path.write_bytes(content)
+    Clip.load(path)
+    # One bit of the time of a file in it, which nobody reads.
+    path.write_bytes(content[:10] + bytes([content[10] ^ 1]) + content[11:])
+    assert main(["search", "a dog", "--model", str(path)]) == 1
+    said = capsys.readouterr().err
+    assert said == (
+        f"error: {path}: not the file that {sums} names; `git checkout` restores it.\n"
+    )
+    sums.unlink()
+    Clip.load(path)
 
 
 # What is committed.
@@ -79,22 +161,32 @@ def test_other_sizes_are_refused_by_name(config, tiny_dataset, changes, message)
 
 def test_our_weights_fit_the_preset_and_tell_texts_apart():
     clip = load_pretrained(Config.fine_tuning())
-    assert clip.vectorizer.vocabulary_size() > 3_000
-    texts = ["a dog runs", "a dog is running", "the sea"]
-    vectors = clip.embed_texts(texts)
-    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
-    files = list(find_pretrained(PRETRAINED).iterdir())
-    assert sum(path.stat().st_size for path in files) <= 16_000_000
+    assert {"kayak", "cyclists", "puppy"} < set(clip.vectorizer.get_vocabulary())
+    texts = ["a dog runs", "a dog is running", "a puppy", "the sea", "a kayak"]
+    running, same, puppy, sea, kayak = clip.embed_texts(texts)
+    assert running @ same > running @ sea + 0.2
+    assert running @ puppy > max(running @ kayak, puppy @ kayak)
 
 
-def test_lite0_is_the_network_that_was_measured():
-    """Features of a drawn picture, by the network that took 85 % of dogs for dogs."""
+def test_our_image_encoder_is_the_network_that_was_measured():
+    """Maps of a drawn picture, by the half that stays as ImageNet left it."""
     rows, columns = np.mgrid[:224, :224]
     pixels = np.stack([rows, columns, (rows // 32 + columns // 32) % 2 * 200], axis=-1)
-    maps = lite0.load_lite0((224, 224, 3))(pixels[None].astype("float32"))
-    assert maps.shape == (1, 7, 7, 1280)
-    found = np.mean(maps, axis=(0, 1, 2))[[113, 468, 897, 747]]
-    assert found == pytest.approx([4.181, 3.521, 2.703, 2.598], abs=0.01)
-    assert lite0.LITE0_FILE.stat().st_size < 7_000_000
-    card = (lite0.LITE0_FILE.parent / "README.md").read_text(encoding="utf-8")
-    assert lite0.LITE0_FILE.name in card and "Apache" in card
+    encoder = load_pretrained(Config.fine_tuning()).image_encoder
+    maps = encoder.get_layer(LOWER)(pixels[None].astype("float32"))
+    found = np.mean(maps, axis=(0, 1, 2))[[96, 8, 12, 81]]
+    assert found == pytest.approx([-14.82, -12.83, 12.41, -11.71], abs=0.02)
+
+
+def test_our_weights_are_small_and_say_what_they_are():
+    folder = find_pretrained(PRETRAINED)
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 16_000_000
+    sums = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    assert sorted(line.split("  ")[1] for line in sums) == [MODEL_FILE, "vocab.txt"]
+    for line in sums:
+        digest, name = line.split("  ")
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    for source, licence in (("Lite0", "Apache"), ("GloVe", "public domain")):
+        paragraphs = [line for line in card.split("\n- ") if source in line]
+        assert any(licence in paragraph for paragraph in paragraphs), source

@@ -17,7 +17,8 @@ import tensorflow as tf
 from clip_lib.__main__ import main
 from clip_lib.config import Config
 from clip_lib.data.dataset import Dataset, load_dataset
-from clip_lib.data.pipelines import image_batches
+from clip_lib.data.images import load_image
+from clip_lib.data.pipelines import image_batches, labelled_batches
 from clip_lib.data.vocabulary import encode, learn_vocabulary, vocabulary_fingerprint
 from clip_lib.evaluation.metrics import first_ranks
 from clip_lib.models import initialization
@@ -28,6 +29,7 @@ from clip_lib.retrieval.search import Search
 from clip_lib.training.callbacks import KeepBest, ValidationRecall
 from clip_lib.training.distribution import check_batch_size, open_strategy
 from clip_lib.training.fit import (
+    build_optimizer,
     clip_batches,
     fit_clip,
     fit_image_classifier,
@@ -97,6 +99,59 @@ def test_the_kept_classifier_is_the_best_epoch(tmp_path, tiny_dataset, tiny_conf
     batches = image_batches(tiny_dataset.paths(rows), config.image_size)
     predictions = model.predict(batches, verbose=0).argmax(axis=1)
     accuracy = (predictions == tiny_dataset.labels(rows)).mean()
+    assert accuracy == pytest.approx(max(history["val_accuracy"]))
+
+
+def test_on_a_frozen_encoder_the_head_alone_is_trained(
+    image_features, tiny_dataset, tiny_config, tmp_path, monkeypatch
+):
+    """On features that are computed once, of each picture and of its mirror image."""
+    config = dataclasses.replace(tiny_config, image_epochs=5, learning_rate=1e-2)
+    read = []
+
+    def load(path, size):
+        read.append(path)
+        return load_image(path, size)
+
+    monkeypatch.setattr("clip_lib.data.pipelines.load_image", load)
+
+    def with_head(body, inputs):
+        keras.utils.set_random_seed(0)
+        return keras.Model(inputs, keras.layers.Dense(4, "softmax", name="label")(body))
+
+    classifier = with_head(image_features.output, image_features.input)
+    start = classifier.get_layer("label").get_weights()
+    before = image_features.get_weights()
+    kept, history = fit_image_classifier(
+        classifier, tiny_dataset, config, tmp_path / "image.keras"
+    )
+    parts = tiny_dataset.train, tiny_dataset.validation
+    paths = [path for rows in parts for path in tiny_dataset.paths(rows)]
+    assert sorted(read) == sorted(paths)
+    # The same training by hand.
+    features, streams = keras.Input(image_features.output.shape[1:]), []
+    head = with_head(features, features)
+    head.set_weights(start)
+    for rows, views in zip(parts, (2, 1), strict=True):
+        images = np.stack(
+            [load_image(path, (64, 64)) for path in tiny_dataset.paths(rows)]
+        )
+        both = np.stack([images, images[:, :, ::-1]][:views], axis=1)
+        found = image_features.predict(both.reshape(-1, 64, 64, 3), verbose=0)
+        labels = np.repeat(tiny_dataset.labels(rows), views)
+        streams.append(labelled_batches(found, labels, 8, views == 2, config.seed))
+    head.compile(
+        build_optimizer(config.learning_rate, 5 * len(streams[0])),
+        "sparse_categorical_crossentropy",
+    )
+    expected = head.fit(streams[0], epochs=5, validation_data=streams[1], shuffle=False)
+    assert set(history) == {"loss", "val_loss", "accuracy", "val_accuracy"}
+    for name in ("loss", "val_loss"):
+        assert history[name] == pytest.approx(expected.history[name], rel=5e-4)
+    # What is kept takes pictures.
+    pairs = zip(kept.get_weights(), before, strict=False)
+    assert all((one == other).all() for one, other in pairs)
+    accuracy = (kept.predict(images, verbose=0).argmax(axis=1) == labels).mean()
     assert accuracy == pytest.approx(max(history["val_accuracy"]))
 
 

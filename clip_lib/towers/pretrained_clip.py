@@ -36,8 +36,14 @@ def _expect(config: Config, name: str, found) -> None:
 
 
 def pretrained_vocabulary(captions, config: Config) -> Vectorizer:
-    """Load the vocabulary of the pretrained CLIP; ``captions`` are not read."""
-    return load_pretrained(config).vectorizer
+    """Load the vocabulary of the pretrained CLIP; ``captions`` are not read.
+
+    Raises:
+        ClipError: See `load_pretrained`; or if its texts are of another length.
+    """
+    clip = load_pretrained(config)
+    _expect(config, "sequence_length", clip.text_encoder.input.shape[1])
+    return clip.vectorizer
 
 
 def _with_new_head(features: keras.Model, config: Config, dataset, dropout, name):
@@ -57,16 +63,20 @@ def pretrained_image_classifier(dataset: Dataset, config: Config) -> keras.Model
 
     Args:
         dataset: Gives the labels.
-        config: Gives ``pretrained_dir``, ``image_size`` and ``seed``.
+        config: Gives ``pretrained_dir``, ``image_size``, ``embed_dim`` and ``seed``.
 
     Returns:
         Model from images (B, height, width, 3) to probabilities (B, num_classes).
 
     Raises:
-        ClipError: See `load_pretrained`; or if its images are of another size.
+        ClipError: See `load_pretrained`; or if its images are of another size. With
+            ``pretrained_dir`` also if its embeddings are of another width: nothing is
+            trained first.
     """
     clip = load_pretrained(config)
     _expect(config, "image_size", clip.image_size)
+    if config.pretrained_dir:
+        _expect(config, "embed_dim", clip.width)
     body = without_head(clip.image_encoder, frozen=True)
     return _with_new_head(body, config, dataset, 0.5, "image_classifier")
 
@@ -76,13 +86,8 @@ def pretrained_text_classifier(dataset: Dataset, vectorizer, config: Config):
 
     Returns:
         Model from token ids (B, sequence_length) to probabilities (B, num_classes).
-
-    Raises:
-        ClipError: See `load_pretrained`; or if its texts are of another length.
     """
-    encoder = load_pretrained(config).text_encoder
-    _expect(config, "sequence_length", encoder.input.shape[1])
-    body = without_head(encoder)
+    body = without_head(load_pretrained(config).text_encoder)
     return _with_new_head(body, config, dataset, config.dropout, "text_classifier")
 
 
@@ -90,12 +95,8 @@ def pretrained_clip(image_features, text_features, config: Config) -> keras.Mode
     """Build a CLIP that starts from the pretrained projections; see `build_clip`.
 
     An encoder with features of another width keeps a random projection.
-
-    Raises:
-        ClipError: See `load_pretrained`; or if its embeddings are of another width.
     """
     start = load_pretrained(config)
-    _expect(config, "embed_dim", start.width)
     clip = build_clip(image_features, text_features, config)
     sources = start.image_encoder, start.text_encoder
     for source, target in zip(sources, split_encoders(clip), strict=True):
