@@ -2,11 +2,13 @@
 
 import dataclasses
 import shutil
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from clip_lib.data.captions_table import COLUMNS
+from clip_lib.data.pipelines import image_batches
 from clip_lib.errors import ClipError
 from clip_lib.evaluation.evaluate import evaluate_dataset
 from clip_lib.figures.tables import options_table
@@ -53,7 +55,12 @@ def test_an_option_says_what_it_lacks(config, tiny_dataset, tmp_path, monkeypatc
 
 
 def test_an_option_is_trained_and_measured(
-    config, tiny_dataset, tmp_path, run_config, monkeypatch
+    config,
+    tiny_dataset,
+    tmp_path,
+    run_config,
+    started_image_classifier,
+    monkeypatch,
 ):
     """Enriched captions: learned beside the originals, never tested on."""
     folder = tmp_path / "tiny_enriched"
@@ -69,6 +76,7 @@ def test_an_option_is_trained_and_measured(
     def train(dataset, config, *_):
         trained.append(dataset)
         shutil.copytree(run_config.model_dir, config.model_dir)
+        return SimpleNamespace(image_classifier=started_image_classifier)
 
     monkeypatch.setattr(variants, "train", train)
     option = Option("enriched", dataclasses.replace(config, dataset_dir=str(folder)))
@@ -79,8 +87,14 @@ def test_an_option_is_trained_and_measured(
     assert dataset.test["caption"].tolist() == tiny_dataset.test["caption"].tolist()
     clip = Clip.load(run_config.clip_file)
     expected = evaluate_dataset(clip, dataset, "test")["image_to_text"]
-    assert results["enriched"]["report"]["image_to_text"] == expected
-    table = options_table({"usual": results["enriched"]} | results)
+    found = results["enriched"]
+    assert found["report"]["image_to_text"] == expected
+    assert found["megabytes"] == run_config.clip_file.stat().st_size / 1e6
+    (images,) = image_batches(dataset.paths(dataset.pictures("test")), (64, 64))
+    answers = started_image_classifier.predict(images, verbose=0).argmax(axis=1)
+    right = answers == dataset.labels(dataset.pictures("test"))
+    assert found["accuracy"] == pytest.approx(right.mean())
+    table = options_table({"usual": found} | results)
     names = ["comme ci-dessus", "légendes enrichies", "DistilBERT", "hasard"]
     assert table.index.tolist() == names
     assert table["il manque"].tolist() == ["", "", "a file", ""]
