@@ -342,7 +342,8 @@ def measure(config: Config, lite0, glove, output) -> dict:
     settings.save(output / CONFIG_FILE)
     files = path, output / config.vocabulary_file.name
     sums = [f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.name}\n" for f in files]
-    (output / CHECKSUMS).write_text("".join(sums), encoding="utf-8")
+    with replacing(output / CHECKSUMS) as temporary:
+        temporary.write_text("".join(sums), encoding="utf-8")
     result["megabytes"] = path.stat().st_size / 1e6
     shipped = Clip.load(
         path

@@ -16,7 +16,8 @@ CODE = (
     "clip_lib/handin/paper/*.*",
     "benchmarks/results/*.json",
     # By kind: an index of somebody's own photos may lie beside them.
-    *(f"models/pretrained/*.{kind}" for kind in ("keras", "npy", "txt", "json", "md")),
+    *(f"models/pretrained/*.{kind}" for kind in ("keras", "txt", "json", "md")),
+    "models/pretrained/SHA256SUMS",
     "requirements*.txt",
     "equipe.toml",
     "LICENSE",
