@@ -134,6 +134,9 @@ class Config:
             "sequence_length": 20,
             "feature_dropout": 0.2,
             "temperature": 0.045,
+            # Few small steps: more of them forget other pictures, and gain nothing.
+            "clip_epochs": 10,
+            "clip_learning_rate": 1e-4,
         }
         return cls(**(tuned | changes))
 

@@ -17,6 +17,8 @@ def choose_builders(config: Config) -> Builders:
         chosen["clip"] = pretrained_clip.pretrained_clip
         chosen["vocabulary"] = pretrained_clip.pretrained_vocabulary
         chosen["text"] = pretrained_clip.pretrained_text_classifier
+        # Trained on a few hundred captions, it would forget most words.
+        chosen["frozen_texts"] = True
     if config.pretrained_dir or config.image_encoder == LITE0:
         chosen["image"] = pretrained_clip.pretrained_image_classifier
     if config.text_encoder != "smallbert":

@@ -82,12 +82,12 @@ def pretrained_image_classifier(dataset: Dataset, config: Config) -> keras.Model
 
 
 def pretrained_text_classifier(dataset: Dataset, vectorizer, config: Config):
-    """Put a new head on the pretrained text encoder, which is trained further.
+    """Put a new head on the frozen, pretrained text encoder.
 
     Returns:
         Model from token ids (B, sequence_length) to probabilities (B, num_classes).
     """
-    body = without_head(load_pretrained(config).text_encoder)
+    body = without_head(load_pretrained(config).text_encoder, frozen=True)
     return _with_new_head(body, config, dataset, config.dropout, "text_classifier")
 
 

@@ -14,7 +14,7 @@ from clip_lib.towers.texts import CHECKPOINTS, checkpoint_folder
 from clip_lib.training.pipeline import train
 
 KEPT = ("seed", "model_dir", "dataset_dir", "validation_share", "test_share")
-KEPT += ("image_epochs", "text_epochs", "clip_epochs", "fine_tune_epochs", "strategy")
+KEPT += ("image_epochs", "text_epochs", "fine_tune_epochs", "strategy")
 """Settings of the usual run that training from our own weights keeps."""
 
 
