@@ -207,8 +207,8 @@ def pretraining_table() -> str:
     ]
     about = (
         f"\n\n{run['pictures']:,} training pictures, {run['captions']:,} captions, "
-        f"{run['words']:,} words; {run['minutes']:.0f} minutes, "
-        f"{run['peak_gigabytes']:.1f} GB, a file of {run['megabytes']:.1f} MB. R@10 on "
+        f"{run['words']:,} words; {run['minutes']:.0f} minutes, a file of "
+        f"{run['megabytes']:.1f} MB. {result.get('note', '')} R@10 on "
         f"validation before rounding: {'; '.join(after)}."
     )
     return _table(["", *sum(columns, ())], rows) + about + _about(result)
