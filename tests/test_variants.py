@@ -45,7 +45,7 @@ def test_an_option_says_what_it_lacks(config, tiny_dataset, tmp_path, monkeypatc
     options = listed(config, tiny_dataset)
     assert options["pretrained"].lacks == options["distilbert"].lacks == ""
     assert options["pretrained"].config.pretrained_dir
-    assert options["pretrained"].config.clip_epochs == config.clip_epochs
+    assert options["pretrained"].config.image_epochs == config.image_epochs
     assert options["distilbert"].config.text_encoder == "distilbert"
     folders = {option.config.model_dir for option in options.values()}
     assert len(folders) == 4 and config.model_dir not in folders

@@ -19,9 +19,10 @@ NOTEBOOK = "1_ProjetClip.ipynb"
 
 
 def library_files() -> list[Path]:
-    """Return what the notebook shows the work of: the library, and one measurement."""
+    """Return what the notebook shows the work of: the library, and measurements."""
     code = Path(__file__).parents[1].rglob("*.py")
-    return [*sorted(code), RESULTS / "pipeline_folds.json"]
+    measured = [RESULTS / f"pipeline_{name}.json" for name in ("folds", "tuned")]
+    return [*sorted(code), *measured]
 
 
 def library_mark() -> str:
