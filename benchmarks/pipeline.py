@@ -55,14 +55,14 @@ def measure(
 ) -> dict:
     """Train once as the notebook does; return the metrics on test.
 
+    What a training starts from, if it is pretrained, is measured as well.
+
     Args:
         config: Its ``seed`` draws the split.
         captions: See `with_captions`.
         fold: See `load_dataset`.
         train_seed: Seed of everything but the split, if it is another one.
         others: Another data folder, whose test part is measured too.
-
-    What a training starts from, if it is pretrained, is measured as well.
     """
     dataset, seed = load_dataset(config, fold=fold), config.seed
     if not dataset.class_names:

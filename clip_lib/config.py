@@ -129,6 +129,7 @@ class Config:
         """Return the configuration that starts from our own pretrained weights."""
         tuned = {
             "pretrained_dir": PRETRAINED,
+            "image_encoder": "efficientnet_lite0",
             "embed_dim": 512,
             "ff_dim": 512,
             "sequence_length": 20,

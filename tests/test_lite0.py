@@ -28,6 +28,7 @@ import pretraining
 
 from clip_lib.config import Config
 from clip_lib.data.vocabulary import sort_words
+from clip_lib.errors import ClipError
 from clip_lib.models.saving import token_embedding
 from clip_lib.retrieval.search import MODEL_FILE, Clip
 from clip_lib.towers import images
@@ -187,6 +188,10 @@ def test_the_command_trains_what_is_shipped(
     monkeypatch.setattr(pretraining, "measure_all", here)
     monkeypatch.setattr(pretraining, "PRETRAINED", committed)
     monkeypatch.setattr(pretraining, "WORDS", 16)
+    with pytest.raises(ClipError, match=r"glove\.tgz: SHA-256 \w+; expected https"):
+        pretraining.read_glove(archive)
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    monkeypatch.setattr(pretraining, "GLOVE", ("here", digest))
     monkeypatch.setenv("CLIP_COMMIT", "abc1234")
     command = f"pretraining.py --quick --data {captioned} --glove {archive}"
     command += f" --lite0 {package(pytorch_bytes(tensors(build_small())))}"

@@ -41,7 +41,7 @@ class Answer(NamedTuple):
 
 
 def find_model(name: str | None, config: Config) -> Path:
-    """Return the file of the CLIP that ``--model`` names, or its folder.
+    """Return the file of the CLIP that ``--model`` names: a file or its folder.
 
     "pretrained" are the pretrained weights; without a name it is the run's CLIP, and if
     nothing is trained yet the pretrained weights, which is said.

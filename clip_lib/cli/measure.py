@@ -53,7 +53,7 @@ def evaluate(arguments, config) -> Answer:
         report = evaluate_dataset(clip, dataset, split)
     else:
         # The indexes hold the part of the training's split that each picture was in.
-        engine, split = open_gallery(model_file, arguments.split, config)
+        engine, split = _open_captioned(model_file, arguments.split, config)
         report = {"split": split, "source": engine.images.source}
         parts = engine.images.part(split), engine.texts.part(split)
         report |= evaluate_indexes(*parts, engine.clip)
@@ -65,9 +65,20 @@ def evaluate(arguments, config) -> Answer:
     return Answer("\n".join(lines), report)
 
 
+def _open_captioned(model_file, split: str | None, config):
+    """Open a gallery whose pictures have captions; see `open_gallery`."""
+    engine, split = open_gallery(model_file, split, config)
+    if engine.texts is None:
+        raise ClipError(
+            f"{engine.images.source}: pictures without captions; expected a folder "
+            "with captions.csv."
+        )
+    return engine, split
+
+
 def clean(arguments, config) -> Answer:
     """List what CLIP and a perceptual hash find odd; nothing is deleted."""
-    engine, _ = open_gallery(find_model(arguments.model, config), None, config)
+    engine, _ = _open_captioned(find_model(arguments.model, config), None, config)
     lines = []
     if arguments.reviewed:
         try:

@@ -138,7 +138,7 @@ def contact_sheet(suspicions: pd.DataFrame, images: Index, per_kind: int = 5) ->
     Raises:
         ClipError: If a suspicion is not of this image index, which knows the labels.
     """
-    label = images.items.set_index("paths")["labels"]
+    label = images.items.set_index("paths").get("labels", pd.Series(dtype=str))
     foreign = set(suspicions["image_path"]) - set(label.index)
     if foreign:
         raise ClipError(f"{min(foreign)}: a suspicion, but not in the image index.")

@@ -36,9 +36,7 @@ def without_head(classifier: keras.Model, frozen: bool = False) -> keras.Model:
         ValueError: If no layer is named ``features``.
     """
     features = _copy(_features(classifier))
-    if frozen:
-        features.trainable = False
-    return features
+    return _freeze(features) if frozen else features
 
 
 def _features(model: keras.Model) -> keras.Model:
@@ -48,7 +46,15 @@ def _features(model: keras.Model) -> keras.Model:
 def _copy(model: keras.Model) -> keras.Model:
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
-    return copy
+    return copy if model.trainable_weights else _freeze(copy)
+
+
+def _freeze(model: keras.Model) -> keras.Model:
+    model.trainable = False
+    # A copy of KerasHub's Transformer block does not pass this on to its own layers.
+    for weight in model.weights:
+        weight.trainable = False
+    return model
 
 
 def _encoder(outputs, features, embed_dim: int, name: str, kernel) -> keras.Model:

@@ -48,8 +48,10 @@ def check_sum(path) -> None:
     """Raise ClipError if the checksums beside a file name another one for it."""
     path = Path(path)
     sums = path.with_name(CHECKSUMS)
-    lines = sums.read_text(encoding="utf-8").splitlines() if sums.is_file() else []
-    expected = {name: digest for digest, name in map(str.split, lines)}.get(path.name)
+    text = sums.read_text(encoding="utf-8") if sums.is_file() else ""
+    lines = [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]
+    names = {name.strip().lstrip("*"): digest for digest, name in lines}
+    expected = names.get(path.name)
     if expected and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
         raise ClipError(
             f"{path}: not the file that {sums} names; `git checkout` restores it."

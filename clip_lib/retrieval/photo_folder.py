@@ -119,8 +119,8 @@ def list_pictures(folder) -> list[tuple[str, int, int]]:
     else:
         names = tqdm(picture_files(folder), "Listing", delay=2, leave=False)
         paths = [folder / name for name in names]
-        paths = [path for path in paths if path.resolve().is_relative_to(folder)]
-    if not len(paths):
+    paths = [path for path in paths if Path(path).resolve().is_relative_to(folder)]
+    if not paths:
         listing = ", ".join(sorted(SUFFIXES))
         raise ClipError(f"{folder}: no picture in it; expected files named {listing}.")
     found = []
@@ -222,7 +222,7 @@ def open_folder(clip: Clip, folder) -> Search:
 
 
 def find_data(config: Config) -> Path:
-    """Find the data folder as `find_folder` does, but wait for no download twice.
+    """Find the data folder as `find_folder` does, but do not retry the download.
 
     While data/flickr is empty, scenes that were drawn before are taken at once.
     """

@@ -17,6 +17,7 @@ from clip_lib.data.vocabulary import (
     Vectorizer,
     check_query,
     check_vocabulary,
+    clean,
     encode,
     load_vocabulary,
 )
@@ -33,7 +34,7 @@ TEMPLATES = ("a {}", "the {}", "a man with a {}")
 
 def query_sentences(text: str) -> list[str]:
     """Put a query of one bare word into sentences, as no caption is a word alone."""
-    word = text.strip()
+    word = clean(text)
     return [one.replace("{}", word) for one in TEMPLATES] if word.isalpha() else [text]
 
 

@@ -20,7 +20,7 @@ STAGES = (
 )
 """Of EfficientNet-Lite0: expansion, filters, blocks, stride, side of the kernels."""
 LOWER_STAGES = 5
-"""So many of them stay as ImageNet left them; they hold a sixth of the weights."""
+"""So many of them stay as ImageNet left them; they hold a fifth of the weights."""
 
 
 def build_lite0() -> tuple[keras.Model, keras.Model]:

@@ -47,6 +47,7 @@ def list_options(config: Config, dataset: Dataset) -> list[Option]:
     enriched = folder.with_name(f"{folder.name}_enriched")
     needed = {
         "pretrained": config.pretrained_path / MODEL_FILE,
+        LITE0: config.pretrained_path / MODEL_FILE,
         "enriched": enriched / "captions.csv",
     }
     lacks = {key: path.as_posix() for key, path in needed.items() if not path.exists()}

@@ -35,7 +35,7 @@ def build_glove_features(word_vectors: np.ndarray, config: Config) -> keras.Mode
     embedding = layers.Embedding(
         *word_vectors.shape, trainable=False, name="token_embedding"
     )
-    # The mask is passed on by hand: Keras' layer of positions would lose it.
+    # Passed explicitly: the layer of positions would drop an implicit mask.
     mask = ops.not_equal(text_input, 0)
     outputs = layers.Dense(WIDTH, name="word_projection")(embedding(text_input))
     embedding.set_weights([word_vectors])

@@ -106,14 +106,14 @@ def _fit_classifier(model, streams, epochs: int, rate: float, best: KeepBest) ->
 
 def _fine_tune(best: KeepBest, history: dict, streams, config: Config):
     """Reload the best epoch; train the networks nested in it, if it is asked for."""
-    model = keras.saving.load_model(best.path)
+    model = keras.saving.load_model(best.path, compile=False)
     if not (config.fine_tune_epochs and _unfreeze(model)):
         return model, history
     best.kept = None
     epochs, rate = config.fine_tune_epochs, config.fine_tune_learning_rate
     more = _fit_classifier(model, streams, epochs, rate, best)
     history = {name: values + more[name] for name, values in history.items()}
-    return keras.saving.load_model(best.path), history
+    return keras.saving.load_model(best.path, compile=False), history
 
 
 def fit_image_classifier(model: keras.Model, dataset: Dataset, config: Config, path):

@@ -46,7 +46,7 @@ class Page:
                 its own pictures if it has any.
             folders: Folders of pictures, whose indexes are brought up to date. A data
                 folder brings its captions.
-            config: Says where to find the data that a model searches which has neither
+            config: Says where to find the data for models without indexes of their own
                 (by default, as the environment says).
 
         Raises:
