@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # `make prove`: a team with hard names hands in; its zip is unpacked in an empty folder, an
 # environment is made there from the archive's own requirements, and the notebook executed on
-# the drawn scenes. Needs what `make run` installed, and pip's network; about ten minutes, seven
+# the drawn scenes. Needs what `make run` installed, and pip's network; about eleven minutes, nine
 # with PROVE_DATA: a data folder, of which a fifth then stands for the scenes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
