@@ -154,12 +154,18 @@ def measure_all(function, tasks, jobs: int = 1) -> list[dict]:
         function: (config, others...) to what was measured.
         tasks: Its arguments; each run gets a temporary ``model_dir`` of its own.
         jobs: Processes at a time.
+
+    Raises:
+        RuntimeError: If a task gave nothing: a StopIteration raised in it would end the
+            pool's results in silence.
     """
-    runs = []
+    runs, tasks = [], list(tasks)
     call = functools.partial(_in_folder, function)
     for run in each_in_its_process(call, tasks, jobs):
         runs.append(run)
         print(json.dumps(run), flush=True)
+    if len(runs) < len(tasks):
+        raise RuntimeError(f"task {len(runs) + 1} of {len(tasks)} gave no result.")
     return runs
 
 

@@ -291,6 +291,13 @@ def test_tasks_run_in_order_and_share_the_cores(monkeypatch):
     assert list(record.each_in_its_process(os.getenv, names, 3)) == ["2", None, "2"]
 
 
+def test_a_task_without_a_result_is_an_error(monkeypatch):
+    monkeypatch.setattr(record, "each_in_its_process", lambda *_: iter([{}]))
+    assert record.measure_all(None, [1]) == [{}]
+    with pytest.raises(RuntimeError, match="task 2 of 2 gave no result"):
+        record.measure_all(None, [1, 2])
+
+
 def test_a_result_names_its_command_and_its_commit(tmp_path, monkeypatch):
     words = "/home/me/benchmarks/pipeline.py --data /home/me/data --jobs 5"
     monkeypatch.setattr(sys, "argv", words.split())
