@@ -40,6 +40,7 @@ COLUMNS = {
     "handed_out_folds": "the course's recipe",
 }
 UNTOUCHED = {"pipeline_untouched": "pictures that chose nothing"}
+MINILM = {"pipeline_untouched": "SmallBERT", "pipeline_minilm": "MiniLM, frozen"}
 TUNED = "pipeline_tuned"
 NAMES = {
     "image_to_text": "image → text",
@@ -375,6 +376,7 @@ def queries_table() -> str:
 TABLES = {
     "results": results_table,
     "untouched": functools.partial(results_table, UNTOUCHED),
+    "minilm": functools.partial(results_table, MINILM),
     "tuned": tuned_table,
     "pretraining": pretraining_table,
     "cost": cost_table,
