@@ -110,7 +110,7 @@ def test_the_contact_sheet_shows_scores_and_reasons(search, tmp_path):
     figure.savefig(tmp_path / "sheet.png")  # A lone dollar sign would be a formula.
     shown = [axes for axes in figure.axes if axes.images]
     assert len(figure.axes) == 6 and len(shown) == 4
-    assert shown[0].get_title() == "n° 1   score 0.900"
+    assert shown[0].get_title() == "n° 1   score 0,900"
     reason = shown[3].get_xlabel().replace("\n", " ")
     assert reason == f"étiquette {label}, plutôt zebra\u00a0?"
     empty = contact_sheet(found[found["kind"] == "label outlier"], search.images, 2)

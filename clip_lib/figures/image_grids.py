@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from clip_lib.data.dataset import Dataset
 from clip_lib.data.images import load_image, open_picture
 from clip_lib.errors import ClipError
+from clip_lib.figures.french import french
 from clip_lib.retrieval.index import Index
 
 RIGHT = "tab:green"
@@ -59,7 +60,7 @@ def wrap(text: str, width: int) -> str:
 
 
 def _standing(answer) -> str:
-    return f"n° {answer.rank}   score {answer.score:.3f}"
+    return f"n° {answer.rank}   score {french(answer.score, 3)}"
 
 
 def gallery_name(index: Index, split: str) -> str:
@@ -123,7 +124,7 @@ def text_answers(picture, answers: pd.DataFrame, gallery: str) -> Figure:
         right.text(
             0,
             1 - (answer.rank - 0.5) / len(answers),
-            f"{answer.rank}.  {answer.score:.3f}   {text}{mark}",
+            f"{answer.rank}.  {french(answer.score, 3)}   {text}{mark}",
             fontsize=9,
             va="center",
             color=RIGHT if own else "black",

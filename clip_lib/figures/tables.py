@@ -3,6 +3,8 @@
 import pandas as pd
 
 from clip_lib.evaluation.evaluate import report_table
+from clip_lib.evaluation.results import decimals
+from clip_lib.figures.french import french
 
 _METRICS = {
     "recall@1": "R@1",
@@ -44,18 +46,22 @@ _VARIANTS = {
 def check_table(report: dict) -> pd.DataFrame:
     """Format the counts of a `check_folder` report: one row per label, one for all."""
     table = pd.DataFrame.from_dict(report["labels"], orient="index")
-    return table.rename(columns=_CHECKED, index={"all labels": "toutes"}).round(3)
+    table["median words"] = table["median words"].map(lambda words: french(words, 1))
+    table["cut"] = table["cut"].map(french)
+    return table.rename(columns=_CHECKED, index={"all labels": "toutes"})
 
 
 def retrieval_table(report: dict) -> pd.DataFrame:
     """Format a report of `evaluate_dataset`, with chance and oracle below each row."""
-    return report_table(report).rename(columns=_METRICS, index=_ROWS)
+    table = report_table(report)
+    written = {name: table[name].map(_writer(name)) for name in table}
+    return pd.DataFrame(written).rename(columns=_METRICS, index=_ROWS)
 
 
 def summary_table(table: pd.DataFrame) -> pd.DataFrame:
     """Format a `summary` of several runs: mean ± deviation, with the levels beside."""
-    numbers = table.rename(index=_ROWS | _METRICS).map("{:.2f}".format)
-    numbers = numbers.replace("nan", "")
+    rows = {row: levels.map(_writer(row[1])) for row, levels in table.iterrows()}
+    numbers = pd.DataFrame(rows).T.rename(index=_ROWS | _METRICS)
     spread = (" ± " + numbers["deviation"]).replace(" ± ", "")
     return pd.DataFrame(
         {
@@ -64,6 +70,10 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
             "oracle": numbers["label_oracle"],
         }
     )
+
+
+def _writer(metric: str):
+    return lambda value: french(value, decimals(metric))
 
 
 def options_table(results: dict[str, dict]) -> pd.DataFrame:
@@ -76,7 +86,7 @@ def options_table(results: dict[str, dict]) -> pd.DataFrame:
         _VARIANTS[key]: {
             "secondes": f"{result['seconds']:.0f}",
             "Mo": f"{result['megabytes']:.0f}",
-            "exactitude, images": f"{result['accuracy']:.2f}",
+            "exactitude, images": french(result["accuracy"]),
         }
         | _option_cells(result["report"])
         if "report" in result
@@ -90,7 +100,7 @@ def options_table(results: dict[str, dict]) -> pd.DataFrame:
 def _option_cells(levels: dict[str, dict]) -> dict[str, str]:
     ways = {"image_to_text": "i → t", "text_to_image": "t → i"}
     return {
-        f"{title}, {way}": f"{levels[direction][metric]:.2f}"
+        f"{title}, {way}": french(levels[direction][metric])
         for metric, title in {"recall@10": "R@10", "label_precision@5": "P@5"}.items()
         for direction, way in ways.items()
     }
