@@ -26,6 +26,9 @@ class _FrenchScale(LinearScale):
 
     name = "linear"
 
+    def __init__(self):
+        super().__init__(None)
+
     def set_default_locators_and_formatters(self, axis):
         super().set_default_locators_and_formatters(axis)
         axis.set_major_formatter(_Comma())

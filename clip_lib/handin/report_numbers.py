@@ -4,9 +4,9 @@ They are written as LaTeX reads them, in French.
 
 ``\\resultat{folds/image_to_text/recall@10}`` prints one of them. Keys begin with:
 
-* ``folds``, ``five``, ``untouched``, ``tuned``, ``start`` (the weights that ``tuned``
-  started from), ``handed_out``, ``as_served``: what benchmarks/results holds, summed up;
-  then ``accuracy`` or a direction, then a metric. Behind these, ``mean``, ``percent``,
+* ``folds``, ``five``, ``untouched``, ``tuned``, ``start`` (what ``tuned`` started
+  from), ``handed_out``, ``as_served``: what benchmarks/results holds, summed up; then
+  ``accuracy`` or a direction, then a metric. Behind these, ``mean``, ``percent``,
   ``chance``, ``label_oracle``, ``times_chance``, and for runs on one test part ``low``
   and ``high``, their mean interval over the pictures;
 * ``ablation``: each variant; ``difference`` is that to the recipe on the same folds,
@@ -80,9 +80,8 @@ def number(value: float, digits: int | None = None) -> str:
             digits = 2 if abs(value) <= 1 else int(abs(value) < 10)
     whole, comma, rest = french(value, digits).partition(",")
     whole = re.sub(r"(?<=\d)(?=(\d{3})+$)", r"\,", whole)
-    return whole.replace("-", r"\ensuremath{-}") + (
-        f"{{{comma}}}{rest}" if rest else ""
-    )
+    whole = whole.replace("-", r"\ensuremath{-}")
+    return f"{whole}{{{comma}}}{rest}" if rest else whole
 
 
 class Numbers:
@@ -185,9 +184,8 @@ def _ablation(runs: list[dict]) -> dict:
 
     def measured(name, metric):
         reports = [run["variants"][name]["clip"] for run in runs]
-        return np.mean(
-            [[each[way][metric] for each in reports] for way in DIRECTIONS], 0
-        )
+        ways = [[each[way][metric] for each in reports] for way in DIRECTIONS]
+        return np.mean(ways, axis=0)
 
     for name in runs[0]["variants"]:
         variants = [run["variants"][name] for run in runs]
