@@ -46,6 +46,9 @@ def classifier_curves(history, num_classes: int, title: str) -> Figure:
     ):
         names = (metric, f"val_{metric}")
         _curves(axes, name, history, names, chance, f"hasard : {french(chance)}")
+        best = int(np.argmax(history["val_accuracy"])) + 1
+        axes.axvline(best, color="k", linewidth=1, label=f"époque gardée : {best}")
+        axes.legend(fontsize="small")
     figure.suptitle(title)
     return figure
 
@@ -69,7 +72,7 @@ def clip_curves(history, batch_size: int, candidates: int) -> Figure:
     best = int(np.argmax(history["val_recall"]))
     middle.plot(best + 1, history["val_recall"][best], "ko")
     start = history["temperature"][0]
-    label = f"époque 1 : {french(start, 3)}"
+    label = f"époque 1 : {french(start)}"
     _curves(right, "température", history, ("temperature",), start, label)
     for axes in (left, middle, right):
         axes.axvline(best + 1, color="k", linewidth=1, label="époque gardée")

@@ -53,7 +53,7 @@ def similarity_maps(tables: dict[str, pd.DataFrame]) -> Figure:
 
 def tsne_map(points: pd.DataFrame) -> Figure:
     """Draw a `tsne_table`: pictures and captions, each pair joined by a line."""
-    figure, axes = plt.subplots(figsize=(8, 6), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     images, texts = (points.loc[name].set_index("path") for name in ("image", "text"))
     own = images.loc[texts.index]
     axes.plot(

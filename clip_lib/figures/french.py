@@ -5,11 +5,12 @@ from matplotlib.ticker import ScalarFormatter
 
 
 def french(value: float, digits: int = 2) -> str:
-    """Write a number with a comma and so many decimals; nothing for NaN."""
+    """Write a number with a comma, so many decimals and thin spaces; NaN as nothing."""
     if value != value:
         return ""
     # Not -0; and a NumPy number would round a half down: 0.805 to 0.80.
-    return f"{round(float(value), digits) + 0.0:.{digits}f}".replace(".", ",")
+    text = f"{round(float(value), digits) + 0.0:,.{digits}f}"
+    return text.replace(",", "\u202f").replace(".", ",")
 
 
 class _Comma(ScalarFormatter):

@@ -34,9 +34,18 @@ _CHECKED = {
     "most words": "mots (maximum)",
     "cut": "part coupée",
 }
+_FINDINGS = {
+    "unreadable picture": "image illisible",
+    "same picture": "image en double",
+    "leak": "fuite entre parties",
+    "empty caption": "légende vide",
+    "long caption": "légende longue, coupée",
+    "same caption": "légende en double",
+    "unused picture": "image sans légende",
+}
 _VARIANTS = {
     "usual": "comme ci-dessus",
-    "pretrained": "nos poids préentraînés",
+    "pretrained": "poids préentraînés",
     "distilbert": "DistilBERT",
     "efficientnet_lite0": "EfficientNet-Lite0",
     "enriched": "légendes enrichies",
@@ -49,6 +58,13 @@ def check_table(report: dict) -> pd.DataFrame:
     table["median words"] = table["median words"].map(lambda words: french(words, 1))
     table["cut"] = table["cut"].map(french)
     return table.rename(columns=_CHECKED, index={"all labels": "toutes"})
+
+
+def findings_table(report: dict) -> pd.DataFrame:
+    """Name what a `check_folder` report found: kind, file, and what it is about."""
+    table = pd.DataFrame(report["findings"], columns=["kind", "where", "message"])
+    table["kind"] = table["kind"].map(_FINDINGS)
+    return table.set_axis(["anomalie", "fichier", "où, ou laquelle"], axis=1)
 
 
 def retrieval_table(report: dict) -> pd.DataFrame:

@@ -78,10 +78,8 @@ def number(value: float, digits: int | None = None) -> str:
             return rf"\ensuremath{{{mantissa}\times 10^{{{int(exponent)}}}}}"
         else:
             digits = 2 if abs(value) <= 1 else int(abs(value) < 10)
-    whole, comma, rest = french(value, digits).partition(",")
-    whole = re.sub(r"(?<=\d)(?=(\d{3})+$)", r"\,", whole)
-    whole = whole.replace("-", r"\ensuremath{-}")
-    return f"{whole}{{{comma}}}{rest}" if rest else whole
+    text = french(value, digits).replace(",", "{,}").replace("\u202f", r"\,")
+    return text.replace("-", r"\ensuremath{-}")
 
 
 class Numbers:
