@@ -77,7 +77,7 @@ def dataset_sample(dataset: Dataset, per_label: int = 5, seed: int = 0) -> Figur
     """Draw a few training pictures of each label, with their captions."""
     rows = len(dataset.class_names)
     figure, grid = plt.subplots(
-        rows, per_label, figsize=(2.4 * per_label, 2.4 * rows), layout="constrained"
+        rows, per_label, figsize=(2.4 * per_label, 2.1 * rows), layout="constrained"
     )
     pictures = dataset.pictures("train").groupby("label")
     pictures = pictures.sample(per_label, random_state=seed)

@@ -1,8 +1,10 @@
 """Tables in French: they go into the notebook and the report."""
 
+import re
+
 import pandas as pd
 
-from clip_lib.evaluation.evaluate import report_table
+from clip_lib.evaluation.evaluate import DIRECTIONS, report_table
 from clip_lib.evaluation.results import decimals
 from clip_lib.figures.french import french
 
@@ -102,11 +104,12 @@ def options_table(results: dict[str, dict]) -> pd.DataFrame:
         _VARIANTS[key]: {
             "secondes": f"{result['seconds']:.0f}",
             "Mo": f"{result['megabytes']:.0f}",
-            "exactitude, images": french(result["accuracy"]),
+            "exactitude": french(result["accuracy"]),
         }
         | _option_cells(result["report"])
         if "report" in result
-        else {"il manque": result["lacks"]}
+        # Of a path, what is there on every machine.
+        else {"il manque": re.sub(r"\S*/(?=\S*/)", "", result["lacks"])}
         for key, result in results.items()
     }
     rows["hasard"] = _option_cells(results["usual"]["report"]["chance"])
@@ -114,9 +117,7 @@ def options_table(results: dict[str, dict]) -> pd.DataFrame:
 
 
 def _option_cells(levels: dict[str, dict]) -> dict[str, str]:
-    ways = {"image_to_text": "i → t", "text_to_image": "t → i"}
     return {
-        f"{title}, {way}": french(levels[direction][metric])
+        title: " ; ".join(french(levels[way][metric]) for way in DIRECTIONS)
         for metric, title in {"recall@10": "R@10", "label_precision@5": "P@5"}.items()
-        for direction, way in ways.items()
     }

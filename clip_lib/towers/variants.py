@@ -50,11 +50,7 @@ def list_options(config: Config, dataset: Dataset) -> list[Option]:
         LITE0: config.pretrained_path / MODEL_FILE,
         "enriched": enriched / "captions.csv",
     }
-    lacks = {
-        key: f"{path.parent.name}/{path.name}"
-        for key, path in needed.items()
-        if not path.exists()
-    }
+    lacks = {key: path.as_posix() for key, path in needed.items() if not path.exists()}
     try:
         checkpoint_folder("distilbert", download=False)
     except ClipError:
