@@ -18,7 +18,7 @@ from record import ROOT
 from clip_lib import silence_tensorflow  # noqa: F401
 from clip_lib.evaluation import results
 from clip_lib.evaluation.evaluate import DIRECTIONS, LEVELS
-from clip_lib.evaluation.results import read_result, spread, summary
+from clip_lib.evaluation.results import decimals, read_result, spread, summary
 
 READMES = (
     ROOT / "README.md",
@@ -112,8 +112,9 @@ def _about(result: dict, machine: str = "") -> str:
     return f"\n\n{commit}Machine: {machine or result['machine']}."
 
 
-def _cell(mean: float, deviation: float) -> str:
-    return f"{mean:.2f}" + ("" if np.isnan(deviation) else f" ± {deviation:.2f}")
+def _cell(mean: float, deviation: float, digits: int = 2) -> str:
+    spread = "" if np.isnan(deviation) else f" ± {deviation:.{digits}f}"
+    return f"{mean:.{digits}f}{spread}"
 
 
 def _title(row: tuple[str, str]) -> str:
@@ -150,12 +151,16 @@ def runs_table(runs: dict[str, list[dict]]) -> str:
     rows = []
     fullest = max(summaries.values(), key=len)
     for row, levels in fullest.iterrows():
+        digits = decimals(row[1])
         cells = [
-            _cell(*table.loc[row, ["mean", "deviation"]]) if row in table.index else ""
+            _cell(*table.loc[row, ["mean", "deviation"]], digits)
+            if row in table.index
+            else ""
             for table in summaries.values()
         ]
         for level in LEVELS:
-            cells.append("" if np.isnan(levels[level]) else f"{levels[level]:.2f}")
+            known = not np.isnan(levels[level])
+            cells.append(f"{levels[level]:.{digits}f}" if known else "")
         rows.append([_title(row), *cells])
     for title, key, unit in (
         ("training", "minutes", "minutes"),

@@ -84,6 +84,21 @@ def test_the_commands_in_readme_exist():
     assert all((ROOT / "benchmarks" / name).is_file() for name in scripts)
 
 
+def test_what_the_oral_opens_exists():
+    text = (ROOT / "docs/oral.md").read_text(encoding="utf-8")
+    sections = text.split("\n## ")[1:]
+    assert len(sections) > 15
+    for section in sections:
+        named = re.findall(r"`(\w[\w/]+\.py)`, `([\w.]+)`", section)
+        assert named, section
+        for file, name in named:
+            body = ast.parse((ROOT / file).read_text(encoding="utf-8")).body
+            for part in name.split("."):
+                found = [node for node in body if getattr(node, "name", "") == part]
+                assert found, f"docs/oral.md: {name} is not in {file}"
+                body = found[0].body
+
+
 def test_the_numbers_in_readme_are_the_measured_ones():
     from tables import READMES, TABLES, with_tables
 

@@ -1,5 +1,7 @@
 """What the figures show: every mark where its number says."""
 
+import re
+
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,10 +11,11 @@ import pytest
 from clip_lib.evaluation.embeddings import (
     hardest_pairs,
     level_means,
+    outcomes,
     similarity_table,
     tsne_table,
 )
-from clip_lib.figures import embedding_plots, image_grids
+from clip_lib.figures import curves, embedding_plots, image_grids
 from clip_lib.figures.image_grids import contact_sheet
 from clip_lib.retrieval.index import Index
 from clip_lib.retrieval.search import MODEL_FILE, Search
@@ -56,9 +59,9 @@ def test_the_matrix_names_each_label_on_both_axes():
             assert names == ["x", "y", "z"]
             assert axis.get_ticklocs().tolist() == [1.0, 3.5, 5.0]
         assert axes.yaxis.get_minorticklocs().tolist() == [2.5, 4.5]
-        mean = level_means(similarity)["same label"]
+        mean = f"{level_means(similarity)['same label']:.2f}".replace(".", ",")
         assert axes.get_title().startswith(title)
-        assert f"même étiquette {mean:.2f}" in axes.get_title()
+        assert f"même étiquette {mean}" in axes.get_title()
 
 
 def test_the_plane_joins_each_caption_with_its_picture():
@@ -78,6 +81,33 @@ def test_the_failures_of_a_saved_model_are_shown(search):
     figure = embedding_plots.hardest(pairs.head(3))
     assert [len(axes.images) for axes in figure.axes] == [1, 1, 0] * 3
     assert f"rang de l'image : {pairs['text_to_image'][0]}," in words_of(figure)
+
+
+@pytest.mark.parametrize("way", ["text_to_image", "image_to_text"])
+def test_examples_are_chosen_by_the_rule(search, way):
+    images, texts = search.images.part("test"), search.texts.part("test")
+    pairs = hardest_pairs(images, texts, search.clip.vectorizer)
+    chosen = outcomes(pairs, way)
+    assert (chosen["success"][way] == 1).all() and (chosen["failure"][way] > 5).all()
+    pairs[way] = [7, 1] * (len(pairs) // 2) + [1] * (len(pairs) % 2)
+    for outcome, queries in outcomes(pairs, way).items():
+        figure = image_grids.example(search, queries, way, outcome)
+        middle = queries.iloc[len(queries) // 2]
+        assert f"rang {middle[way]}" in (words := words_of(figure))
+        assert (
+            f"{image_grids.OUTCOMES[outcome]} n° {len(queries) // 2 + 1} sur" in words
+        )
+        assert middle["captions"][:20] in words
+    none = image_grids.example(search, pairs.head(0), way, "failure")
+    assert "échec : aucune question" in words_of(none)
+
+
+def test_axes_and_legends_have_commas():
+    names = "loss", "val_loss", "accuracy", "val_accuracy"
+    history = {name: [0.15, 0.25] for name in names}
+    words = words_of(curves.classifier_curves(history, 4, "titre"))
+    assert re.search(r"\d,\d", words) and not re.search(r"\d\.\d", words)
+    assert "époque gardée : 2" in words and "hasard : 1,39" in words
 
 
 def test_the_own_picture_and_the_own_caption_are_green(search):
@@ -110,7 +140,7 @@ def test_the_contact_sheet_shows_scores_and_reasons(search, tmp_path):
     figure.savefig(tmp_path / "sheet.png")  # A lone dollar sign would be a formula.
     shown = [axes for axes in figure.axes if axes.images]
     assert len(figure.axes) == 6 and len(shown) == 4
-    assert shown[0].get_title() == "n° 1   score 0.900"
+    assert shown[0].get_title() == "n° 1   score 0,900"
     reason = shown[3].get_xlabel().replace("\n", " ")
     assert reason == f"étiquette {label}, plutôt zebra\u00a0?"
     empty = contact_sheet(found[found["kind"] == "label outlier"], search.images, 2)

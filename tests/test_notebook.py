@@ -18,12 +18,15 @@ from team_project import NAMES, enter
 
 from clip_lib.__main__ import main
 from clip_lib.errors import ClipError
+from clip_lib.figures.listing import listing
 from clip_lib.handin.notebook import (
     NOTEBOOK,
     execute_notebook,
     library_files,
     library_mark,
 )
+from clip_lib.models import contrastive_loss
+from clip_lib.models.clip import build_clip
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,6 +56,14 @@ def test_what_the_notebook_imports_exists(committed):
         for name in (alias.name for alias in node.names):
             if not hasattr(module, name):
                 importlib.import_module(f"{node.module}.{name}")
+
+
+def test_the_code_shown_is_the_library_s():
+    shown = listing(contrastive_loss, build_clip)
+    code = shown.removeprefix("```python\n").removesuffix("```")
+    names = [getattr(node, "name", "") for node in ast.parse(code).body]
+    assert names[-1] == "build_clip" and "ContrastiveLoss" in names
+    assert '"""' not in code and "# clip_lib/models/clip.py" in code
 
 
 def small_notebook(path, *sources):

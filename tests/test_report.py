@@ -9,6 +9,7 @@ import unittest.mock
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 from team_project import NAMES, enter
 
@@ -122,8 +123,9 @@ def test_a_pretrained_encoder_has_no_sizes_of_the_cnn():
 
 def test_numbers_are_french_and_names_escaped():
     assert number(0.349) == "0{,}35" and number(13348928) == r"13\,348\,928"
-    assert number(3e-4) == r"\ensuremath{3\times 10^{-4}}" and number(60.5) == "60{,}5"
-    assert number(-1.5) == r"\ensuremath{-}1{,}50" and number(-0.001, 2) == "0{,}00"
+    assert number(3e-4) == r"\ensuremath{3\times 10^{-4}}"
+    assert number(60.5, 1) == "60{,}5" and number(np.float64(0.805)) == "0{,}81"
+    assert number(-1.5) == r"\ensuremath{-}1{,}5" and number(-0.001, 2) == "0{,}00"
     assert escape("Fils_#1 {x} & 5 %") == r"Fils\_\#1 \{x\} \& 5 \%"
     assert escape("a -- b\nÉ E\u0301") == r"a -\coupe{}- b É É"
 

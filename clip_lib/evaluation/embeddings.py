@@ -116,6 +116,22 @@ def hardest_pairs(images: Index, texts: Index, vectorizer: Vectorizer) -> pd.Dat
     return table.iloc[order].reset_index(drop=True)
 
 
+def outcomes(pairs: pd.DataFrame, way: str) -> dict[str, pd.DataFrame]:
+    """Choose among `hardest_pairs` the queries of one direction that succeed and fail.
+
+    Args:
+        pairs: Of `hardest_pairs`.
+        way: "text_to_image" or "image_to_text".
+
+    Returns:
+        ``success``: the right answer comes first; ``failure``: it is not among the
+        first five. Rows of ``pairs``, hardest first; captions of which no word is
+        known are left out, since they cannot be asked.
+    """
+    asked = pairs[pairs["known_words"] > 0]
+    return {"success": asked[asked[way] == 1], "failure": asked[asked[way] > 5]}
+
+
 def _pictures(index: Index) -> pd.DataFrame:
     """Return the label and the picture of each row of an image or text index."""
     path = "paths" if "paths" in index.items else "image_paths"

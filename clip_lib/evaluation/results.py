@@ -56,6 +56,11 @@ def summary(runs: list[dict]) -> pd.DataFrame:
     return table.set_axis(pd.MultiIndex.from_tuples(rows))
 
 
+def decimals(metric: str) -> int:
+    """Return how many decimals of a metric mean something with some hundred pairs."""
+    return 1 if "rank" in metric else 2
+
+
 def spread(values) -> tuple[float, float]:
     """Return mean and standard deviation; the latter is NaN for a single value."""
     return np.mean(values), np.std(values, ddof=1) if len(values) > 1 else np.nan

@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay
 
+from clip_lib.figures.french import french
+
 _CURVES = {
     "loss": "perte, entraînement",
     "val_loss": "perte, validation",
@@ -30,6 +32,7 @@ def _curves(axes, title: str, history, names, level: float, level_name: str) -> 
         axes.plot(epochs, history[name], label=_CURVES[name])
     axes.axhline(level, color="grey", linestyle="--", label=level_name)
     axes.set(xlabel="époque", ylabel=title)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
 
@@ -42,7 +45,10 @@ def classifier_curves(history, num_classes: int, title: str) -> Figure:
         (panels[1], "exactitude", "accuracy", 1 / num_classes),
     ):
         names = (metric, f"val_{metric}")
-        _curves(axes, name, history, names, chance, f"hasard : {chance:.2f}")
+        _curves(axes, name, history, names, chance, f"hasard : {french(chance)}")
+        best = int(np.argmax(history["val_accuracy"])) + 1
+        axes.axvline(best, color="k", linewidth=1, label=f"époque gardée : {best}")
+        axes.legend(fontsize="small")
     figure.suptitle(title)
     return figure
 
@@ -57,16 +63,16 @@ def clip_curves(history, batch_size: int, candidates: int) -> Figure:
         1, 3, figsize=(10, 4), width_ratios=(3, 3, 2), layout="constrained"
     )
     chance = math.log(batch_size)
-    label = f"hasard : ln {batch_size} = {chance:.2f}"
+    label = f"hasard : ln {batch_size} = {french(chance)}"
     _curves(left, "perte contrastive", history, ("loss", "val_loss"), chance, label)
     chance = float(np.mean([min(k / candidates, 1) for k in (1, 5, 10)]))
-    label = f"hasard, moyenne : {chance:.2f}"
+    label = f"hasard, moyenne : {french(chance)}"
     names = ("val_recall@1", "val_recall@5", "val_recall@10", "val_recall")
     _curves(middle, "rappels en validation, deux sens", history, names, chance, label)
     best = int(np.argmax(history["val_recall"]))
     middle.plot(best + 1, history["val_recall"][best], "ko")
     start = history["temperature"][0]
-    label = f"époque 1 : {start:.3f}"
+    label = f"époque 1 : {french(start)}"
     _curves(right, "température", history, ("temperature",), start, label)
     for axes in (left, middle, right):
         axes.axvline(best + 1, color="k", linewidth=1, label="époque gardée")

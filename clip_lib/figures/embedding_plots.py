@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from clip_lib.evaluation.embeddings import level_means
+from clip_lib.figures.french import french
 from clip_lib.figures.image_grids import show_picture, wrap
 
 REASONS = {
@@ -31,10 +32,10 @@ def similarity_maps(tables: dict[str, pd.DataFrame]) -> Figure:
     )
     for axes, (title, table) in zip(line[0], tables.items(), strict=True):
         drawn = axes.imshow(table, cmap="RdBu_r", vmin=-limit, vmax=limit)
-        means = level_means(table)
+        means = level_means(table).map(french)
         axes.set_title(
-            f"{title}, en moyenne\nbonnes paires {means['pair']:.2f}, même étiquette "
-            f"{means['same label']:.2f}, autres {means['other label']:.2f}",
+            f"{title}, en moyenne\nbonnes paires {means['pair']}, même étiquette "
+            f"{means['same label']}, autres {means['other label']}",
             fontsize=9,
         )
         axes.set(xlabel="légende j", ylabel="image i")
@@ -52,7 +53,7 @@ def similarity_maps(tables: dict[str, pd.DataFrame]) -> Figure:
 
 def tsne_map(points: pd.DataFrame) -> Figure:
     """Draw a `tsne_table`: pictures and captions, each pair joined by a line."""
-    figure, axes = plt.subplots(figsize=(8, 6), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     images, texts = (points.loc[name].set_index("path") for name in ("image", "text"))
     own = images.loc[texts.index]
     axes.plot(

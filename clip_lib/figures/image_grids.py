@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from clip_lib.data.dataset import Dataset
 from clip_lib.data.images import load_image, open_picture
 from clip_lib.errors import ClipError
+from clip_lib.figures.french import french
 from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.search import Search
 
 RIGHT = "tab:green"
 SIDE = 224
@@ -24,6 +26,8 @@ KINDS = {
     "label outlier": "étiquette douteuse",
 }
 """The kinds of suspicions, see `evaluation.cleaning`."""
+OUTCOMES = {"success": "réussite", "failure": "échec"}
+"""The keys of `evaluation.embeddings.outcomes`."""
 _FRENCH = {
     "train": " d'entraînement",
     "validation": " de validation",
@@ -59,7 +63,7 @@ def wrap(text: str, width: int) -> str:
 
 
 def _standing(answer) -> str:
-    return f"n° {answer.rank}   score {answer.score:.3f}"
+    return f"n° {answer.rank}   score {french(answer.score, 3)}"
 
 
 def gallery_name(index: Index, split: str) -> str:
@@ -73,7 +77,7 @@ def dataset_sample(dataset: Dataset, per_label: int = 5, seed: int = 0) -> Figur
     """Draw a few training pictures of each label, with their captions."""
     rows = len(dataset.class_names)
     figure, grid = plt.subplots(
-        rows, per_label, figsize=(2 * per_label, 2.7 * rows), layout="constrained"
+        rows, per_label, figsize=(2.4 * per_label, 2.1 * rows), layout="constrained"
     )
     pictures = dataset.pictures("train").groupby("label")
     pictures = pictures.sample(per_label, random_state=seed)
@@ -114,22 +118,48 @@ def text_answers(picture, answers: pd.DataFrame, gallery: str) -> Figure:
     )
     show_picture(left, picture, below="image demandée")
     right.axis("off")
-    right.set_title(f"parmi {gallery}", fontsize=10, loc="left")
+    right.set_title(f"parmi {gallery}".replace("$", r"\$"), fontsize=10, loc="left")
     for answer in answers.itertuples():
         own = answer.image_paths == str(picture)
         label = f"[{answer.labels}] " if "labels" in answers else ""
-        text = wrap(f"{label}{answer.captions}", 75)
-        mark = "   <- la sienne" if own else ""
+        text = wrap(f"{label}{answer.captions}", 88)
+        mark = "   ← la sienne" if own else ""
         right.text(
             0,
             1 - (answer.rank - 0.5) / len(answers),
-            f"{answer.rank}.  {answer.score:.3f}   {text}{mark}",
+            f"{answer.rank}.  {french(answer.score, 3)}   {text}{mark}",
             fontsize=9,
             va="center",
             color=RIGHT if own else "black",
             transform=right.transAxes,
         )
     return figure
+
+
+def example(search: Search, queries: pd.DataFrame, way: str, outcome: str) -> Figure:
+    """Draw the answers to the middle one of some queries, all of one outcome.
+
+    Args:
+        search: Whom to ask, among the test part.
+        queries: Of `evaluation.embeddings.outcomes`, hardest first.
+        way: Their direction, "text_to_image" or "image_to_text".
+        outcome: "success" or "failure".
+    """
+    title = f"{OUTCOMES[outcome]} n° {len(queries) // 2 + 1} sur {len(queries)}"
+    if queries.empty:
+        figure, axes = plt.subplots(figsize=(10, 0.6))
+        axes.axis("off")
+        axes.text(0.5, 0.5, f"{OUTCOMES[outcome]} : aucune question", ha="center")
+        return figure
+    pair = queries.iloc[len(queries) // 2]
+    if way == "text_to_image":
+        where = f"{gallery_name(search.images, 'test')} ; {title}"
+        where += f" : la bonne image est au rang {pair[way]}"
+        answers = search.images_for(pair["captions"])
+        return image_answers(answers, pair["captions"], where, own=pair["paths"])
+    where = f"{gallery_name(search.texts, 'test')} ; {title}\n"
+    where += f"rang {pair[way]} : «\u00a0{pair['captions']}\u00a0»"
+    return text_answers(pair["paths"], search.texts_for(pair["paths"]), where)
 
 
 def contact_sheet(suspicions: pd.DataFrame, images: Index, per_kind: int = 5) -> Figure:

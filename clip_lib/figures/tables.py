@@ -1,8 +1,12 @@
 """Tables in French: they go into the notebook and the report."""
 
+import re
+
 import pandas as pd
 
-from clip_lib.evaluation.evaluate import report_table
+from clip_lib.evaluation.evaluate import DIRECTIONS, report_table
+from clip_lib.evaluation.results import decimals
+from clip_lib.figures.french import french
 
 _METRICS = {
     "recall@1": "R@1",
@@ -32,9 +36,18 @@ _CHECKED = {
     "most words": "mots (maximum)",
     "cut": "part coupée",
 }
+_FINDINGS = {
+    "unreadable picture": "image illisible",
+    "same picture": "image en double",
+    "leak": "fuite entre parties",
+    "empty caption": "légende vide",
+    "long caption": "légende longue, coupée",
+    "same caption": "légende en double",
+    "unused picture": "image sans légende",
+}
 _VARIANTS = {
     "usual": "comme ci-dessus",
-    "pretrained": "nos poids préentraînés",
+    "pretrained": "poids préentraînés",
     "distilbert": "DistilBERT",
     "efficientnet_lite0": "EfficientNet-Lite0",
     "enriched": "légendes enrichies",
@@ -44,18 +57,29 @@ _VARIANTS = {
 def check_table(report: dict) -> pd.DataFrame:
     """Format the counts of a `check_folder` report: one row per label, one for all."""
     table = pd.DataFrame.from_dict(report["labels"], orient="index")
-    return table.rename(columns=_CHECKED, index={"all labels": "toutes"}).round(3)
+    table["median words"] = table["median words"].map(lambda words: french(words, 1))
+    table["cut"] = table["cut"].map(french)
+    return table.rename(columns=_CHECKED, index={"all labels": "toutes"})
+
+
+def findings_table(report: dict) -> pd.DataFrame:
+    """Name what a `check_folder` report found: kind, file, and what it is about."""
+    table = pd.DataFrame(report["findings"], columns=["kind", "where", "message"])
+    table["kind"] = table["kind"].map(_FINDINGS)
+    return table.set_axis(["anomalie", "fichier", "où, ou laquelle"], axis=1)
 
 
 def retrieval_table(report: dict) -> pd.DataFrame:
     """Format a report of `evaluate_dataset`, with chance and oracle below each row."""
-    return report_table(report).rename(columns=_METRICS, index=_ROWS)
+    table = report_table(report)
+    written = {name: table[name].map(_writer(name)) for name in table}
+    return pd.DataFrame(written).rename(columns=_METRICS, index=_ROWS)
 
 
 def summary_table(table: pd.DataFrame) -> pd.DataFrame:
     """Format a `summary` of several runs: mean ± deviation, with the levels beside."""
-    numbers = table.rename(index=_ROWS | _METRICS).map("{:.2f}".format)
-    numbers = numbers.replace("nan", "")
+    rows = {row: levels.map(_writer(row[1])) for row, levels in table.iterrows()}
+    numbers = pd.DataFrame(rows).T.rename(index=_ROWS | _METRICS)
     spread = (" ± " + numbers["deviation"]).replace(" ± ", "")
     return pd.DataFrame(
         {
@@ -64,6 +88,10 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
             "oracle": numbers["label_oracle"],
         }
     )
+
+
+def _writer(metric: str):
+    return lambda value: french(value, decimals(metric))
 
 
 def options_table(results: dict[str, dict]) -> pd.DataFrame:
@@ -76,11 +104,12 @@ def options_table(results: dict[str, dict]) -> pd.DataFrame:
         _VARIANTS[key]: {
             "secondes": f"{result['seconds']:.0f}",
             "Mo": f"{result['megabytes']:.0f}",
-            "exactitude, images": f"{result['accuracy']:.2f}",
+            "exactitude": french(result["accuracy"]),
         }
         | _option_cells(result["report"])
         if "report" in result
-        else {"il manque": result["lacks"]}
+        # Of a path, what is there on every machine.
+        else {"il manque": re.sub(r"\S*/(?=\S*/)", "", result["lacks"])}
         for key, result in results.items()
     }
     rows["hasard"] = _option_cells(results["usual"]["report"]["chance"])
@@ -88,9 +117,7 @@ def options_table(results: dict[str, dict]) -> pd.DataFrame:
 
 
 def _option_cells(levels: dict[str, dict]) -> dict[str, str]:
-    ways = {"image_to_text": "i → t", "text_to_image": "t → i"}
     return {
-        f"{title}, {way}": f"{levels[direction][metric]:.2f}"
+        title: " ; ".join(french(levels[way][metric]) for way in DIRECTIONS)
         for metric, title in {"recall@10": "R@10", "label_precision@5": "P@5"}.items()
-        for direction, way in ways.items()
     }

@@ -21,7 +21,9 @@ NOTEBOOK = "1_ProjetClip.ipynb"
 def library_files() -> list[Path]:
     """Return what the notebook shows the work of: the library, and measurements."""
     code = Path(__file__).parents[1].rglob("*.py")
-    measured = [RESULTS / f"pipeline_{name}.json" for name in ("folds", "tuned")]
+    measured = [
+        RESULTS / f"pipeline_{name}.json" for name in ("folds", "tuned", "untouched")
+    ]
     return [*sorted(code), *measured]
 
 

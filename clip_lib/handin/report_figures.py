@@ -1,10 +1,9 @@
 """Draw what the report shows of the saved model, and measure it.
 
-No example is chosen by hand: the subject's query, the first test image and caption of
-a label, the pairs placed worst.
+No example is chosen by hand: in each direction the middle one of the queries that
+succeed and of those that fail, then the pairs placed worst.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from clip_lib.errors import ClipError
-from clip_lib.evaluation.embeddings import hardest_pairs
-from clip_lib.evaluation.evaluate import evaluate_indexes
+from clip_lib.evaluation.embeddings import hardest_pairs, outcomes
+from clip_lib.evaluation.evaluate import DIRECTIONS, evaluate_indexes
 from clip_lib.figures import embedding_plots, image_grids
-from clip_lib.retrieval.answers import QUERIES
 from clip_lib.retrieval.search import Clip, Search
 
 HARDEST = 3
@@ -39,13 +37,18 @@ def measure(search: Search) -> dict:
     if "labels" not in search.images.items:
         raise ClipError("the report compares labels: these images have none.")
     parts = [index.part("test") for index in (search.images, search.texts)]
-    reasons = hardest_pairs(*parts, clip.vectorizer)["reason"]
+    pairs = hardest_pairs(*parts, clip.vectorizer)
+    reasons = pairs["reason"]
     return evaluate_indexes(*parts, clip) | {
         "source": SOURCES.get(source, source),
         "notice": NOTICE if source == "drawn scenes" else "",
         "temperature": clip.temperature,
         "sizes": model_sizes(clip),
         "hardest": HARDEST,
+        "answered": {
+            way: {name: len(rows) for name, rows in outcomes(pairs, way).items()}
+            for way in DIRECTIONS
+        },
         "reasons": {
             name: int((reasons == name).sum()) for name in embedding_plots.REASONS
         },
@@ -79,34 +82,25 @@ def figures(search: Search) -> Iterator[tuple[str, Figure, float, float]]:
         An iterator: name, figure, its height in the report in inches, and the factor by
         which its letters shrink. All are as wide as the text.
     """
-    images, texts = (index.part("test") for index in (search.images, search.texts))
-    where = image_grids.gallery_name(search.images, "test")
-    caption, own = texts.items[["captions", "image_paths"]].iloc[0]
-    for name, text, right in ("images", QUERIES[0], ""), ("images_own", caption, own):
-        try:
-            answers = search.images_for(text)
-        except ClipError:  # Other images, other words: none of these is known.
-            text, right, answers = caption, own, search.images_for(caption)
-        drawn = image_grids.image_answers(answers, text, where, right)
-        yield name, drawn, 1.95, 0.78
-    where = image_grids.gallery_name(search.texts, "test")
-    labels = images.items["labels"]
-    for place, label in enumerate((labels.min(), labels.max()), 1):
-        path = images.items.loc[labels == label, "paths"].iloc[0]
-        drawn = image_grids.text_answers(path, search.texts_for(path), where)
-        yield f"texts_{place}", drawn, 1.75, 0.74
-    worst = hardest_pairs(images, texts, search.clip.vectorizer).head(HARDEST)
-    yield "hardest", embedding_plots.hardest(worst), 0.2 + 1.1 * HARDEST, 0.7
+    parts = [index.part("test") for index in (search.images, search.texts)]
+    pairs = hardest_pairs(*parts, search.clip.vectorizer)
+    for name, way, size in (
+        ("images", "text_to_image", (1.9, 0.78)),
+        ("texts", "image_to_text", (1.6, 0.7)),
+    ):
+        for outcome, queries in outcomes(pairs, way).items():
+            drawn = image_grids.example(search, queries, way, outcome)
+            yield f"{name}_{outcome}", drawn, *size
+    worst = embedding_plots.hardest(pairs.head(HARDEST))
+    yield "hardest", worst, 0.2 + 1.1 * HARDEST, 0.7
 
 
 def save_figure(figure: Figure, path: Path, height: float, shrink: float) -> None:
-    """Save a figure as PDF at its size in the report, with decimal commas; close it."""
+    """Save a figure as PDF at its size in the report; close it."""
     figure.set_size_inches(6.3, height)
     for text in figure.findobj(Text):
         text.set_fontsize(text.get_fontsize() * shrink)
         if text.get_color() == image_grids.RIGHT:
             text.set(color="darkgreen", fontweight="bold")  # Seen in grey too.
-        # Scores, which have three decimals; a number in a caption stays as it is.
-        text.set_text(re.sub(r"(\d)\.(\d{3})\b", r"\1,\2", text.get_text()))
     figure.savefig(path, metadata={"CreationDate": None}, dpi=150)
     plt.close(figure)

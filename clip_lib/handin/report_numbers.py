@@ -4,11 +4,14 @@ They are written as LaTeX reads them, in French.
 
 ``\\resultat{folds/image_to_text/recall@10}`` prints one of them. Keys begin with:
 
-* ``folds``, ``five``, ``untouched``, ``tuned``, ``handed_out``, ``as_served``: what
-  benchmarks/results holds, summed up; then ``accuracy`` or a direction, then a metric.
-  Behind these, ``mean``, ``percent``, ``chance``, ``label_oracle``, ``times_chance``,
-  and for a single run ``low`` and ``high``, its interval;
-* ``ablation``, ``cleaning``, ``cost``, ``speed``: as their files are;
+* ``folds``, ``five``, ``untouched``, ``tuned``, ``start`` (what ``tuned`` started
+  from), ``handed_out``, ``as_served``: what benchmarks/results holds, summed up; then
+  ``accuracy`` or a direction, then a metric. Behind these, ``mean``, ``percent``,
+  ``chance``, ``label_oracle``, ``times_chance``, and for runs on one test part ``low``
+  and ``high``, their mean interval over the pictures;
+* ``ablation``: each variant; ``difference`` is that to the recipe on the same folds,
+  ``low`` and ``high`` its interval;
+* ``cleaning``: as its file is;
 * ``pretraining``: its last run, that of all the images;
 * ``code``: constants of the code;
 * ``config``: the settings of the saved model, read from its config.json;
@@ -19,10 +22,12 @@ import re
 import unicodedata
 
 import numpy as np
+from scipy.stats import t as student
 
 from clip_lib.evaluation.evaluate import DIRECTIONS
 from clip_lib.evaluation.metrics import LEVEL
-from clip_lib.evaluation.results import read_result, spread, summary
+from clip_lib.evaluation.results import decimals, read_result, spread, summary
+from clip_lib.figures.french import french
 from clip_lib.models.contrastive_loss import MAX_SCALE
 
 RUNS = {
@@ -41,7 +46,7 @@ _SPECIAL = {
     "'": r"\textquotesingle{}",
     '"': r"\textquotedbl{}",
 } | {character: f"\\{character}" for character in "{}$&#%_"}
-_DIGITS = {"temperature": 3, "times_chance": 1}
+_DIGITS = {"temperature": 2, "times_chance": 0}
 
 
 def escape(text) -> str:
@@ -62,8 +67,8 @@ def number(value: float, digits: int | None = None) -> str:
 
     Args:
         value: The number.
-        digits: Decimals. By default none for an int; two for a float, fewer from 10 on;
-            and a very small one as a power of ten.
+        digits: Decimals. By default none for an int; of a float, two up to 1, one up to
+            10, then none; and a very small one as a power of ten.
     """
     if digits is None:
         if isinstance(value, int):
@@ -72,9 +77,8 @@ def number(value: float, digits: int | None = None) -> str:
             mantissa, exponent = f"{value:.0e}".split("e")
             return rf"\ensuremath{{{mantissa}\times 10^{{{int(exponent)}}}}}"
         else:
-            digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
-    text = f"{round(value, digits) + 0.0:,.{digits}f}"  # Never -0.
-    text = text.replace(",", r"\,").replace(".", "{,}")
+            digits = 2 if abs(value) <= 1 else int(abs(value) < 10)
+    text = french(value, digits).replace(",", "{,}").replace("\u202f", r"\,")
     return text.replace("-", r"\ensuremath{-}")
 
 
@@ -100,19 +104,18 @@ class Numbers:
             if "mean" in value:
                 self.add(key, value["mean"])
             if "deviation" in value:
-                digits = 2 if value["mean"] < 10 else 1
-                self.texts[key] += (
-                    rf"~\ensuremath{{\pm}}~{number(value['deviation'], digits)}"
-                )
+                deviation = number(value["deviation"], decimals(key))
+                self.texts[key] += rf"~\ensuremath{{\pm}}~{deviation}"
         elif isinstance(value, list) and "/interval/" in key:
             low, high = value
             self.add(key.replace("/interval/", "/"), {"low": low, "high": high})
         elif isinstance(value, str):
-            french = value.replace("cores", "cœurs").replace("no GPU", "sans GPU")
-            self.texts[key] = escape(french if key.endswith("machine") else value)
+            self.texts[key] = escape(value)
         elif isinstance(value, float | int):
             self.values[key] = float(value)
             digits = _DIGITS.get(key.rpartition("/")[2])
+            if digits is None and re.search("rank|difference", key):
+                digits = decimals(key)
             self.texts[key] = number(value, digits)
             if isinstance(value, float) and 0 <= value <= 1:
                 self.values[f"{key}/percent"] = 100 * value
@@ -135,11 +138,10 @@ def benchmark_numbers() -> Numbers:
     runs["as_served"] = [
         run | {"clip": run["clip_as_served"]} for run in runs["handed_out"]
     ]
+    runs["start"] = [run | {"clip": run["start"]} for run in runs["tuned"]]
     for name, measured in runs.items():
         numbers.add(name, _summed_up(measured))
     numbers.add("ablation", _ablation(read_result("ablation")["runs"]))
-    for name in ("cost", "speed"):
-        numbers.add(name, read_result(name))
     numbers.add("pretraining", read_result("pretraining")["runs"][-1])
     cleaning = read_result("cleaning")
     planted = cleaning["planted"] | {"runs": len(cleaning["runs"])}
@@ -158,27 +160,45 @@ def _summed_up(runs: list[dict]) -> dict:
     pairs, test = runs[0].get("pairs", {}), runs[0]["clip"]["pairs"]
     counts = {"chosen_on": sum(pairs.values()), "all": sum(pairs.values()) + test}
     found |= {"runs": len(runs), "pairs": pairs | {"test": test} | counts}
+    one_test = len({(run["seed"], run["fold"]) for run in runs}) == 1
     for (subject, metric), levels in summary(runs).iterrows():
         times = levels["mean"] / levels["chance"]
         levels = dict(levels.dropna()) | {"times_chance": times}
-        if len(runs) == 1 and subject in DIRECTIONS:
-            bounds = runs[0]["clip"][subject]["interval"][metric]
-            levels |= zip(("low", "high"), bounds, strict=True)
+        if one_test and subject in DIRECTIONS:
+            bounds = [run["clip"][subject]["interval"][metric] for run in runs]
+            levels |= zip(("low", "high"), np.mean(bounds, axis=0), strict=True)
         found.setdefault(subject, {})[metric] = levels
     return found
 
 
 def _ablation(runs: list[dict]) -> dict:
-    """Return what each variant of the recipe measured, as the mean of both ways."""
+    """Return what each variant of the recipe measured, as the mean of both ways.
+
+    The interval of a difference is Student's, over the folds.
+    """
     found = {"runs": len(runs), "accuracy": {}}
+    found["variants"] = len(runs[0]["variants"]) - 1
+    width = student.ppf((1 + LEVEL) / 2, len(runs) - 1) / len(runs) ** 0.5
+
+    def measured(name, metric):
+        reports = [run["variants"][name]["clip"] for run in runs]
+        ways = [[each[way][metric] for each in reports] for way in DIRECTIONS]
+        return np.mean(ways, axis=0)
+
     for name in runs[0]["variants"]:
         variants = [run["variants"][name] for run in runs]
         reports = [variant["clip"] for variant in variants]
         seconds = int(np.mean([variant["seconds"] for variant in variants]))
         found[name] = {"pairs": reports[0]["pairs"], "seconds": seconds}
         for metric in ("recall@10", "label_precision@5"):
-            ways = [[report[way][metric] for report in reports] for way in DIRECTIONS]
-            found[name][metric] = _spread(np.mean(ways, axis=0))
+            values = measured(name, metric)
+            found[name][metric] = _spread(values)
+            mean, deviation = spread(values - measured("the recipe", metric))
+            half = width * deviation
+            found[name][metric]["difference"] = {"mean": mean, "deviation": half} | {
+                "low": mean - half,
+                "high": mean + half,
+            }
     for name in runs[0]["best_accuracy"]:
         values = [run["best_accuracy"][name] for run in runs]
         found["accuracy"][name] = _spread(values)

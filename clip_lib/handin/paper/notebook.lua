@@ -103,14 +103,23 @@ local function link(element)
   return element
 end
 
--- Cells and outputs leave no box around them; printed text is known by its language.
+-- Cells and outputs leave no box around them; printed text is known by its language,
+-- code that a cell shows keeps its own.
 local function printed(code)
+  if code.classes:includes("python") then return nil end
   return pandoc.CodeBlock(code.text:gsub("%s+$", ""), { "", { "output" } })
 end
 
 local function flat(div)
   if div.classes:includes("output") then
     return div.content:walk({ CodeBlock = printed })
+  end
+  -- What a cell prints before its table or figure stays with it.
+  for place = 1, #div.content - 1 do
+    local one = div.content[place]
+    if one.t == "CodeBlock" and one.classes:includes("output") then
+      one.classes = { "followed" }
+    end
   end
   return div.content
 end
