@@ -14,6 +14,7 @@ from clip_lib.models.clip import build_clip, without_head
 from clip_lib.models.initialization import start_image_classifier
 from clip_lib.models.saving import save_model
 from clip_lib.models.smallbert import build_text_classifier
+from clip_lib.retrieval.runtime import open_clip
 from clip_lib.retrieval.search import (
     IMAGE_INDEX_FILE,
     MODEL_FILE,
@@ -66,8 +67,9 @@ def cache(tmp_path_factory):
     """The user's cache directory, in place of the real one."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        name = "clip_lib.retrieval.photo_folder.user_cache_path"
-        patch.setattr(name, lambda name: folder / name)
+        for module in ("photo_folder", "runtime"):
+            name = f"clip_lib.retrieval.{module}.user_cache_path"
+            patch.setattr(name, lambda name: folder / name)
         yield folder
 
 
@@ -128,6 +130,7 @@ def run_config(
     indexes = build_indexes(Clip.load(config.model_path(MODEL_FILE)), tiny_dataset)
     for index, name in zip(indexes, (IMAGE_INDEX_FILE, TEXT_INDEX_FILE), strict=True):
         index.save(config.model_path(name))
+    open_clip(config.clip_file)  # The encoders of each copy are those kept here.
     return config
 
 

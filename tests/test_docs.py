@@ -18,8 +18,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 MODULES = sorted((ROOT / "clip_lib").rglob("*.py"))
 ROOMS = re.findall(
     r"\w+",
-    "silence_tensorflow errors atomic config scenes data models training retrieval "
-    "evaluation figures towers enrich handin web cli __main__",
+    "quiet silence_tensorflow errors atomic config scenes data models training "
+    "retrieval evaluation figures towers enrich handin web cli __main__",
 )
 """Each may import those before it, but not one that stands beside it here:"""
 BESIDE = {"training", "retrieval"}, {"enrich", "handin", "web"}

@@ -7,7 +7,6 @@ import signal
 import threading
 from pathlib import Path
 
-import clip_lib.towers  # noqa: F401  Reads the tokenizers of saved models.
 from clip_lib.cli.common import Answer, find_model, save_figure, warn_of_words
 from clip_lib.data.images import SUFFIXES
 from clip_lib.retrieval.answers import answer_lines, gallery_words, with_captions

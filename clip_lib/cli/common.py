@@ -7,8 +7,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clip_lib.atomic import replacing
-from clip_lib.config import PRETRAINED, Config, find_pretrained
+from clip_lib.config import PRETRAINED, TOKENIZER_FILE, Config, find_pretrained
+from clip_lib.data.vocabulary import READERS, sort_words
 from clip_lib.errors import ClipError
+
+
+def _read_tokenizer(path, sequence_length: int):
+    """Read the tokenizer of a BERT, which takes seconds to import."""
+    from clip_lib.towers.texts import WordPieces
+
+    return WordPieces(path, sequence_length)
+
+
+READERS[TOKENIZER_FILE] = _read_tokenizer
 
 
 class Answer(NamedTuple):
@@ -70,8 +81,6 @@ def warn(message: str) -> None:
 
 def warn_of_words(clip, text: str) -> None:
     """Name the words of a text that the model never saw."""
-    from clip_lib.data.vocabulary import sort_words
-
     if unknown := dict.fromkeys(sort_words(clip.vectorizer, text)[1]):
         warn(f"words the model never saw: {', '.join(unknown)}")
 

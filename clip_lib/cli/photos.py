@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-import clip_lib.towers  # noqa: F401  For their tokenizers.
 from clip_lib.cli.common import Answer, find_model, warn_of_faults, warn_of_words
 from clip_lib.data.captions_table import read_records
 from clip_lib.errors import ClipError
@@ -19,14 +18,15 @@ from clip_lib.retrieval.photo_folder import (
     index_file,
     update_index,
 )
-from clip_lib.retrieval.search import IMAGE_INDEX_FILE, Clip, open_index
+from clip_lib.retrieval.runtime import open_clip
+from clip_lib.retrieval.search import IMAGE_INDEX_FILE, open_index
 from clip_lib.retrieval.zero_shot import TEMPLATES, knows_label, label_index
 
 
 def classify(arguments, config) -> Answer:
     """Label pictures with any words, without training: zero-shot."""
     model_file = find_model(arguments.model, config)
-    clip = Clip.load(model_file)
+    clip = open_clip(model_file)
     labels = _labels(arguments.labels, clip, model_file, config)
     index = label_index(clip, labels, arguments.template or TEMPLATES)
     # Our own templates are no one's mistake.
@@ -54,7 +54,7 @@ def rerank(arguments, config) -> Answer:
             "no picture to rank: expected files after the text, or one a line on the "
             "standard input."
         )
-    clip = Clip.load(find_model(arguments.model, config))
+    clip = open_clip(find_model(arguments.model, config))
     text = clip.embed_text(arguments.text)
     warn_of_words(clip, arguments.text)
     read, embeds, faults = embed_files(clip, files)
@@ -70,7 +70,7 @@ def rerank(arguments, config) -> Answer:
 def index(arguments, config) -> Answer:
     """Embed any folder of photos, or what changed in it, for search to answer from."""
     folder = arguments.folder
-    clip = Clip.load(find_model(arguments.model, config))
+    clip = open_clip(find_model(arguments.model, config))
     changes, path = update_index(clip, folder), index_file(clip, folder)
     warn_of_faults(changes.unreadable, "left out")
     words = ["--gallery", folder]

@@ -33,6 +33,7 @@ from clip_lib.data.images import SUFFIXES, load_image
 from clip_lib.data.source import DEFAULT_FOLDER, SCENES_FOLDER, find_folder
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.runtime import open_clip
 from clip_lib.retrieval.search import IMAGE_INDEX_FILE, Clip, Search
 from clip_lib.scenes.folder import MARKER
 
@@ -244,7 +245,7 @@ def open_gallery(model_file, gallery: str | None, config: Config) -> tuple[Searc
         if not Path(gallery).is_dir():
             expected = ", ".join(splits)
             raise ClipError(f"gallery {gallery!r}: expected {expected} or a folder.")
-        return open_folder(Clip.load(model_file), gallery), "all"
+        return open_folder(open_clip(model_file), gallery), "all"
     if Path(model_file).with_name(IMAGE_INDEX_FILE).is_file():
-        return Search.load(model_file), gallery or "test"
-    return open_folder(Clip.load(model_file), find_data(config)), gallery or "all"
+        return Search.load(model_file, open_clip), gallery or "test"
+    return open_folder(open_clip(model_file), find_data(config)), gallery or "all"
