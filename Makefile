@@ -79,7 +79,7 @@ help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 # pip installs from outside: Debian's python3 has no ensurepip to put one inside.
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt requirements-library.txt
 	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else 'Python %d.%d: TensorFlow 2.21 and Keras 3.15 need Python 3.11, 3.12 or 3.13; name one with: make PYTHON=python3.12 ...' % v)"
 	$(PYTHON) -m venv --clear --without-pip .venv
 	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements.txt

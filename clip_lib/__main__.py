@@ -10,6 +10,7 @@ from clip_lib.config import Config
 from clip_lib.errors import ClipError
 
 OPTIONAL = {"gradio": "requirements-app.txt", "openai": "requirements-enrich.txt"}
+OPTIONAL |= {"nbformat": "requirements.txt", "nbclient": "requirements.txt"}
 """Packages that only one command needs, and the file that installs each."""
 
 

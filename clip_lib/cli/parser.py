@@ -4,10 +4,14 @@ Nothing is imported here that takes long: a command's module is loaded once it r
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from clip_lib.config import PRESETS
 
+INSTALLED = "clip-search"
+"""The command that `pip install .` makes."""
+PROGRAM = INSTALLED if Path(sys.argv[0]).stem == INSTALLED else "python -m clip_lib"
 DATA = "data folder, or 'scenes' for the drawn scenes"
 MODEL = "a CLIP's file, or 'pretrained' (the run's, else the pretrained weights)"
 MODELS = "folder of the run's models (models/)"
@@ -36,9 +40,9 @@ def parse(argv=None) -> argparse.Namespace:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m clip_lib",
+        prog=PROGRAM,
         description="A small CLIP: train it, query it, measure it.",
-        epilog="Each command shows an example: python -m clip_lib search --help",
+        epilog=f"Each command shows an example: {PROGRAM} search --help",
     )
     parser.add_argument("--debug", action="store_true", help=DEBUG)
     choices = parser.add_subparsers(required=True, metavar="command", dest="command")
@@ -53,7 +57,7 @@ def _add(choices, module: str, name: str, about: str, example: str):
         name,
         help=about.partition(". ")[0].rstrip("."),
         description=about,
-        epilog=f"example: python -m clip_lib {name} {example}",
+        epilog=f"example: {PROGRAM} {name} {example}",
     )
     command.set_defaults(module=module)
     command.add_argument("--json", action="store_true", help="print JSON")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from clip_lib.cli.common import Answer, find_model, warn_of_faults, warn_of_words
+from clip_lib.cli.parser import PROGRAM
 from clip_lib.data.captions_table import read_records
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.answers import answer_lines, answer_records
@@ -75,7 +76,7 @@ def index(arguments, config) -> Answer:
     warn_of_faults(changes.unreadable, "left out")
     words = ["--gallery", folder]
     words += ["--model", arguments.model] if arguments.model else []
-    hint = f"python -m clip_lib search TEXT {shlex.join(words)}"
+    hint = f"{PROGRAM} search TEXT {shlex.join(words)}"
     about = {"folder": str(Path(folder).resolve()), "index": str(path)}
     about |= dataclasses.asdict(changes)
     return Answer(f"{changes}: {path}\nQuery it: {hint}", about)
