@@ -53,6 +53,7 @@ bench: .venv/installed-app  ## Measure everything anew (hours): make bench DATA=
 	$(BIN)/python benchmarks/ablation.py --data "$(DATA)" --jobs $(JOBS)
 	$(BIN)/python benchmarks/cleaning.py --data "$(DATA)" --jobs $(JOBS)
 	$(BIN)/python benchmarks/speed.py --data "$(DATA)"
+	$(BIN)/python benchmarks/startup.py --data "$(DATA)"
 	$(BIN)/python benchmarks/cost.py --data "$(DATA)"
 	$(BIN)/python benchmarks/page.py --data "$(DATA)"
 	$(BIN)/python benchmarks/tables.py

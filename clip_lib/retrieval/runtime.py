@@ -81,7 +81,7 @@ class ConvertedClip(Clip):
 
 
 def open_clip(model_file) -> Clip:
-    """Load a CLIP that answers queries, in a tenth of the time of `Clip.load`.
+    """Load a CLIP that answers queries, in a fraction of the time of `Clip.load`.
 
     Its first use takes longer, and says so. Where the encoders cannot be converted or
     kept (a text encoder with a tokenizer of its own, a full disk), Keras runs them.
