@@ -71,7 +71,7 @@ def index(arguments, config) -> Answer:
     """Embed any folder of photos, or what changed in it, for search to answer from."""
     folder = arguments.folder
     clip = Clip.load(find_model(arguments.model, config))
-    changes, path = update_index(clip, folder), index_file(clip, folder)
+    (_, changes), path = update_index(clip, folder), index_file(clip, folder)
     warn_of_faults(changes.unreadable, "left out")
     words = ["--gallery", folder]
     words += ["--model", arguments.model] if arguments.model else []

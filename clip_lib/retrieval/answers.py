@@ -9,7 +9,7 @@ from clip_lib.retrieval.search import Search
 QUERIES = ("A big dog in the woods", "A group of cyclists", "A boat on the water")
 """Queries of a demonstration: the course's two examples, and the fourth label."""
 
-_NOT_SHOWN = ["size", "mtime_ns"]
+_NOT_SHOWN = ["size", "mtime_ns", "content", "taken"]
 _FORMATS = {
     "score": "{:.3f}".format,
     "margin": "{:.3f}".format,
