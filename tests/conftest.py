@@ -67,7 +67,7 @@ def cache(tmp_path_factory):
     """The user's cache directory, in place of the real one."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        name = "clip_lib.retrieval.photo_folder.user_cache_path"
+        name = "clip_lib.retrieval.index.user_cache_path"
         patch.setattr(name, lambda name: folder / name)
         yield folder
 

@@ -193,7 +193,7 @@ def test_pictures_like_a_picture_are_the_others(search, photo, tmp_path):
 class Words:
     """Stands for a CLIP and its search: each letter is a word, and has its own axis."""
 
-    letters, width = "abcdefghijklmnopqrstuvwxyz", 26
+    letters, width, fingerprint = "abcdefghijklmnopqrstuvwxyz", 26, "words"
 
     def __init__(self, pictures):
         self.clip = self.vectorizer = self

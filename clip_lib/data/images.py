@@ -5,6 +5,7 @@ pictures as it was trained on them. Scaling the pixels is a layer of the model.
 """
 
 import importlib.util
+import io
 import re
 from pathlib import Path
 
@@ -133,6 +134,18 @@ def load_image(
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(picture)
+
+
+def small_jpeg(path, side: int, max_pixels: int = MAX_PIXELS) -> bytes:
+    """Return a small copy of a picture, at most ``side`` pixels wide and high.
+
+    Nothing else is in it: no place, no camera. See `open_picture` for what is refused.
+    """
+    picture, stored = open_picture(path, max_pixels, 2 * side), io.BytesIO()
+    picture.info.clear()
+    picture.thumbnail((side, side))
+    picture.save(stored, "JPEG", quality=82)
+    return stored.getvalue()
 
 
 def date_taken(path) -> str:

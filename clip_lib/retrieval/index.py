@@ -14,12 +14,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
+from platformdirs import user_cache_path
 
 from clip_lib.atomic import replacing
 from clip_lib.errors import ClipError, first_line
 
 ROUNDING = 1e-5
 """Cosines closer than this are equal: batches of other sizes round differently."""
+
+
+def in_cache(name: str) -> Path:
+    """Return the path of a file in the user's cache directory."""
+    return user_cache_path("clip_lib") / name
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -96,6 +102,10 @@ class Index:
         if not keep.any():
             known = ", ".join(["all", *splits.unique()])
             raise ClipError(f"gallery {split!r} is empty: expected one of {known}.")
+        return self.where(keep)
+
+    def where(self, keep: np.ndarray) -> "Index":
+        """Return the rows that a mask (N,) keeps."""
         items = self.items[keep].reset_index(drop=True)
         return dataclasses.replace(self, embeds=self.embeds[keep], items=items)
 

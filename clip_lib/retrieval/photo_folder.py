@@ -22,7 +22,6 @@ from pathlib import Path
 import filelock
 import numpy as np
 import pandas as pd
-from platformdirs import user_cache_path
 from tqdm import tqdm
 
 from clip_lib.config import Config
@@ -30,8 +29,8 @@ from clip_lib.data.captions_table import ENRICHED, ORIGIN, READ, TABLE, read_rec
 from clip_lib.data.dataset import SPLITS
 from clip_lib.data.images import OTHER_KINDS, SUFFIXES, date_taken, load_image
 from clip_lib.data.source import DEFAULT_FOLDER, SCENES_FOLDER, find_folder
-from clip_lib.errors import ClipError
-from clip_lib.retrieval.index import Index
+from clip_lib.errors import ClipError, printable
+from clip_lib.retrieval.index import Index, in_cache
 from clip_lib.retrieval.search import IMAGE_INDEX_FILE, Clip, Search
 from clip_lib.scenes.folder import MARKER
 
@@ -83,7 +82,7 @@ def index_file(clip: Clip, folder) -> Path:
     key = f"{clip.fingerprint} {folder}".encode("utf-8", "surrogateescape")
     name = re.sub(r"\W+", "_", folder.name)[:40]
     digest = hashlib.sha256(key).hexdigest()[:16]
-    return user_cache_path("clip_lib") / f"{name}_{digest}.npz"
+    return in_cache(f"{name}_{digest}.npz")
 
 
 def embed_files(clip: Clip, paths) -> tuple[list[str], np.ndarray, list[str]]:
@@ -349,11 +348,11 @@ def open_folder(clip: Clip, folder) -> Search:
         images, changes = saved_index(index_file(clip, folder)), None
         if images is None:
             raise
-        print(f"{busy} {len(images.items)} pictures are searched", file=sys.stderr)
+        _say(f"{busy} {len(images.items)} pictures are searched")
     for fault in changes.unreadable if changes else ():
-        print(f"left out: {fault}", file=sys.stderr)
+        _say(f"left out: {fault}")
     if changes and changes.read:
-        print(f"{folder}: indexed for this model, {changes}", file=sys.stderr)
+        _say(f"{folder}: indexed for this model, {changes}")
     images = dataclasses.replace(images, source=str(folder))
     if (folder / MARKER).is_file():
         images = dataclasses.replace(images, source="drawn scenes")
@@ -374,6 +373,10 @@ def open_folder(clip: Clip, folder) -> Search:
         texts = Index(embeds, captions, clip.fingerprint, images.source)
         texts.save(path)
     return Search(clip, images, texts)
+
+
+def _say(message: str) -> None:
+    print(printable(message), file=sys.stderr)
 
 
 def find_data(config: Config) -> Path:

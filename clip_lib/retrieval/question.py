@@ -5,6 +5,7 @@ the caller allows it, the path of a picture. ``0.5*snow`` weighs it; what stands
 double quotes is text, whatever it holds.
 """
 
+import contextlib
 import functools
 import os
 import re
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from clip_lib.data.images import SUFFIXES
 from clip_lib.errors import ClipError
+from clip_lib.retrieval.index import Index, in_cache
 
 EXCLUDED = 0.75
 """Weight of what is left out, by benchmarks/exclusion.py: a projection that makes the
@@ -161,7 +164,17 @@ def _nonsense_level(search, gallery: str) -> float:
 
 @functools.lru_cache(maxsize=4)
 def _nonsense(clip) -> np.ndarray:
+    # Kept in the cache: it takes a second, and each command would embed it again.
+    path = in_cache(f"nonsense_{NONSENSE}_{clip.fingerprint}.npz")
+    with contextlib.suppress(ClipError):  # Not there yet, or damaged.
+        return Index.load(path).embeds
     words = [word for word in clip.vectorizer.get_vocabulary() if word.isalpha()]
     words = [word for word in words if word not in ENGLISH_STOP_WORDS]
     drawn = np.random.default_rng(0).choice(words, (NONSENSE, 4))
-    return clip.embed_texts([" ".join(four) for four in drawn])
+    texts = [" ".join(four) for four in drawn]
+    index = Index(clip.embed_texts(texts), pd.DataFrame({"captions": texts}))
+    with contextlib.suppress(
+        OSError
+    ):  # A cache that cannot be written costs time only.
+        index.save(path)
+    return index.embeds

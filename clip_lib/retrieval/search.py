@@ -188,12 +188,15 @@ class Search:
         names = (IMAGE_INDEX_FILE, TEXT_INDEX_FILE)
         return cls(clip, *(open_index(clip, folder / name) for name in names))
 
-    def images_for(self, text: str, k: int = 5, gallery: str = "test") -> pd.DataFrame:
+    def images_for(
+        self, text: str, k: int = 5, gallery: str = "test", pictures: bool = False
+    ) -> pd.DataFrame:
         """Return the k pictures nearest to a text; see `Index.search`.
 
-        The text may combine several, "dog + snow - person": see `embed_question`.
+        The text may combine several, "dog + snow - person", and pictures if they are
+        allowed: see `embed_question`.
         """
-        embedding = embed_question(self.clip, text)
+        embedding = embed_question(self.clip, text, pictures)
         return self.images.part(gallery).search(embedding, k, self.clip.temperature)
 
     def images_like(
