@@ -34,7 +34,7 @@ def model_file(run_config, tmp_path):
 @pytest.fixture
 def kept(monkeypatch, cache, tmp_path, model_file):
     """Converted encoders in a cache of their own; they are not converted again."""
-    monkeypatch.setattr(runtime, "user_cache_path", lambda name: tmp_path / "cache")
+    monkeypatch.setattr(runtime, "in_cache", lambda name: tmp_path / "cache" / name)
     clip = Clip.load(model_file)
     found = {}
     for path in (cache / "clip_lib").glob("encoders_*.zip"):
@@ -171,7 +171,7 @@ def test_where_nothing_can_be_kept_keras_answers(
     (tmp_path / "full").write_bytes(b"")
     monkeypatch.setattr(runtime, "TOLERANCE", 0)
     for name, value, why in (
-        ("user_cache_path", lambda name: tmp_path / "full", "full/encoders_"),
+        ("in_cache", lambda name: tmp_path / "full" / name, "full/encoders_"),
         ("convert", CONVERT, "image_encoder: differs from Keras by "),
     ):
         capsys.readouterr()

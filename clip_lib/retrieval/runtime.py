@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from platformdirs import user_cache_path
 
 from clip_lib.atomic import replacing
 from clip_lib.config import VOCABULARY_FILE
 from clip_lib.data.vocabulary import Vectorizer, load_vocabulary
 from clip_lib.errors import first_line
 from clip_lib.quiet import without_stderr
+from clip_lib.retrieval.index import in_cache
 from clip_lib.retrieval.search import Clip, settings_beside
 
 TOLERANCE = 1e-4
@@ -95,7 +95,7 @@ def open_clip(model_file) -> Clip:
         return Clip.load(model_file)  # It names what is missing.
     content = hashlib.sha256(model_file.read_bytes())
     content.update(vocabulary.read_bytes())
-    path = user_cache_path("clip_lib") / f"encoders_{content.hexdigest()[:32]}.zip"
+    path = in_cache(f"encoders_{content.hexdigest()[:32]}.zip")
     if not (clip := _read(path, model_file)):
         clip = Clip.load(model_file)
         if isinstance(clip.vectorizer, Vectorizer):
