@@ -102,13 +102,14 @@ for words in {commands!r}:
 heavy = {{"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "requests"}}
 print("loaded:", sorted(heavy & set(sys.modules)))
 """
-    process = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"XDG_CACHE_HOME": str(cache)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    for _ in range(2):  # What is kept for each model takes more, once.
+        process = subprocess.run(
+            [sys.executable, "-c", script],
+            env=os.environ | {"XDG_CACHE_HOME": str(cache)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     assert process.stdout.endswith("loaded: []\n")
     assert process.stderr == ""
 
