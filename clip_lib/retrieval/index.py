@@ -124,7 +124,7 @@ class Index:
     def export(self, path) -> Path:
         """Write ids, columns and vectors for another engine; see docs/engines.md.
 
-        ``.npy`` holds the vectors alone, and a ``.csv`` beside it the rest; ``.parquet``
+        ``.npy`` holds the vectors alone, a ``.csv`` beside it the rest; ``.parquet``
         holds everything, the vectors in a column ``vector``.
 
         Raises:
