@@ -49,10 +49,12 @@ bench: .venv/installed-app  ## Measure everything anew (hours): make bench DATA=
 	$(if $(CAPTIONS),$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name five --folds 5 --seeds 42 --captions "$(CAPTIONS)" --jobs $(JOBS))
 	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name tuned --preset fine-tuning --folds 5 --seeds 42 $(if $(OTHERS),--others "$(OTHERS)") --jobs $(JOBS)
 	$(if $(CAPTIONS),$(BIN)/python benchmarks/queries.py --data "$(DATA)" --captions "$(CAPTIONS)" $(if $(OTHERS),--gallery "$(OTHERS)") --jobs $(JOBS))
+	$(if $(CAPTIONS),$(if $(OTHERS),$(BIN)/python benchmarks/exclusion.py --data "$(DATA)" --captions "$(CAPTIONS)" --gallery "$(OTHERS)"))
 	$(BIN)/python benchmarks/handed_out.py --data "$(DATA)" --name folds --folds 5 --seeds 42 --jobs $(JOBS)
 	$(BIN)/python benchmarks/ablation.py --data "$(DATA)" --jobs $(JOBS)
 	$(BIN)/python benchmarks/cleaning.py --data "$(DATA)" --jobs $(JOBS)
 	$(BIN)/python benchmarks/speed.py --data "$(DATA)"
+	$(BIN)/python benchmarks/startup.py --data "$(DATA)"
 	$(BIN)/python benchmarks/cost.py --data "$(DATA)"
 	$(BIN)/python benchmarks/page.py --data "$(DATA)"
 	$(BIN)/python benchmarks/tables.py
@@ -79,7 +81,7 @@ help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 # pip installs from outside: Debian's python3 has no ensurepip to put one inside.
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt requirements-library.txt
 	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else 'Python %d.%d: TensorFlow 2.21 and Keras 3.15 need Python 3.11, 3.12 or 3.13; name one with: make PYTHON=python3.12 ...' % v)"
 	$(PYTHON) -m venv --clear --without-pip .venv
 	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements.txt

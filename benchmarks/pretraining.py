@@ -244,9 +244,7 @@ def train(dataset: Dataset, config: Config, lite0, glove) -> tuple:
     captions = dataset.train["caption"]
     ordered, vectors = read_glove(glove)
     chosen = choose_words(captions, ordered, WORDS)
-    vectorizer = Vectorizer(
-        vocabulary=chosen, output_sequence_length=config.sequence_length
-    )
+    vectorizer = Vectorizer(chosen, config.sequence_length)
     table = word_vectors(chosen, vectors, captions)
     del vectors, ordered
     lower, upper = load_lite0(unpack(lite0))

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 PLACES = ("seed", "model_dir", "dataset_dir", "strategy")
 """Settings that are not the recipe's: the runs name their seeds."""
 FOLDERS = ("--data", "--captions", "--gallery", "--model", "--others", "--output")
-FOLDERS += ("--lite0", "--glove")
+FOLDERS += ("--lite0", "--glove", "--rclip")
 """Options whose value is private to a machine."""
 
 

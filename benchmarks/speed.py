@@ -1,4 +1,4 @@
-"""Measure how fast CLIP trains, answers, embeds pictures, starts, and searches.
+"""Measure how fast CLIP trains, answers, embeds pictures, and searches.
 
     python benchmarks/speed.py --data FOLDER
 
@@ -8,18 +8,16 @@ machine should have nothing else to do. Weights do not change speed: the models 
 trained beyond the measured epochs.
 """
 
-import subprocess
-import sys
 import tempfile
 import time
 
 import numpy as np
 import pandas as pd
 from handed_out import BATCH_SIZE, Clock, build_handed_out, handed_out_batches
-from record import ROOT, options, provenance, write_result
+from record import options, provenance, write_result
 
 from clip_lib import silence_tensorflow  # noqa: F401
-from clip_lib.config import CONFIG_FILE, PRETRAINED, Config, find_pretrained
+from clip_lib.config import CONFIG_FILE, Config
 from clip_lib.data.dataset import Dataset, load_dataset
 from clip_lib.data.pipelines import CachedFeatures
 from clip_lib.data.vocabulary import learn_vocabulary, save_vocabulary
@@ -37,7 +35,6 @@ from clip_lib.models.saving import save_model, split_encoders
 from clip_lib.retrieval.index import Index
 from clip_lib.retrieval.search import (
     IMAGE_INDEX_FILE,
-    MODEL_FILE,
     TEXT_INDEX_FILE,
     Clip,
     Search,
@@ -170,31 +167,12 @@ def gallery_times(size: int) -> dict:
     }
 
 
-def start_times(model_file, query: str, repeats: int) -> dict[str, float]:
-    """Time commands from the start of their process to its end; median seconds."""
-    found = {}
-    for name, arguments in (
-        ("help", ["--help"]),
-        ("a mistyped command", ["serach"]),
-        ("search", ["search", query, "--gallery", "all", "--model", str(model_file)]),
-    ):
-        times = []
-        for _ in range(repeats):
-            began = time.perf_counter()
-            command = [sys.executable, "-m", "clip_lib", *arguments]
-            subprocess.run(command, cwd=ROOT, capture_output=True)
-            times.append(time.perf_counter() - began)
-        found[name] = float(np.median(times))
-    return found
-
-
-def measure(config: Config, epochs: int, starts: int, galleries=GALLERIES) -> dict:
+def measure(config: Config, epochs: int, galleries=GALLERIES) -> dict:
     """Measure everything.
 
     Args:
         config: Data, sizes, and the folder that receives the model.
         epochs: Epochs of each training to time, besides the first.
-        starts: Fresh processes to time.
         galleries: Sizes of the random galleries.
     """
     dataset = load_dataset(config)
@@ -205,16 +183,10 @@ def measure(config: Config, epochs: int, starts: int, galleries=GALLERIES) -> di
         lambda text: search.images_for(text, 5, "all"), texts[:QUERIES]
     )
     paths = dataset.paths(dataset.pictures("all"))
-    pretrained = Clip.load(find_pretrained(PRETRAINED) / MODEL_FILE)
     return {
         "training": training_speeds(clip, dataset, vectorizer, config, epochs),
         "query_milliseconds": queries | {"gallery": len(search.images.items)},
         "index_milliseconds_per_picture": index_time(search.clip, paths),
-        "pretrained": {
-            "text_milliseconds": query_times(pretrained.embed_text, texts[:QUERIES]),
-            "index_milliseconds_per_picture": index_time(pretrained, paths),
-        },
-        "start_seconds": start_times(config.clip_file, texts[0], starts),
         "galleries": [gallery_times(size) for size in galleries],
     }
 
@@ -226,7 +198,7 @@ def main() -> None:
     given = parser.parse_args()
     make = Config.quick if given.quick else Config
     about = provenance(make())
-    sizes = (1, 1, GALLERIES[:2]) if given.quick else (given.epochs, 5)
+    sizes = (1, GALLERIES[:2]) if given.quick else (given.epochs,)
     with tempfile.TemporaryDirectory() as folder:
         config = make(dataset_dir=given.data, model_dir=folder)
         result = about | measure(config, *sizes)

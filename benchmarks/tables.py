@@ -58,6 +58,13 @@ SPEEDS = {
     "pictures_per_second": "pictures a second",
     "features_milliseconds_per_picture": "frozen features, once, ms a picture",
 }
+STARTS = {
+    "imports_seconds": "imports, s",
+    "model_and_text_seconds": "model, and the vector of one text, s",
+    "first_answer_seconds": "`search` from return to its answers, s",
+    "picture_milliseconds": "a picture file in a running process, ms",
+    "text_milliseconds": "a text in a running process, ms",
+}
 RUNS = {
     "photos": "photographs",
     "scenes": "drawn scenes",
@@ -305,23 +312,31 @@ def speed_table() -> str:
         for name, title in SPEEDS.items()
     ]
     rows.append(["ratio of training speeds", f"{training['ratio']:.3g}", ""])
-    query, pretrained = result["query_milliseconds"], result["pretrained"]
+    query = result["query_milliseconds"]
     numbers = {
         "query, median, ms": query["median"],
         "query, 95 %, ms": query["percentile_95"],
         "index, ms a picture": result["index_milliseconds_per_picture"],
-        "pretrained weights, a text, median, ms": pretrained["text_milliseconds"][
-            "median"
-        ],
-        "pretrained weights, index, ms a picture": pretrained[
-            "index_milliseconds_per_picture"
-        ],
     }
-    for name, seconds in result["start_seconds"].items():
-        numbers[f"start to end: {name}, s"] = seconds
     answers = [[title, f"{number:.2f}"] for title, number in numbers.items()]
     steps = _table(["training", "ours", "the course's recipe"], rows)
     return f"{steps}\n\n{_table(['answers', ''], answers)}{_about(result)}"
+
+
+def startup_table() -> str:
+    """Return the table of the wait for the first answer."""
+    result = result_of("startup")
+    both = result["litert"], result["keras"]
+    rows = [
+        [title, *(f"{each[name]:.2f}" for each in both)]
+        for name, title in STARTS.items()
+    ]
+    alone = {"an empty Python, s": result["python_seconds"]}
+    alone["the first use of a model, once, s"] = result["first_use_seconds"]
+    if seconds := result.get("rclip_help_seconds"):
+        alone["`rclip --help`, s"] = seconds
+    rows += [[title, f"{seconds:.2f}", ""] for title, seconds in alone.items()]
+    return _table(["", "LiteRT", "Keras"], rows) + _about(result)
 
 
 def galleries_table() -> str:
@@ -378,6 +393,42 @@ def queries_table() -> str:
     return _table(heading, rows) + _about(result)
 
 
+EXCLUSION = ("left_out", "right", "asked")
+PARTS = {"all": "the course's", "larger": "others"}
+
+
+def exclusion_table() -> str:
+    """Return the table of what questions leave out, by method."""
+    result = result_of("exclusion")
+    rows = []
+    for part, title in PARTS.items():
+        found = result["galleries"][part]
+        for method, shares in found["exclusion"].items():
+            cells = [f"{shares[name]:.2f}" for name in EXCLUSION]
+            rows.append([f"{found['pictures']}, {title}", method, *cells])
+    heading = ["gallery", "method", "unwanted", "right", "what is asked for"]
+    return _table(heading, rows) + _about(result)
+
+
+def fits_table() -> str:
+    """Return the errors of "nothing here fits well"."""
+    result, rows = result_of("exclusion"), []
+    for part, title in PARTS.items():
+        found = result["galleries"][part]
+        errors = found["nothing_fits"]
+        cells = [errors["answerable"], f"{errors['false_alarms']:.2f}"]
+        cells += [errors["off_topic"], f"{errors['missed']:.2f}"]
+        rows.append([f"{found['pictures']}, {title}", *cells])
+    heading = [
+        "gallery",
+        "answerable",
+        "said of these",
+        "off topic",
+        "not said of these",
+    ]
+    return _table(heading, rows) + _about(result)
+
+
 TABLES = {
     "results": results_table,
     "untouched": functools.partial(results_table, UNTOUCHED),
@@ -388,9 +439,12 @@ TABLES = {
     "cleaning": cleaning_table,
     "ablation": ablation_table,
     "speed": speed_table,
+    "startup": startup_table,
     "galleries": galleries_table,
     "page": page_table,
     "queries": queries_table,
+    "exclusion": exclusion_table,
+    "fits": fits_table,
 }
 
 

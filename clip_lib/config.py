@@ -231,10 +231,13 @@ class Config:
 
 
 def find_pretrained(folder) -> Path:
-    """Return a folder of weights; a relative one may be one of the repository."""
-    folder = Path(folder)
-    in_repository = Path(__file__).parents[1] / folder
-    return folder if folder.exists() else in_repository
+    """Return a folder of weights; a relative one may be one of the repository.
+
+    Installed by pip, the library holds its own weights.
+    """
+    folder, library = Path(folder), Path(__file__).parent
+    places = folder, library.parent / folder, library / folder.name
+    return next((place for place in places if place.exists()), places[1])
 
 
 PRESETS = {

@@ -5,29 +5,14 @@ GPU drivers, oneDNN), before any Python setting can reach its logger. In a noteb
 they end up in the first cell's output and in the PDF, where they read like errors.
 """
 
-import contextlib
 import os
-import sys
 import warnings
 
-
-@contextlib.contextmanager
-def _without_stderr():
-    """Divert file descriptor 2 to nowhere."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-
+from clip_lib.quiet import without_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"
-with _without_stderr(), warnings.catch_warnings():
+with without_stderr(), warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import keras
     import keras_nlp  # noqa: F401

@@ -1,5 +1,6 @@
 """A tiny data set and an untrained model, made anew: no network, no photographs."""
 
+import contextlib
 import csv
 import dataclasses
 
@@ -14,6 +15,7 @@ from clip_lib.models.clip import build_clip, without_head
 from clip_lib.models.initialization import start_image_classifier
 from clip_lib.models.saving import save_model
 from clip_lib.models.smallbert import build_text_classifier
+from clip_lib.retrieval.runtime import open_clip
 from clip_lib.retrieval.search import (
     IMAGE_INDEX_FILE,
     MODEL_FILE,
@@ -66,7 +68,7 @@ def cache(tmp_path_factory):
     """The user's cache directory, in place of the real one."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        name = "clip_lib.retrieval.photo_folder.user_cache_path"
+        name = "clip_lib.retrieval.index.user_cache_path"
         patch.setattr(name, lambda name: folder / name)
         yield folder
 
@@ -128,6 +130,7 @@ def run_config(
     indexes = build_indexes(Clip.load(config.model_path(MODEL_FILE)), tiny_dataset)
     for index, name in zip(indexes, (IMAGE_INDEX_FILE, TEXT_INDEX_FILE), strict=True):
         index.save(config.model_path(name))
+    open_clip(config.clip_file)  # The encoders of each copy are those kept here.
     return config
 
 
@@ -148,6 +151,23 @@ def address(page):
     app, url, _ = launch(page, quiet=True, prevent_thread_lock=True)
     yield url.rstrip("/")
     app.blocks.close()
+
+
+@pytest.fixture
+def full_disk():
+    """While it is entered, no file of this process grows beyond five kilobytes."""
+    resource = pytest.importorskip("resource", reason="limits of POSIX")
+
+    @contextlib.contextmanager
+    def limit():
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit
 
 
 @pytest.fixture

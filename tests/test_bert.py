@@ -2,8 +2,10 @@
 
 import dataclasses
 import shutil
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -193,7 +195,9 @@ def test_both_encoders_are_frozen_in_clip(run, tiny_dataset):
         assert len(paths) == 2 and all("projection" in path for path in paths)
 
 
-def test_a_saved_run_needs_neither_hub_nor_checkpoint(run, tmp_path, monkeypatch):
+def test_a_saved_run_needs_neither_hub_nor_checkpoint(
+    run, tmp_path, photo, monkeypatch
+):
     """Moved elsewhere, beside the vocabulary of another run."""
     assert run.clip_file.name == "myclip_with_tiny-bert.keras"
     texts = ["the dog", "a ball"]
@@ -205,6 +209,12 @@ def test_a_saved_run_needs_neither_hub_nor_checkpoint(run, tmp_path, monkeypatch
     found = clip.embed_texts(texts)
     assert np.abs(found - expected).max() < 1e-5
     assert np.abs(found[0] - found[1]).max() > 1e-3
+    # So does a command, in a process that has not imported its tokenizer.
+    words = ["rerank", "the dog", photo, "--model", str(moved / run.clip_file.name)]
+    command = [sys.executable, "-m", "clip_lib", *words]
+    root = Path(__file__).parents[1]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert photo in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("change", [{"words": [*WORDS[:-1], "cat"]}, {"lower": False}])

@@ -1,10 +1,10 @@
 """What a model learned: embeddings made by hand."""
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
 
+from clip_lib.data.vocabulary import Vectorizer
 from clip_lib.evaluation.embeddings import (
     hardest_pairs,
     level_means,
@@ -12,9 +12,7 @@ from clip_lib.evaluation.embeddings import (
 )
 from clip_lib.retrieval.index import Index
 
-KNOWN = keras.layers.TextVectorization(
-    vocabulary=["caption", *map(str, range(10))], output_sequence_length=8
-)
+KNOWN = Vectorizer(["caption", *map(str, range(10))], 8)
 
 
 def indexes(image_embeds, text_embeds, labels, place=None, captions=None):

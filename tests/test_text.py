@@ -1,11 +1,17 @@
 """Vocabulary, token ids, and queries that cannot be answered."""
 
+import keras
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_fuzz import CASES
 
 from clip_lib.config import Config
 from clip_lib.data import vocabulary
 from clip_lib.data.vocabulary import (
     check_query,
+    clean,
     encode,
     learn_vocabulary,
     load_vocabulary,
@@ -33,6 +39,27 @@ def test_a_saved_vocabulary_encodes_alike(tmp_path, tiny_dataset, vectorizer):
     grass = lines.index("grass")
     assert token_ids[-3].tolist() == [grass] * 32
     assert token_ids[-2:, :3].tolist() == [[grass, 1, 0], [1, 0, 0]]
+
+
+WORDS = ["dog", "a", "é", "ß", "boy", "женщина", "berry", "beach", "s", "42", "犬"]
+TEXT = st.lists(st.one_of(st.sampled_from(WORDS), st.text()), max_size=12).map(" ".join)
+
+
+@CASES
+@given(st.lists(TEXT, min_size=1, max_size=8))
+def test_learning_and_looking_up_are_those_of_keras(texts):
+    texts = [*texts, "a dog"]  # Keras fails without a word.
+    ours = learn_vocabulary(texts, Config.quick(sequence_length=7, vocab_size=12))
+    # Of its own accord it takes punctuation away, but neither accents nor hyphens.
+    cleaned = [clean(text) for text in texts]
+    theirs = keras.layers.TextVectorization(max_tokens=12, output_sequence_length=7)
+    theirs.adapt(np.array(cleaned, object))
+    assert ours.get_vocabulary() == theirs.get_vocabulary()
+    # Without plurals, which are ours.
+    words = [word for text in cleaned for word in text.split()]
+    known = set(ours.get_vocabulary())
+    plain = [word for word in words if word in known] + ["qwertz"]
+    assert (ours([" ".join(plain)]) == theirs([" ".join(plain)]).numpy()).all()
 
 
 @pytest.mark.parametrize(

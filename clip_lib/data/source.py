@@ -11,8 +11,6 @@ import zipfile
 import zlib
 from pathlib import Path
 
-import pooch
-
 from clip_lib.config import Config
 from clip_lib.data.captions_table import TABLE
 from clip_lib.errors import ClipError, first_line
@@ -81,6 +79,8 @@ def download_archive(folder, url: str = ARCHIVE_URL, timeout: float = 15.0) -> P
         ClipError: If the archive cannot be fetched, is damaged or is unsafe.
     """
     if not (Path(folder) / TABLE).exists():
+        import pooch  # It brings requests, which a search does without.
+
         with tempfile.TemporaryDirectory() as workspace:
             http = pooch.HTTPDownloader(progressbar=True, timeout=timeout)
             pooch.get_logger().setLevel("WARNING")

@@ -1,7 +1,6 @@
 """Split the pictures into training, validation and test parts."""
 
 import pandas as pd
-from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from clip_lib.config import Config
 from clip_lib.data.captions_table import SPLIT
@@ -38,6 +37,9 @@ def split_records(
         if fold:
             raise ClipError("a fold of data with a column split: expected one only.")
         return _own_split(records)
+    # Here: scikit-learn takes a second to load, which a search does not need.
+    from sklearn.model_selection import train_test_split
+
     rest, test = _hold_out(pictures, config, fold)
     _, validation = train_test_split(
         rest,
@@ -61,6 +63,8 @@ def _hold_out(pictures: pd.DataFrame, config: Config, fold):
             f"{f'label {label!r}' if label else 'the table'}: {counts.min()} pictures, "
             f"expected at least {needed} to split them."
         )
+    from sklearn.model_selection import StratifiedKFold, train_test_split
+
     if not fold:
         return train_test_split(
             pictures,

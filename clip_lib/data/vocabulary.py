@@ -3,33 +3,42 @@
 It is learned from the training captions alone. ``vocab.txt`` holds one word a line, and
 the number of the line is the token id: line 0 is padding (empty), line 1 ``[UNK]``, the
 unknown word. Other text encoders bring a tokenizer of their own, see `READERS`.
+
+Plain Python: a text is looked up without TensorFlow, which takes seconds to load.
 """
 
-from clip_lib import silence_tensorflow  # noqa: F401
-
-# isort: split
-import functools
 import hashlib
 import json
 import re
 import unicodedata
+from collections import Counter
+from itertools import chain
 from pathlib import Path
 
-import keras
 import numpy as np
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from clip_lib.atomic import replacing
 from clip_lib.config import Config
 from clip_lib.errors import ClipError
 
-Vectorizer = keras.layers.TextVectorization
-"""Texts (B,) to token ids (B, length). A tokenizer that stands in for it is called and
-asked for its vocabulary alike, and has ``save(path)``, ``unknown_id`` (else 1),
-``silent_ids`` of what is no word (else padding) and ``spelling`` (of capitals)."""
 READERS = {}
 """Readers of other vocabulary files, by file name: (path, sequence_length) to a
-tokenizer. Its module adds its own when it is imported."""
+tokenizer, which has what `Vectorizer` has, and may have a ``spelling`` (of capitals).
+Whoever needs one adds it."""
+_FUNCTION_WORDS = """
+    a about above across after again against all along also am among an and another any
+    are around as at away be been before behind being below beneath beside between
+    beyond both but by can could did do does doing down during each either else every
+    few for from had has have having he her here hers herself him himself his how i if
+    in into is it its itself just many may me might mine more most much must my myself
+    near neither no none nor not of off on one only onto or other others our ours
+    ourselves out over own per same shall she should since so some such than that the
+    their theirs them themselves then there these they this those through to too toward
+    towards under until up upon us very was we were what when where whether which while
+    who whom whose why will with within without would you your yours yourself yourselves
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+"""A query of these alone asks for nothing: they are in captions of every picture."""
 
 
 def clean(text: str) -> str:
@@ -38,28 +47,64 @@ def clean(text: str) -> str:
     Hyphens and slashes separate words, a possessive ``'s`` is dropped:
     ``The woman's black/white “dog”…`` becomes ``the woman black white dog``.
     """
-    text = unicodedata.normalize("NFKD", text.lower()).replace("\u2019", "'")
+    text = unicodedata.normalize("NFKD", text).lower().replace("\u2019", "'")
     text = re.sub(r"'s\b|['\u0300-\u036f]", "", text)
     return " ".join(re.findall(r"[^\W_]+", text))
 
 
-@functools.lru_cache(maxsize=8)
-def _words_of(vectorizer: Vectorizer) -> frozenset[str]:
-    return frozenset(vectorizer.get_vocabulary())
+class Vectorizer:
+    """Texts to the numbers of their words, as `keras.layers.TextVectorization` has it.
 
+    A word that is unknown counts as its singular or plural, if that is known.
 
-def _prepared(vectorizer: Vectorizer, texts) -> list[str]:
-    """Clean texts; replace a word that is unknown by its known singular or plural."""
-    if not isinstance(vectorizer, Vectorizer):
-        return list(texts)  # A tokenizer has its own rules.
-    known = _words_of(vectorizer)
+    Args:
+        words: The vocabulary from token id 2 on; 0 is padding, 1 the unknown word.
+        sequence_length: Tokens a text, cut or padded; None: as many as the longest has.
 
-    def known_form(word: str) -> str:
-        stems = [word + "s", word + "es", word.removesuffix("s")]
-        stems += [word.removesuffix("es"), re.sub("ies$", "y", word)]
-        return next((form for form in (word, *stems) if form in known), word)
+    Attributes:
+        unknown_id: Token id of an unknown word.
+        silent_ids: Token ids that stand for no word.
+    """
 
-    return [" ".join(map(known_form, clean(text).split())) for text in texts]
+    unknown_id, silent_ids = 1, (0,)
+
+    def __init__(self, words: list[str], sequence_length: int | None):
+        self._words = ["", "[UNK]", *words]
+        self._ids = {word: number for number, word in enumerate(words, start=2)}
+        self.sequence_length = sequence_length
+
+    def _id(self, word: str) -> int:
+        forms = (word, word + "s", word + "es", word.removesuffix("s"))
+        forms += (word.removesuffix("es"), re.sub("ies$", "y", word))
+        return next(
+            (self._ids[form] for form in forms if form in self._ids), self.unknown_id
+        )
+
+    def __call__(self, texts) -> np.ndarray:
+        """Return token ids, int32 (texts, sequence_length)."""
+        rows = [[self._id(word) for word in self.split(text)] for text in texts]
+        length = self.sequence_length or max(map(len, rows), default=0) or 1
+        token_ids = np.zeros((len(rows), length), "int32")
+        for row, ids in zip(token_ids, rows, strict=True):
+            row[: len(ids)] = ids[:length]
+        return token_ids
+
+    def split(self, text: str) -> list[str]:
+        """Return the words of a text as they are looked up."""
+        return clean(text).split()
+
+    def get_vocabulary(self) -> list[str]:
+        """Return the words, by token id."""
+        return list(self._words)
+
+    def vocabulary_size(self) -> int:
+        """Return the number of token ids, padding and the unknown word included."""
+        return len(self._words)
+
+    def save(self, path) -> None:
+        """Write ``vocab.txt``."""
+        with replacing(path) as temporary:
+            temporary.write_text("\n".join(self._words), encoding="utf-8")
 
 
 def learn_vocabulary(captions, config: Config) -> Vectorizer:
@@ -69,19 +114,15 @@ def learn_vocabulary(captions, config: Config) -> Vectorizer:
         captions: Iterable of strings, training split only.
         config: Gives ``sequence_length`` and ``vocab_size`` (most words kept).
     """
-    vectorizer = Vectorizer(
-        max_tokens=config.vocab_size, output_sequence_length=config.sequence_length
-    )
-    vectorizer.adapt([clean(caption) for caption in captions])
-    return vectorizer
+    counts = Counter(chain.from_iterable(clean(text).split() for text in captions))
+    # Among equals the last in the alphabet first, as Keras has it.
+    words = sorted(counts, key=lambda word: (counts[word], word), reverse=True)
+    return Vectorizer(words[: config.vocab_size - 2], config.sequence_length)
 
 
 def save_vocabulary(vectorizer: Vectorizer, path) -> None:
-    """Write a vocabulary: vocab.txt, or what another tokenizer's `save` writes."""
-    if not isinstance(vectorizer, Vectorizer):
-        return vectorizer.save(path)
-    with replacing(path) as temporary:
-        temporary.write_text("\n".join(vectorizer.get_vocabulary()), encoding="utf-8")
+    """Write a vocabulary: vocab.txt, or the file of another tokenizer."""
+    vectorizer.save(path)
 
 
 def load_vocabulary(path, sequence_length: int) -> Vectorizer:
@@ -106,7 +147,7 @@ def load_vocabulary(path, sequence_length: int) -> Vectorizer:
             f"{path}: not a vocabulary; expected an empty line, [UNK], then one word a "
             "line, each once."
         )
-    return Vectorizer(vocabulary=words[2:], output_sequence_length=sequence_length)
+    return Vectorizer(words[2:], sequence_length)
 
 
 def vocabulary_fingerprint(vectorizer: Vectorizer) -> str:
@@ -136,7 +177,7 @@ def encode(vectorizer: Vectorizer, captions) -> np.ndarray:
     A text without a single word (only punctuation) becomes one [UNK]: the mean over no
     token at all would not be a number.
     """
-    token_ids = np.array(vectorizer(_prepared(vectorizer, captions)), dtype="int32")
+    token_ids = vectorizer(captions)
     token_ids[~token_ids.any(axis=1), 0] = 1
     return token_ids
 
@@ -146,23 +187,20 @@ def word_tokens(vectorizer: Vectorizer, texts) -> list[np.ndarray]:
 
     Lone punctuation does not, nor do the marks of start, end and padding.
     """
-    if not (texts := _prepared(vectorizer, texts)):
+    if not (texts := list(texts)):
         return []
-    silent = getattr(vectorizer, "silent_ids", [0])
-    token_ids = np.asarray(vectorizer(texts))
-    return [row[~np.isin(row, silent)] for row in token_ids]
+    return [row[~np.isin(row, vectorizer.silent_ids)] for row in vectorizer(texts)]
 
 
 def known_tokens(vectorizer: Vectorizer, texts) -> list[np.ndarray]:
     """Tell for each token of `word_tokens` whether the vocabulary knows it."""
-    unknown = getattr(vectorizer, "unknown_id", 1)
+    unknown = vectorizer.unknown_id
     return [token_ids != unknown for token_ids in word_tokens(vectorizer, texts)]
 
 
 def count_words(vectorizer: Vectorizer) -> int:
     """Return how many words, or pieces of words, the vocabulary knows."""
-    marks = len(getattr(vectorizer, "silent_ids", [0])) + 1  # And [UNK].
-    return vectorizer.vocabulary_size() - marks
+    return vectorizer.vocabulary_size() - len(vectorizer.silent_ids) - 1  # And [UNK].
 
 
 def sort_words(vectorizer: Vectorizer, text: str) -> tuple[list[str], list[str]]:
@@ -170,7 +208,7 @@ def sort_words(vectorizer: Vectorizer, text: str) -> tuple[list[str], list[str]]
 
     Lone punctuation is in neither list.
     """
-    words = clean(text).split() if isinstance(vectorizer, Vectorizer) else text.split()
+    words = vectorizer.split(text)
     tokens = list(zip(words, known_tokens(vectorizer, words), strict=True))
     known = [word for word, is_known in tokens if is_known.any()]
     unknown = [word for word, is_known in tokens if len(is_known) and not any(is_known)]
@@ -185,7 +223,7 @@ def check_query(vectorizer: Vectorizer, text: str) -> None:
     if not text.strip():
         raise ClipError("Empty query: expected a few English words.")
     known, _ = sort_words(vectorizer, text)
-    if not any(word.lower() not in ENGLISH_STOP_WORDS for word in known):
+    if not any(word.lower() not in FUNCTION_WORDS for word in known):
         raise ClipError(
             f"{text!r}: not one word that means something is among the "
             f"{count_words(vectorizer)} that the model learned, the ranking would mean "

@@ -3,16 +3,17 @@
 import dataclasses
 import functools
 import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import pandas as pd
 
 from clip_lib.config import CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE, Config
 from clip_lib.data.dataset import Dataset
 from clip_lib.data.images import MAX_PIXELS, load_image
-from clip_lib.data.pipelines import image_batches
 from clip_lib.data.vocabulary import (
     Vectorizer,
     check_query,
@@ -22,12 +23,16 @@ from clip_lib.data.vocabulary import (
     load_vocabulary,
 )
 from clip_lib.errors import ClipError
-from clip_lib.models.saving import LOSS, load_clip, split_encoders, token_embedding
-from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.index import ROUNDING, Index
+from clip_lib.retrieval.question import embed_question
+
+if TYPE_CHECKING:
+    import keras
 
 MODEL_FILE = Config().clip_file.name
 IMAGE_INDEX_FILE = "image_index.npz"
 TEXT_INDEX_FILE = "text_index.npz"
+BATCH = 32
 TEMPLATES = ("a {}", "the {}", "a man with a {}")
 """Sentences around a label or a bare word, of words that are common in captions."""
 
@@ -38,6 +43,21 @@ def query_sentences(text: str) -> list[str]:
     return [one.replace("{}", word) for one in TEMPLATES] if word.isalpha() else [text]
 
 
+def settings_beside(model_file) -> Config | None:
+    """Read the settings of a model's training; None if it has no config.json."""
+    settings = Path(model_file).with_name(CONFIG_FILE)
+    return Config.load(settings) if settings.is_file() else None
+
+
+def _in_batches(encoder, items, load) -> np.ndarray:
+    """Embed items, any number of them; ``load`` turns some into an encoder's input."""
+    items = list(items)
+    starts = range(0, len(items), BATCH)
+    batches = (load(items[start : start + BATCH]) for start in starts)
+    none = np.empty((0, encoder.output_shape[1]), "float32")
+    return np.concatenate([none, *map(encoder.predict_on_batch, batches)])
+
+
 @dataclasses.dataclass(frozen=True)
 class Clip:
     """A trained CLIP with its vocabulary: pictures and texts to unit vectors.
@@ -45,7 +65,8 @@ class Clip:
     `models.clip.build_clip` makes the Keras model; this is what answers queries.
 
     Attributes:
-        image_encoder, text_encoder: Models that return unit vectors (B, D).
+        image_encoder, text_encoder: Models that return unit vectors (B, D): Keras', or
+            what `runtime` puts in their place.
         vectorizer: Texts to token ids.
         temperature: Divides the cosines before a softmax; 1 if it is not known, which
             makes probabilities nearly even.
@@ -53,8 +74,8 @@ class Clip:
             there is none.
     """
 
-    image_encoder: keras.Model
-    text_encoder: keras.Model
+    image_encoder: "keras.Model"
+    text_encoder: "keras.Model"
     vectorizer: Vectorizer
     temperature: float = 1.0
     config: Config | None = None
@@ -63,21 +84,25 @@ class Clip:
     def load(cls, model_file, vocabulary_file=None) -> "Clip":
         """Load a ``.keras`` file and its vocabulary, by default the one beside it.
 
+        `runtime.open_clip` does it in a fraction of the time, to answer queries alone.
+
         Raises:
             ClipError: If a file is missing, is not ours, or the two do not match.
         """
-        model = load_clip(model_file)
-        image_encoder, text_encoder = split_encoders(model)
+        # Here, because TensorFlow comes with it.
+        from clip_lib.models import saving
+
+        model = saving.load_clip(model_file)
+        image_encoder, text_encoder = saving.split_encoders(model)
         # SmallBERT is a part of the encoder, another text encoder a nested network.
-        nested = any(isinstance(layer, keras.Model) for layer in text_encoder.layers)
+        nested = any(hasattr(layer, "layers") for layer in text_encoder.layers)
         name = TOKENIZER_FILE if nested else VOCABULARY_FILE
         path = vocabulary_file or Path(model_file).parent / name
         vectorizer = load_vocabulary(path, text_encoder.input.shape[1])
-        loss = model.get_layer(LOSS)
-        known = token_embedding(text_encoder).input_dim
+        loss = model.get_layer(saving.LOSS)
+        known = saving.token_embedding(text_encoder).input_dim
         check_vocabulary(vectorizer, path, model_file, known, loss.vocabulary)
-        settings = Path(model_file).with_name(CONFIG_FILE)
-        config = Config.load(settings) if settings.is_file() else None
+        config = settings_beside(model_file)
         return cls(image_encoder, text_encoder, vectorizer, loss.temperature, config)
 
     @functools.cached_property
@@ -92,17 +117,22 @@ class Clip:
     @property
     def width(self) -> int:
         """Width D of the embeddings."""
-        return self.text_encoder.output.shape[1]
+        return self.text_encoder.output_shape[1]
 
     @property
     def image_size(self) -> tuple[int, int]:
         """Height and width that the image encoder expects."""
-        return tuple(self.image_encoder.input.shape[1:3])
+        return tuple(self.image_encoder.input_shape[1:3])
 
     def embed_images(self, paths) -> np.ndarray:
         """Return the unit vectors (N, D) of picture files of any size and mode."""
-        batches = image_batches(list(paths), self.image_size, cached=False)
-        return self.image_encoder.predict(batches, verbose=0)
+        load = functools.partial(load_image, image_size=self.image_size)
+        with ThreadPoolExecutor() as pool:
+            return _in_batches(
+                self.image_encoder,
+                paths,
+                lambda batch: np.stack([*pool.map(load, batch)]),
+            )
 
     def embed_image(self, source, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         """Return the unit vector (D,) of one picture; see `open_picture`."""
@@ -112,11 +142,9 @@ class Clip:
 
     def embed_texts(self, texts) -> np.ndarray:
         """Return the unit vectors (N, D) of texts."""
-        token_ids = encode(self.vectorizer, texts)
-        if len(token_ids) <= 32:
-            # For one batch, predict would spend most of its time on building the input.
-            return self.text_encoder.predict_on_batch(token_ids)
-        return self.text_encoder.predict(token_ids, verbose=0)
+        return _in_batches(
+            self.text_encoder, texts, lambda batch: encode(self.vectorizer, batch)
+        )
 
     def embed_text(self, text: str) -> np.ndarray:
         """Return the unit vector (D,) of one query; see `check_query`.
@@ -180,16 +208,45 @@ class Search:
     texts: Index | None = None
 
     @classmethod
-    def load(cls, model_file) -> "Search":
-        """Load a model, with the vocabulary and the indexes beside it."""
-        clip, folder = Clip.load(model_file), Path(model_file).parent
+    def load(cls, model_file, load=Clip.load) -> "Search":
+        """Load a model, with the vocabulary and the indexes beside it.
+
+        ``load`` may be `runtime.open_clip`.
+        """
+        clip, folder = load(model_file), Path(model_file).parent
         names = (IMAGE_INDEX_FILE, TEXT_INDEX_FILE)
         return cls(clip, *(open_index(clip, folder / name) for name in names))
 
-    def images_for(self, text: str, k: int = 5, gallery: str = "test") -> pd.DataFrame:
-        """Return the k pictures nearest to a text; see `Index.search`."""
-        embedding = self.clip.embed_text(text)
+    def images_for(
+        self, text: str, k: int = 5, gallery: str = "test", pictures: bool = False
+    ) -> pd.DataFrame:
+        """Return the k pictures nearest to a text; see `Index.search`.
+
+        The text may combine several, "dog + snow - person", and pictures if they are
+        allowed: see `embed_question`.
+        """
+        embedding = embed_question(self.clip, text, pictures)
         return self.images.part(gallery).search(embedding, k, self.clip.temperature)
+
+    def images_like(
+        self, picture, k: int = 5, gallery: str = "test", max_pixels: int = MAX_PIXELS
+    ) -> pd.DataFrame:
+        """Return the k pictures most like a picture, itself left out.
+
+        Args:
+            picture: Path of a picture; one of the gallery's is not read again.
+            k, gallery: See `Index.search`.
+            max_pixels: See `open_picture`.
+        """
+        images = self.images.part(gallery)
+        own = (images.items["paths"] == os.path.abspath(picture)).to_numpy()
+        if own.any():
+            embedding = images.embeds[own.argmax()]
+        else:
+            embedding = self.clip.embed_image(picture, max_pixels)
+            # A copy of it, such as what a visitor of the search page uploads.
+            own = images.embeds @ embedding > 1 - ROUNDING
+        return images.search(embedding, k, self.clip.temperature, np.flatnonzero(own))
 
     def texts_for(self, picture, k: int = 5, gallery: str = "test") -> pd.DataFrame:
         """Return the k captions nearest to a picture; see `Index.search`."""

@@ -74,7 +74,7 @@ def checkpoint_folder(text_encoder: str, download: bool = True) -> Path:
 
 
 class WordPieces:
-    """Texts to token ids, as `keras.layers.TextVectorization` does for SmallBERT.
+    """Texts to token ids, as `Vectorizer` does for SmallBERT.
 
     A text becomes [CLS], its pieces, [SEP]; it is cut or padded with 0 to one length.
 
@@ -120,6 +120,10 @@ class WordPieces:
             max_length=self.sequence_length,
         )
         return np.array(tokens["input_ids"], "int32")
+
+    def split(self, text: str) -> list[str]:
+        """Return the words of a text, which may each be several tokens."""
+        return text.split()
 
     def get_vocabulary(self) -> list[str]:
         """Return the tokens, by id."""
