@@ -24,7 +24,7 @@ from clip_lib.retrieval import photo_folder
 from clip_lib.retrieval.index import Index
 from clip_lib.retrieval.search import Clip, Search
 
-KILLS, SMALL, LARGE = 10, 900, 100_000
+KILLS, SMALL, LARGE = 10, 800, 100_000
 
 
 def make_pictures(folder: Path, count: int) -> None:
