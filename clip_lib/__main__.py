@@ -7,7 +7,7 @@ import sys
 
 from clip_lib.cli.parser import parse
 from clip_lib.config import Config
-from clip_lib.errors import ClipError
+from clip_lib.errors import ClipError, printable
 
 OPTIONAL = {"gradio": "requirements-app.txt", "openai": "requirements-enrich.txt"}
 """Packages that only one command needs, and the file that installs each."""
@@ -61,7 +61,7 @@ def main(argv=None) -> int:
         if arguments.debug or (isinstance(error, ModuleNotFoundError) and not needed):
             raise
         hint = f"; pip install -r {needed}" if needed else ""
-        print(f"error: {error}{hint}", file=sys.stderr)
+        print(f"error: {printable(error)}{hint}", file=sys.stderr)
         return 1
 
 

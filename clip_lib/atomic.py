@@ -16,12 +16,21 @@ def replacing(path):
     Yields:
         Path to write to, in the same folder. If the block fails it is removed, and
         ``path`` stays as it was.
+
+    Raises:
+        OSError: If the disk is full or cannot be written to: it names ``path``.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        # The temporary name means nothing to a user; a full disk names no file at all.
+        if not error.errno or error.filename not in (None, str(temporary)):
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # Not there, or on a disk that is gone.
+            temporary.unlink()

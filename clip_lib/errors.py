@@ -1,4 +1,8 @@
-"""The one exception for what users cause."""
+"""The one exception for what users cause, and what a message may show of files."""
+
+import re
+
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 
 
 class ClipError(ValueError):
@@ -12,3 +16,12 @@ class ClipError(ValueError):
 def first_line(error: Exception) -> str:
     """Return the first line of a library's long message, at most 200 characters."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def printable(text: object) -> str:
+    r"""Show control characters as Python writes them: ``\x1b``, ``\n``.
+
+    File names and captions of strangers may hold any: they would command the terminal,
+    forge a line, or turn the direction of the writing.
+    """
+    return re.sub(_CONTROL, lambda found: ascii(found[0])[1:-1], str(text))

@@ -1,5 +1,6 @@
 """A tiny data set and an untrained model, made anew: no network, no photographs."""
 
+import contextlib
 import csv
 import dataclasses
 
@@ -66,7 +67,7 @@ def cache(tmp_path_factory):
     """The user's cache directory, in place of the real one."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        name = "clip_lib.retrieval.photo_folder.user_cache_path"
+        name = "clip_lib.retrieval.index.user_cache_path"
         patch.setattr(name, lambda name: folder / name)
         yield folder
 
@@ -148,6 +149,23 @@ def address(page):
     app, url, _ = launch(page, quiet=True, prevent_thread_lock=True)
     yield url.rstrip("/")
     app.blocks.close()
+
+
+@pytest.fixture
+def full_disk():
+    """While it is entered, no file of this process grows beyond five kilobytes."""
+    resource = pytest.importorskip("resource", reason="limits of POSIX")
+
+    @contextlib.contextmanager
+    def limit():
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit
 
 
 @pytest.fixture

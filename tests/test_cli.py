@@ -16,18 +16,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import make_folder
+from PIL import Image
 
 from clip_lib.__main__ import main
 from clip_lib.cli import ask as ask_commands
 from clip_lib.cli import train
 from clip_lib.cli.common import Answer
 from clip_lib.cli.parser import parse
+from clip_lib.cli.show import blocks, write_page
 from clip_lib.config import VOCABULARY_FILE, Config
 from clip_lib.data import source
 from clip_lib.data.images import load_image, open_picture
 from clip_lib.errors import ClipError
+from clip_lib.evaluation.cleaning import read_list, write_list
+from clip_lib.figures.image_grids import image_answers
 from clip_lib.retrieval import photo_folder
 from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.photo_folder import open_folder
 from clip_lib.retrieval.search import (
     IMAGE_INDEX_FILE,
     MODEL_FILE,
@@ -59,7 +64,8 @@ def engine(models):
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch, tmp_path):
-    """main() sets variables, undone here."""
+    """main() sets variables, undone here; to an untrained model all is nonsense."""
+    monkeypatch.setattr(ask_commands, "fits", lambda *_, **__: True)
     for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -70,9 +76,10 @@ def ask(models, capsys):
     """Query the model; return exit status, standard output and standard error."""
 
     def call(*words):
-        status = main([*map(str, words), "--model", str(models / MODEL_FILE)])
+        status = main([*map(str, words), "--model", call.model])
         return status, *capsys.readouterr()
 
+    call.model = str(models / MODEL_FILE)
     return call
 
 
@@ -98,7 +105,7 @@ def test_nothing_heavy_is_loaded_before_a_command_runs():
     script = """
 import sys
 from clip_lib.__main__ import main
-for words in (["--help"], ["search", "--help"], ["serch", "a dog"], ["search"]):
+for words in (["--help"], ["search", "--help"], ["serch", "a dog"], ["score"]):
     try:
         main(words)
     except SystemExit:
@@ -238,6 +245,137 @@ def test_search_draws_its_answers(ask, tmp_path, tiny_folder, query):
     assert status == 1 and said.startswith("error: ")
 
 
+def test_a_question_combines_texts_and_pictures(ask, engine, photo):
+    expected = engine.images_for(f"{photo} - the grass", 5, pictures=True)
+    for command in (
+        ["search", photo, "-", "the grass", "--json"],
+        ["search", "-k", "5", f"{photo} - the grass", "--json"],
+    ):
+        found = json.loads(ask(*command)[1])
+        assert [answer["path"] for answer in found] == expected["paths"].tolist()
+    status, _, said = ask("search", "a ball without a dog -grass")
+    assert status == 0
+    assert "'without a dog' looks for dog: write \" - dog\" to leave it out" in said
+    assert "'-grass' looks for grass" in said
+    assert "looks for" not in ask("search", '"a ball without a dog"')[2]
+
+
+def test_a_picture_finds_pictures_like_it(ask, engine, photo):
+    expected = engine.images_like(photo, 3, "all")["paths"].tolist()
+    command = ["search", photo, "--similar", "-k", "3", "--gallery", "all"]
+    found = json.loads(ask(*command, "--json")[1])
+    assert [answer["path"] for answer in found] == expected
+    heading, columns, *_ = ask(*command)[1].splitlines()
+    assert heading.startswith("among 48 pictures") and columns.endswith("caption")
+
+
+def test_what_fits_nothing_is_said(ask, monkeypatch):
+    nothing = "nothing here fits well"
+    for fits in (False, True):
+        monkeypatch.setattr(ask_commands, "fits", lambda *_, fits=fits, **__: fits)
+        status, printed, said = ask("search", "the grass")
+        assert status == 0 and len(printed.splitlines()) == 7
+        assert (nothing in said) != fits
+
+
+def test_answers_go_to_other_programs(ask, engine, tmp_path):
+    answers = engine.images_for("the grass", 4)
+    paths, scores = answers["paths"].tolist(), answers["score"]
+    command = ["search", "the grass", "-k", "4", "--paths-only"]
+    assert ask(*command)[1].splitlines() == paths
+    assert ask(*command, "-0")[1] == "\0".join(paths) + "\0"
+    least = str(scores[1:3].mean())
+    assert ask(*command, "--min-score", least)[1].splitlines() == paths[:2]
+    assert ask(*command, "--min-score", "1.1") == (0, "", "")
+    assert "no answer of that score" in ask(*command[:-1], "--min-score", "1.1")[1]
+
+
+def test_answers_are_looked_at(ask, engine, tmp_path, monkeypatch):
+    """In a terminal, in half blocks; and in one file, of names but no folders."""
+    monkeypatch.setenv("COLUMNS", "80")
+    page = tmp_path / "page.html"
+    command = ["search", '"the grass" + <b>dog</b>', "-k", "4", "--thumbnails"]
+    status, printed, _ = ask(*command, "--html", page)
+    rows = [line for line in printed.splitlines() if "▀" in line]
+    assert status == 0 and [row.count("▀") for row in rows] == [72] * 12 + [24] * 12
+    answers = engine.images_for(command[1], 4)
+    assert f"1. {answers['score'][0]:.3f}" in printed
+    text = page.read_text(encoding="utf-8")
+    assert text.count('<img src="data:image/jpeg;base64,') == 4
+    assert "&lt;b&gt;dog" in text and "<b>" not in text
+    assert Path(answers["paths"][0]).name in text
+    assert str(Path(answers["paths"][0]).parent) not in text
+    assert not re.search(r"(src|href)=.?(?!.?data:)", text)
+
+
+def test_questions_are_answered_one_after_another(ask, monkeypatch):
+    lines = "the grass\n\nqwertz\nnone.jpg\na dog\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
+    status, printed, said = ask("search", "-k", "2")
+    assert status == 0 and printed.count("among ") == 2
+    assert said.count("error: ") == 2 and "none.jpg: no such picture" in said
+
+
+def test_a_gallery_is_narrowed_and_sorted(ask, pictures):
+    """By sub-folder, and by when the pictures were taken, which one does not say."""
+    dates = ("2019:07:31 10:00:00", "2021:01:01 10:00:00", None)
+    for date, path in zip(dates, pictures, strict=True):
+        exif = Image.Exif()
+        exif.update({0x0132: date} if date else {})
+        place = path.parent / "2019/Rome" / path.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).save(place, exif=exif)
+    for options, expected in (
+        (["--within", "Rome", "--sort", "date"], [0, 1, 2]),
+        (["--within", "2019/Rome/", "--since", "2019-08"], [1]),
+        (["--until", "2019-07-31"], [0]),
+        (["--since", "2019", "--until", "2020"], [0]),
+    ):
+        command = ["search", "the grass", "--gallery", pictures[0].parent, *options]
+        found = json.loads(ask(*command, "--json")[1])
+        names = [pictures[place].name for place in expected]
+        assert [Path(answer["path"]).name for answer in found] == names
+    command = command[: -len(options)]
+    assert (
+        "no picture in Paris, since 2019"
+        in ask(*command, "--within", "Paris", "--since", "2019")[2]
+    )
+    assert "'July': expected a date such as" in ask(*command, "--since", "July")[2]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file names of POSIX")
+def test_a_name_does_not_command_the_terminal(ask, pictures):
+    folder = pictures[0].parent
+    name = "evil \x1b]0;owned\x07\x1b[2J\nerror: forged\u202egpj.jpg"
+    pictures[0].rename(folder / name)
+    bad = folder / f"bad {name}"
+    bad.write_bytes(b"no picture")
+    shown = r"evil \x1b]0;owned\x07\x1b[2J\nerror: forged\u202egpj.jpg"
+    for command in (
+        ["search", "the grass", "--gallery", folder],
+        ["classify", folder / name, bad, "--labels", "dog,grass"],
+        ["rerank", "the grass", folder / name, bad],
+    ):
+        _, printed, said = ask(*command)
+        assert shown in printed and f"bad {shown}" in said
+        assert not re.search(r"[\x1b\x07\u202e]|^error: forged", printed + said, re.M)
+    # A program gets the name itself.
+    printed = ask("search", "the grass", "--gallery", folder, "--paths-only", "-0")[1]
+    assert f"{folder / name}\0" in printed
+
+
+def test_one_deleted_picture_leaves_the_others_their_figure(ask, pictures, tmp_path):
+    folder, figure = pictures[0].parent, tmp_path / "answers.png"
+    search = open_folder(Clip.load(ask.model), folder)
+    answers = search.images_for("the grass", 3, "all")
+    pictures[0].unlink()
+    assert image_answers(answers, "the grass", "").axes
+    write_page(answers, "the grass", "", tmp_path / "page.html")
+    assert "moved or is gone" in (tmp_path / "page.html").read_text()
+    assert blocks(answers["paths"].tolist(), ["a", "b", "c"]).count("▀") == 576
+    assert ask("search", "the grass", "--gallery", folder, "--figure", figure)[0] == 0
+
+
 # Check, evaluate, clean.
 
 
@@ -305,6 +443,46 @@ def test_clean_lists_draws_and_writes_without_deleting(ask, tmp_path, tiny_folde
         assert status == 1 and "found.csv: not a CSV" in said and not clean.exists()
 
 
+def test_clean_groups_the_near_duplicates_of_any_folder(ask, photo, tmp_path):
+    """No labels are needed; the best copy is marked; the folder named is the one."""
+    folder, found = tmp_path / "photos", tmp_path / "found.csv"
+    folder.mkdir()
+    original = Image.open(photo).resize((400, 400), Image.Resampling.BICUBIC)
+    other = Image.open(photo.replace("dog", "water")).resize((300, 300))
+    for name, picture, quality in (
+        ("a small.jpg", original.resize((200, 200)), 90),
+        ("b best.jpg", original, 95),
+        ("c.jpg", original, 40),
+        ("d other.jpg", other, 90),
+    ):
+        picture.save(folder / name, quality=quality)
+    for way in ([folder], ["--data", folder], ["--gallery", folder]):
+        status, printed, _ = ask("clean", *way, "--output", found)
+        assert status == 0
+        assert f"1 groups of near-duplicates among 4 pictures: {found}" in printed
+    rows = pd.read_csv(found)
+    names = [Path(path).name for path in rows["path"]]
+    assert names == ["b best.jpg", "c.jpg", "a small.jpg"]
+    assert rows["keep"].tolist() == [True, False, False]
+    assert rows["width"].tolist() == [400, 400, 200] and set(rows["group"]) == {1}
+    assert json.loads(ask("clean", folder, "--output", found, "--json")[1])[0]["keep"]
+    assert "without captions" in ask("clean", folder, "--sheet", "a.png")[2]
+    for path in folder.glob("[ac]*"):
+        path.unlink()
+    printed = ask("clean", folder, "--output", found)[1]
+    assert printed.startswith("0 groups of near-duplicates among 2 pictures")
+
+
+def test_a_list_of_suspicions_holds_no_formula(tmp_path):
+    texts = ["=cmd|'/c calc'!A0", "@SUM(1)", "+1", "-2 dogs", "'quoted", "'=x", "a dog"]
+    table = pd.DataFrame({"other": texts, "score": -0.5, "image_path": "a.jpg"})
+    write_list(table, tmp_path / "a.csv")
+    raw = pd.read_csv(tmp_path / "a.csv")
+    assert not raw["other"].str.startswith(("=", "@", "+", "-")).any()
+    assert raw["score"].tolist() == [-0.5] * 7
+    assert read_list(tmp_path / "a.csv").equals(table)
+
+
 # Classify.
 
 
@@ -312,15 +490,21 @@ def test_classify_gives_each_picture_its_labels_best_first(ask, engine, pictures
     """Labels of the training or others; the templates given are averaged."""
     templates = ["a {}", "of {} on the grass"]
     options = [word for one in templates for word in ("--template", one)]
-    for words, labels in (
-        ([], ["ball", "bike", "dog", "water"]),
-        (["--labels", " dog,red  sea , ,dog,grass"], ["dog", "red sea", "grass"]),
+    for words, labels, unknown in (
+        ([], ["ball", "bike", "dog", "water"], []),
+        (["--labels", " dog,red  sea , ,dog,grass"], ["dog", "grass"], ["red sea"]),
     ):
         command = ("classify", *pictures, *words, *options, "--json")
         index = label_index(engine.clip, labels, templates)
         for found, path in zip(json.loads(ask(*command)[1]), pictures, strict=True):
             assert found["path"] == str(path)
-            scores = [row["score"] for row in found["labels"]]
+            rows = found["labels"]
+            # What the model knows no word of comes last, without score.
+            assert [row["label"] for row in rows[len(labels) :]] == unknown
+            assert all(row["score"] is None for row in rows[len(labels) :])
+            assert [row["rank"] for row in rows] == [*range(1, len(rows) + 1)]
+            found["labels"] = rows = rows[: len(labels)]
+            scores = [row["score"] for row in rows]
             assert scores == sorted(scores, reverse=True)
             cosines = index.embeds @ engine.clip.embed_image(path)
             expected = dict(zip(labels, cosines, strict=True))
@@ -337,6 +521,7 @@ def test_classify_names_a_bad_picture_and_answers_the_others(ask, pictures, tmp_
     assert status == 1
     lines = printed.splitlines()
     assert [lines[0], lines[5]] == [str(path) for path in pictures[:2]]
+    assert lines[4].split() == ["3", "zeppelin"]
     assert lines[1].split() == ["rank", "score", "margin", "probability", "label"]
     assert re.fullmatch(r" +1 +-?0\.\d{3} +0\.\d{3} +\d+\.\d% [\w ]+", lines[2])
     unknown, *faults = said.splitlines()
@@ -351,6 +536,7 @@ def test_classify_refuses_labels_that_tell_nothing_apart(ask, pictures):
         ("--labels", "dog", "labels 'dog': expected at least two"),
         ("--labels", " , ", "labels ' , ': expected at least two"),
         ("--labels", "zeppelin,qwertz", "knows no word of any of them"),
+        ("--labels", "zeppelin,dog", "knows of dog alone; expected two"),
         ("--template", "a dog", "expected sentences such as"),
     ):
         status, printed, said = ask("classify", pictures[0], *options)
@@ -471,7 +657,9 @@ def test_index_then_search_in_a_folder(ask, pictures, tmp_path):
     for answer in json.loads(ask(*search, "--json")[1]):
         assert list(answer) == ["rank", "score", "margin", "probability", "path"]
         assert answer["path"] in [str(path) for path in pictures]
-    assert "without captions" in ask("search", pictures[0], *search[2:])[2]
+    # Where nothing has a caption, a picture finds those like it.
+    alike = json.loads(ask("search", pictures[0], *search[2:], "--json")[1])
+    assert {answer["path"] for answer in alike} == {str(path) for path in pictures[1:]}
     printed = ask("score", pictures[0], "the grass", *search[2:])[1]
     assert f"of the 3 pictures ({folder})" in printed and "captions" not in printed
 

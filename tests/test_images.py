@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from clip_lib.data.images import load_image, open_picture
+from clip_lib.data.images import date_taken, load_image, open_picture
 from clip_lib.errors import ClipError
 
 
@@ -107,3 +107,49 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path):
     path.write_bytes(path.read_bytes()[:8] + chunk + path.read_bytes()[33:])
     with pytest.raises(ClipError, match=r"wide\.png: not a readable picture"):
         load_image(path, (8, 8))
+
+
+def test_a_large_jpeg_is_decoded_at_a_part_of_its_size(tmp_path):
+    path = tmp_path / "large.jpg"
+    noise = np.random.default_rng(0).integers(0, 255, (30, 40, 3), "uint8")
+    large = Image.fromarray(noise).resize((1600, 1200))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Turned: its width becomes its height.
+    large.save(path, quality=95, exif=exif)
+    assert open_picture(path).size == (1200, 1600)
+    assert open_picture(path, enough=300).size == (300, 400)
+    expected = np.asarray(
+        open_picture(path).resize((64, 64), Image.Resampling.BILINEAR)
+    )
+    difference = np.abs(load_image(path, (64, 64)).astype(int) - expected)
+    assert difference.mean() < 1.5
+
+
+def test_the_date_of_a_picture_is_that_of_the_exposure(tmp_path):
+    path, exif = tmp_path / "a.jpg", Image.Exif()
+    for tag, folder, date, expected in (
+        (0x0132, exif, "2021:07:31 18:05:59", "2021-07-31 18:05:59"),
+        (0x9003, exif.get_ifd(0x8769), "2019:01:02 03:04:05", "2019-01-02 03:04:05"),
+        (0x9003, exif.get_ifd(0x8769), "    :  :     :  :  ", ""),
+    ):
+        folder[tag] = date
+        Image.new("RGB", (8, 8)).save(path, exif=exif)
+        assert date_taken(path) == expected
+    path.write_bytes(b"no picture")
+    assert date_taken(path) == date_taken(tmp_path / "none.jpg") == ""
+
+
+def test_a_telephone_s_heic_is_a_picture(tmp_path):
+    heif = pytest.importorskip("pillow_heif", reason="pip install pillow-heif")
+    path = tmp_path / "IMG_0001.HEIC"
+    picture = Image.new("RGB", (64, 32), "white")
+    picture.paste("red", (0, 0, 32, 32))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    heif.from_pillow(picture).save(path, exif=exif.tobytes())
+    upright = np.asarray(open_picture(path)).astype(int)
+    assert upright.shape == (64, 32, 3)
+    assert upright[8, 16, 1] < 60 < 200 < upright[56, 16, 1]
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(ClipError, match=r"0001\.HEIC: not a readable picture"):
+        open_picture(path)

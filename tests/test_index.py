@@ -93,3 +93,12 @@ def test_what_is_not_an_index_is_named(tmp_path, index):
         np.savez(path, **arrays)
         with pytest.raises(ClipError, match=r"index\.npz: not an index"):
             Index.load(path)
+
+
+def test_a_full_disk_names_the_file_and_leaves_it_as_it_was(tmp_path, index, full_disk):
+    path = index.save(tmp_path / "index.npz")
+    large = Index(np.ones((1000, 50), "float32"), pd.DataFrame({"row": range(1000)}))
+    with full_disk(), pytest.raises(OSError, match=r"large: '\S+/index\.npz'$"):
+        large.save(path)
+    assert Index.load(path).items["paths"].tolist() == [*"abcd"]
+    assert [file.name for file in tmp_path.iterdir()] == ["index.npz"]

@@ -3,6 +3,8 @@
 import dataclasses
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -66,7 +68,7 @@ def test_a_folder_is_walked_but_not_left(photos, tmp_path):
     (photos / "linked").symlink_to(tmp_path / "outside")
     (photos / "broken.jpg").symlink_to(tmp_path / "nowhere.jpg")
     (photos / "loop").symlink_to(photos)
-    found = list_pictures(photos)
+    found, skipped = list_pictures(photos)
     expected = ["'; rm -rf $HOME.gif", "a.jpg", "été/nuit/b.webp"]
     expected.append("été/plage à midi.PNG")
     assert [path for path, *_ in found] == [str(photos / name) for name in expected]
@@ -74,13 +76,13 @@ def test_a_folder_is_walked_but_not_left(photos, tmp_path):
     assert found[1][1:] == (about.st_size, about.st_mtime_ns)
     # By way of a link to it, a folder is the same folder.
     (tmp_path / "way").symlink_to(photos)
-    assert list_pictures(tmp_path / "way") == found
+    assert list_pictures(tmp_path / "way") == (found, skipped)
 
 
 def test_only_what_is_new_or_changed_is_read_again(clip, read, photos):
-    assert str(update_index(clip, photos)) == "4 read, 0 kept, 0 unreadable"
+    assert str(update_index(clip, photos)[1]) == "4 read, 0 kept, 0 unreadable"
     read.clear()
-    assert update_index(clip, photos).kept == 4
+    assert update_index(clip, photos)[1].kept == 4
     assert read == []
 
     draw(photos / "new.bmp", 7)
@@ -91,13 +93,13 @@ def test_only_what_is_new_or_changed_is_read_again(clip, read, photos):
     Image.new("RGB", (90, 90)).save(size)
     os.utime(size, ns=(about.st_atime_ns, about.st_mtime_ns))
     os.utime(age, ns=(1, 1))
-    changes = update_index(clip, photos)
-    assert str(changes) == "4 read, 1 kept, 0 unreadable"
-    assert sorted(read) == [age.name, "a.jpg", "moved.webp", "new.bmp"]
+    _, changes = update_index(clip, photos)
+    assert str(changes) == "2 read, 1 kept, 2 moved, 0 unreadable"
+    assert sorted(read) == ["a.jpg", "new.bmp"]
     # Each row has the vector of its own picture, kept or new.
     index = Index.load(index_file(clip, photos))
     paths = index.items["paths"].tolist()
-    assert paths == [path for path, *_ in list_pictures(photos)]
+    assert paths == [path for path, *_ in list_pictures(photos)[0]]
     assert np.allclose(index.embeds, clip.embed_images(paths), atol=1e-5)
     assert len(np.unique(index.embeds.round(4), axis=0)) == 5
 
@@ -106,7 +108,7 @@ def test_what_cannot_be_read_is_left_out_and_named(clip, photos):
     update_index(clip, photos)
     (photos / "a.jpg").write_bytes(b"not a picture")
     (photos / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
-    changes = update_index(clip, photos)
+    _, changes = update_index(clip, photos)
     assert str(changes) == "0 read, 3 kept, 2 unreadable"
     assert str(photos / "a.jpg") in changes.unreadable[0]
     assert "cut.jpg: not a readable picture" in changes.unreadable[1]
@@ -114,7 +116,7 @@ def test_what_cannot_be_read_is_left_out_and_named(clip, photos):
     assert str(photos / "a.jpg") not in paths.tolist()
     # Once repaired it is there again.
     draw(photos / "a.jpg")
-    assert update_index(clip, photos).read == 1
+    assert update_index(clip, photos)[1].read == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names of bytes are of Linux")
@@ -123,16 +125,16 @@ def test_a_name_that_is_no_text_is_left_out(clip, photos):
         shutil.copy(photos / "a.jpg", os.fsencode(photos) + b"/caf\xe9.jpg")
     except OSError:
         pytest.skip("this file system takes names in UTF-8 only")
-    changes = update_index(clip, photos)
+    _, changes = update_index(clip, photos)
     assert changes.read == 4 and "caf\\udce9.jpg: expected" in changes.unreadable[0]
-    assert update_index(clip, photos).kept == 4
+    assert update_index(clip, photos)[1].kept == 4
 
 
 def test_a_failed_update_leaves_the_index_as_it_was(clip, photos, monkeypatch):
     update_index(clip, photos)
     path = index_file(clip, photos)
     before = path.read_bytes()
-    draw(photos / "new.jpg")
+    draw(photos / "new.jpg", 9)
 
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -141,10 +143,11 @@ def test_a_failed_update_leaves_the_index_as_it_was(clip, photos, monkeypatch):
         patch.setattr(photo_folder, "load_image", interrupt)
         with pytest.raises(KeyboardInterrupt):
             update_index(clip, photos)
+    os.remove(photos / "new.jpg")
     with pytest.raises(ClipError, match="nowhere: no such folder"):
         update_index(clip, photos.with_name("nowhere"))
     # As when a disk is not mounted.
-    for name, *_ in list_pictures(photos):
+    for name, *_ in list_pictures(photos)[0]:
         os.remove(name)
     with pytest.raises(ClipError, match=r"no picture in it; expected files .*\.webp"):
         update_index(clip, photos)
@@ -156,7 +159,81 @@ def test_a_failed_update_leaves_the_index_as_it_was(clip, photos, monkeypatch):
     # A cache may be damaged: it is made again.
     path.write_bytes(before[:-1])
     draw(photos / "a.jpg")
-    assert update_index(clip, photos).read == 1
+    assert update_index(clip, photos)[1].read == 1
+
+
+def test_an_interrupted_index_goes_on_from_its_last_batch(
+    clip, photos, read, monkeypatch
+):
+    """Batches of two. The files of a batch appear whole: a killed process is alike."""
+    for seed in range(5):
+        draw(photos / f"new/{seed}.png", 20 + seed)
+    load = photo_folder.load_image  # That of the fixture, which notes what is read.
+
+    def stop(path, size):
+        if path.endswith("new/3.png"):
+            raise KeyboardInterrupt
+        return load(path, size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(photo_folder, "load_image", stop)
+        with pytest.raises(KeyboardInterrupt):
+            update_index(clip, photos)
+    path = index_file(clip, photos)
+    saved = photo_folder.saved_index(path).items["paths"].tolist()
+    assert len(saved) in (4, 6) and not path.exists()
+    read.clear()
+    _, changes = update_index(clip, photos)
+    assert (changes.read, changes.kept) == (9 - len(saved), len(saved))
+    assert not {*read} & {os.path.basename(path) for path in saved}
+    index = Index.load(path)
+    assert np.allclose(index.embeds, clip.embed_images(index.items["paths"]), atol=1e-5)
+    assert not list(path.parent.glob(f"{path.stem}.parts"))
+
+
+def test_a_second_process_says_who_is_at_work(clip, photos, capsys):
+    """And searches what is saved. The lock of a process that was killed is free."""
+    lock = index_file(clip, photos).with_suffix(".lock")
+    script = """
+import os, sys, time, filelock
+lock = filelock.FileLock(sys.argv[1])
+lock.acquire()
+open(sys.argv[1], "w").write(str(os.getpid()))
+print(flush=True)
+time.sleep(600)
+"""
+    lock.parent.mkdir(exist_ok=True)
+    command = [sys.executable, "-c", script, lock]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            process.stdout.readline()
+            expected = f"process {process.pid} is indexing it now"
+            with pytest.raises(ClipError, match=expected):
+                open_folder(clip, photos)
+            process.kill()
+            process.wait()
+            open_folder(clip, photos)
+            capsys.readouterr()
+        finally:
+            process.kill()
+    draw(photos / "new.jpg", 8)
+    with photo_folder.filelock.FileLock(lock):
+        search = open_folder(clip, photos)
+    said = capsys.readouterr().err
+    assert "is indexing it now. 4 pictures are searched" in said
+    assert len(search.images.items) == 4
+
+
+def test_what_is_skipped_is_counted_by_its_kind(clip, photos):
+    for name in ("a.mov", "b.MP4", "été/c.dng", "d.mov.txt", ".e.mov"):
+        (photos / name).touch()
+    found = str(update_index(clip, photos)[1])
+    assert found.endswith("0 unreadable, skipped 1 raw and 2 video")
+    shutil.rmtree(photos)
+    photos.mkdir()
+    (photos / "a.psd").touch()
+    with pytest.raises(ClipError, match=r"no picture in it.*; 1 other pictures"):
+        update_index(clip, photos)
 
 
 def test_an_index_lies_in_the_cache_of_the_user(clip, cache, tmp_path):

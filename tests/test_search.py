@@ -3,11 +3,14 @@
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from clip_lib.data.vocabulary import save_vocabulary, vocabulary_fingerprint
 from clip_lib.errors import ClipError
 from clip_lib.models.saving import load_clip, save_model
+from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.question import embed_question, fits, negations
 from clip_lib.retrieval.search import MODEL_FILE, TEXT_INDEX_FILE, Clip, Search
 from clip_lib.retrieval.zero_shot import knows_label, label_index, zero_shot
 
@@ -121,3 +124,98 @@ def test_a_label_is_known_by_any_of_its_words(search):
     assert knows_label(search.clip, "red_ball")
     assert not knows_label(search.clip, "zeppelin")
     assert not knows_label(search.clip, "---")
+
+
+# Questions of several terms.
+
+
+def test_a_question_is_the_weighed_sum_of_its_terms(search, photo):
+    texts = ("a dog", "the water", "on the grass")
+    dog, water, grass = map(search.clip.embed_text, texts)
+    picture = search.clip.embed_image(photo)
+    for question, expected in (
+        ("a dog", dog),
+        ("a dog + the water", dog + water),
+        ("2*a dog - 0.5 * the water + on the grass", 2 * dog - 0.375 * water + grass),
+        ('"a dog" - "the water"', dog - 0.75 * water),
+        ("- the water + a dog", dog - 0.75 * water),
+        (f"{photo} + on the grass", picture + grass),
+        # Text taken as it is: its signs are no signs, and punctuation is dropped.
+        ('"a dog - a dog"', search.clip.embed_text("a dog a dog")),
+    ):
+        found = embed_question(search.clip, question, pictures=True)
+        assert np.allclose(found, expected / np.linalg.norm(expected), atol=1e-5)
+    scores = search.images_for("a dog - the water", 48, "all")["score"]
+    assert scores.is_monotonic_decreasing and scores.abs().max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ("a dog +", "a sign without a term"),
+        ("a dog + - water", "a sign without a term"),
+        ("- water", "nothing is asked for"),
+        ("-", "Empty query"),
+        ("0*dog", "expected a weight above 0"),
+        ("a dog - 1.34*a dog + 0.005*a dog", "cancel each other out"),
+        ("a dog - zeppelin", "'zeppelin': not one word"),
+    ],
+)
+def test_a_question_that_cannot_be_read_is_refused(search, question, message):
+    with pytest.raises(ClipError, match=message):
+        search.images_for(question)
+
+
+def test_a_stranger_s_question_reads_no_file(search, photo):
+    expected = search.clip.embed_text(photo)  # It has the word dog.
+    assert np.allclose(embed_question(search.clip, photo), expected, atol=1e-6)
+
+
+def test_what_a_model_would_misread_is_found():
+    found = negations('a dog not on the grass -snow without "no water", cat-like')
+    assert found == [("not on the grass", "grass"), ("-snow", "snow")]
+    assert negations("notes of a dog - snow") == []
+
+
+def test_pictures_like_a_picture_are_the_others(search, photo, tmp_path):
+    alike = search.images_like(photo, 99, "all")
+    assert len(alike) == 47 and photo not in alike["paths"].tolist()
+    assert alike["probability"].sum() == pytest.approx(1)
+    assert alike["margin"].iloc[:-1].min() >= 0 and np.isnan(alike["margin"].iloc[-1])
+    first = alike.iloc[0]
+    cosine = search.clip.embed_image(photo) @ search.clip.embed_image(first["paths"])
+    assert first["score"] == pytest.approx(cosine, abs=1e-5)
+    # A copy elsewhere, as a visitor uploads it.
+    copy = shutil.copy(photo, tmp_path / "copy.jpg")
+    assert search.images_like(copy, 99, "all")["paths"].tolist() == [*alike["paths"]]
+
+
+class Words:
+    """Stands for a CLIP and its search: each letter is a word, and has its own axis."""
+
+    letters, width, fingerprint = "abcdefghijklmnopqrstuvwxyz", 26, "words"
+
+    def __init__(self, pictures):
+        self.clip = self.vectorizer = self
+        embeds = self.embed_texts(pictures)
+        self.images = Index(embeds, pd.DataFrame({"paths": [*pictures]}))
+
+    def get_vocabulary(self):
+        return ["", "[UNK]", *self.letters]
+
+    def embed_texts(self, texts):
+        counts = [[text.split().count(one) for one in self.letters] for text in texts]
+        return counts / np.linalg.norm(counts, axis=1, keepdims=True)
+
+    def embed_text(self, text):
+        return self.embed_texts([text])[0]
+
+
+def test_a_question_fits_if_it_beats_nonsense():
+    """The pictures lie in the plane of the words a to e; f to z are strangers there."""
+    search = Words(pictures="abcde" * 5)
+    assert fits(search, "a", "all") and fits(search, "a b", "all")
+    assert not fits(search, "x", "all") and not fits(search, "x y z q", "all")
+    # What is left out has no say, nor has a picture to beat texts.
+    assert fits(search, "a - z", "all") and not fits(search, "x - a", "all")
+    assert fits(search, "a.jpg + x", "all", pictures=True)

@@ -1,5 +1,6 @@
 """Training: what is kept, what is read, what an interruption or several devices do."""
 
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -85,6 +86,27 @@ def test_the_best_epoch_is_kept_also_of_an_interrupted_training(
     except KeyboardInterrupt:
         assert None in metrics
     assert keras.saving.load_model(path).get_weights()[0] == best
+
+
+def test_a_training_goes_on_without_a_checkpoint(tmp_path, full_disk, capsys):
+    """The second epoch is the best, but the disk is full until its end."""
+    path = tmp_path / "best.keras"
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    best, zeros = KeepBest(path, "metric"), np.zeros((4, 1))
+    with contextlib.ExitStack() as disk:
+        disk.enter_context(full_disk())
+        freed = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: epoch == 1 and disk.close()
+        )
+        callbacks = [Scripted([0.1, 0.5, 0.3, 0.2]), best, freed]
+        model.fit(zeros, zeros, epochs=4, verbose=0, callbacks=callbacks)
+    said = capsys.readouterr().err
+    assert said.count("is not saved") == 2 and "epoch 1 is not saved: [Errno" in said
+    assert keras.saving.load_model(path).get_weights()[0] == 2
+    callbacks = [Scripted([0.1]), KeepBest(tmp_path / "other.keras", "metric")]
+    with full_disk(), pytest.raises(OSError, match=r"other\.keras"):
+        model.fit(zeros, zeros, verbose=0, callbacks=callbacks)
 
 
 def test_the_kept_classifier_is_the_best_epoch(tmp_path, tiny_dataset, tiny_config):

@@ -1,49 +1,115 @@
 """Commands that query a saved model: search, score, app."""
 
+import contextlib
+import functools
 import json
 import math
-import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
 import clip_lib.towers  # noqa: F401  Reads the tokenizers of saved models.
-from clip_lib.cli.common import Answer, find_model, save_figure, warn_of_words
-from clip_lib.data.images import SUFFIXES
+from clip_lib.cli.common import (
+    Answer,
+    find_model,
+    path_lines,
+    save_figure,
+    warn,
+    warn_of_words,
+)
+from clip_lib.cli.show import blocks, write_page
+from clip_lib.errors import ClipError
 from clip_lib.retrieval.answers import answer_lines, gallery_words, with_captions
+from clip_lib.retrieval.narrow import dates, narrow
 from clip_lib.retrieval.photo_folder import open_gallery
+from clip_lib.retrieval.question import fits, is_picture, negations, words_of
 
 
 def search(arguments, config) -> Answer:
-    """Answer one query: a text, or the path of a picture."""
-    query, model_file = arguments.query, find_model(arguments.model, config)
+    """Answer one question or, without one, those typed one after another."""
+    model_file = find_model(arguments.model, config)
     engine, split = open_gallery(model_file, arguments.gallery, config)
-    # os.path: pathlib refuses to look for a file named like a text of many words.
-    by_picture = os.path.isfile(query) or Path(query).suffix.lower() in SUFFIXES
-    if by_picture:
-        answers = engine.texts_for(query, arguments.k, split)
+    engine = narrow(engine, arguments.within, arguments.since, arguments.until)
+    reply = functools.partial(_reply, arguments=arguments, engine=engine, split=split)
+    if arguments.query:
+        return reply(" ".join(arguments.query))
+    return Answer(then=functools.partial(_converse, reply, arguments.json))
+
+
+def _converse(reply, as_json: bool) -> None:
+    """Answer each line of the standard input; a faulty one does not end it."""
+    prompt = ""
+    if sys.stdin.isatty():
+        import readline  # noqa: F401  The arrow keys bring earlier questions back.
+
+        prompt = "search> "
+    with contextlib.suppress(EOFError):
+        while True:
+            if not (question := input(prompt).strip()):
+                continue
+            try:
+                reply(question).show(as_json)
+            except (ClipError, OSError) as error:
+                warn(f"error: {error}")
+
+
+def _reply(question: str, arguments, engine, split: str) -> Answer:
+    k, by_picture, texts = arguments.k, is_picture(question), False
+    if not by_picture:
+        answers = engine.images_for(question, k, split, pictures=True)
+    elif arguments.similar or engine.texts is None:
+        answers = engine.images_like(question, k, split)
     else:
-        answers = engine.images_for(query, arguments.k, split)
-        warn_of_words(engine.clip, query)
-    if arguments.figure:
-        _draw(answers, query, by_picture, engine, split, arguments.figure)
-    lines = answer_lines(answers if by_picture else with_captions(answers, engine))
-    where = gallery_words(engine, split, "captions" if by_picture else "pictures")
+        answers, texts = engine.texts_for(question, k, split), True
+    if arguments.min_score is not None:
+        answers = answers[answers["score"] >= arguments.min_score]
+    if arguments.sort == "date" and not texts:
+        order = dates(answers).replace("", "9999").argsort(kind="stable")
+        answers = answers.iloc[order].reset_index(drop=True)
+    if arguments.figure and len(answers):
+        _draw(answers, question, texts, by_picture, engine, split, arguments.figure)
+    paths = answers["image_paths" if texts else "paths"].tolist()
+    where = gallery_words(engine, split, "captions" if texts else "pictures")
+    shown = answers if texts else with_captions(answers, engine)
+    if arguments.html:
+        write_page(shown, question, where, arguments.html)
+    if not by_picture:
+        _comment(question, engine, split)
+    if arguments.paths_only:
+        text, end = path_lines(paths, arguments.null)
+        return Answer(text, answers, end=end)
+    lines = answer_lines(shown) if len(answers) else "no answer of that score"
+    if arguments.thumbnails and paths:
+        titles = (
+            answers["rank"].astype(str) + ". " + answers["score"].map("{:.3f}".format)
+        )
+        lines = f"{blocks(paths, [*titles])}\n{lines}"
     return Answer(f"among {where}\n{lines}", answers)
 
 
-def _draw(answers, query: str, by_picture: bool, engine, split: str, path: str) -> None:
+def _comment(question: str, engine, split: str) -> None:
+    """Say what the model does not understand, and if nothing fits."""
+    warn_of_words(engine.clip, words_of(question, pictures=True))
+    for phrase, word in negations(question):
+        warn(f'{phrase!r} looks for {word}: write " - {word}" to leave it out')
+    if not fits(engine, question, split, pictures=True):
+        warn("nothing here fits well: nonsense finds answers as good as the best one")
+
+
+def _draw(answers, question, texts, by_picture, engine, split, path) -> None:
     """Save the answers as a figure, like the notebook's."""
     import matplotlib
 
     from clip_lib.figures.image_grids import gallery_name, image_answers, text_answers
 
     matplotlib.use("Agg")
-    where = gallery_name(engine.texts if by_picture else engine.images, split)
-    if by_picture:
-        figure = text_answers(query, answers, where)
+    where = gallery_name(engine.texts if texts else engine.images, split)
+    if texts:
+        figure = text_answers(question, answers, where)
     else:
-        figure = image_answers(answers, query, where)
+        title = Path(question).name if by_picture else question
+        figure = image_answers(answers, title, where)
     save_figure(figure, path)
 
 

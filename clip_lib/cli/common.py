@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from clip_lib.atomic import replacing
 from clip_lib.config import PRETRAINED, Config, find_pretrained
-from clip_lib.errors import ClipError
+from clip_lib.errors import ClipError, printable
 
 
 class Answer(NamedTuple):
@@ -19,12 +19,14 @@ class Answer(NamedTuple):
         value: Printed as JSON for a program, with --json; a string is JSON already.
         status: The exit status.
         then: What remains to be done once it is printed.
+        end: What is printed after the text.
     """
 
     text: str = ""
     value: object = None
     status: int = 0
     then: Callable[[], object] = bool
+    end: str = "\n"
 
     def show(self, as_json: bool) -> None:
         """Print one of the two forms."""
@@ -37,7 +39,7 @@ class Answer(NamedTuple):
             if not isinstance(text := value, str):
                 text = json.dumps(value, indent=2, ensure_ascii=False)
         if text:
-            print(text, flush=True)
+            print(text, end="\n" if as_json else self.end, flush=True)
 
 
 def find_model(name: str | None, config: Config) -> Path:
@@ -64,8 +66,8 @@ def find_model(name: str | None, config: Config) -> Path:
 
 
 def warn(message: str) -> None:
-    """Print to standard error."""
-    print(message, file=sys.stderr)
+    """Print one line to standard error."""
+    print(printable(message), file=sys.stderr)
 
 
 def warn_of_words(clip, text: str) -> None:
@@ -81,6 +83,17 @@ def warn_of_faults(faults: list[str], word: str = "error") -> int:
     for fault in faults:
         warn(f"{word}: {fault}")
     return 1 if faults else 0
+
+
+def path_lines(paths, zero: bool) -> tuple[str, str]:
+    """Return paths for another program, and what ends them, see `Answer.end`.
+
+    A terminal gets no control characters; a program gets each name as it is.
+    """
+    if zero:
+        return "\0".join(paths), "\0" if len(paths) else ""
+    shown = map(printable, paths) if sys.stdout.isatty() else paths
+    return "\n".join(shown), "\n"
 
 
 def save_figure(figure, path: str) -> None:

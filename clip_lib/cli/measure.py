@@ -4,22 +4,27 @@ import dataclasses
 from pathlib import Path
 
 import matplotlib
-import pandas as pd
 
-from clip_lib.atomic import replacing
 from clip_lib.cli.common import Answer, find_model, save_figure, warn
 from clip_lib.data.check import check_folder, report_text
 from clip_lib.data.dataset import load_dataset
 from clip_lib.data.source import SCENES, find_folder
-from clip_lib.errors import ClipError, first_line
-from clip_lib.evaluation.cleaning import find_suspicions, write_clean
+from clip_lib.errors import ClipError
+from clip_lib.evaluation.cleaning import (
+    duplicate_groups,
+    find_suspicions,
+    read_list,
+    write_clean,
+    write_list,
+)
 from clip_lib.evaluation.evaluate import (
     evaluate_dataset,
     evaluate_indexes,
     report_table,
 )
 from clip_lib.figures.image_grids import contact_sheet
-from clip_lib.retrieval.photo_folder import find_data, open_gallery
+from clip_lib.retrieval.answers import table_text
+from clip_lib.retrieval.photo_folder import find_data, open_folder, open_gallery
 from clip_lib.retrieval.search import Clip
 from clip_lib.towers.texts import load_tokenizer
 
@@ -53,7 +58,12 @@ def evaluate(arguments, config) -> Answer:
         report = evaluate_dataset(clip, dataset, split)
     else:
         # The indexes hold the part of the training's split that each picture was in.
-        engine, split = _open_captioned(model_file, arguments.split, config)
+        engine, split = open_gallery(model_file, arguments.split, config)
+        if engine.texts is None:
+            raise ClipError(
+                f"{engine.images.source}: pictures without captions; expected a folder "
+                "with captions.csv."
+            )
         report = {"split": split, "source": engine.images.source}
         parts = engine.images.part(split), engine.texts.part(split)
         report |= evaluate_indexes(*parts, engine.clip)
@@ -65,33 +75,24 @@ def evaluate(arguments, config) -> Answer:
     return Answer("\n".join(lines), report)
 
 
-def _open_captioned(model_file, split: str | None, config):
-    """Open a gallery whose pictures have captions; see `open_gallery`."""
-    engine, split = open_gallery(model_file, split, config)
-    if engine.texts is None:
-        raise ClipError(
-            f"{engine.images.source}: pictures without captions; expected a folder "
-            "with captions.csv."
-        )
-    return engine, split
-
-
 def clean(arguments, config) -> Answer:
     """List what CLIP and a perceptual hash find odd; nothing is deleted."""
-    engine, _ = _open_captioned(find_model(arguments.model, config), None, config)
+    model_file = find_model(arguments.model, config)
+    if arguments.data:
+        engine = open_folder(Clip.load(model_file), find_data(config))
+    else:
+        engine, _ = open_gallery(model_file, None, config)
+    if engine.texts is None or "labels" not in engine.texts.items:
+        return _duplicates(engine.images, arguments)
     lines = []
     if arguments.reviewed:
-        try:
-            found = pd.read_csv(arguments.reviewed)
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
-            why = first_line(error)
-            raise ClipError(f"{arguments.reviewed}: not a CSV file ({why}).") from error
+        found = read_list(arguments.reviewed)
     else:
         found = find_suspicions(engine.images, engine.texts, arguments.limit)
-        with replacing(arguments.output) as temporary:
-            found.to_csv(temporary, index=False)
-        worst = found.groupby("kind", sort=False).head(5).to_string(index=False)
-        lines += [worst, f"{len(found)} suspicions: {arguments.output}"]
+        output = arguments.output or "suspicions.csv"
+        write_list(found, output)
+        worst = found.groupby("kind", sort=False).head(5)
+        lines += [table_text(worst), f"{len(found)} suspicions: {output}"]
     if arguments.sheet:
         matplotlib.use("Agg")
         save_figure(contact_sheet(found, engine.images), arguments.sheet)
@@ -99,3 +100,19 @@ def clean(arguments, config) -> Answer:
         left_out = write_clean(find_data(config), found, arguments.write_clean)
         lines += [f"{left_out} rows left out: {arguments.write_clean}"]
     return Answer("\n".join(lines), found)
+
+
+def _duplicates(images, arguments) -> Answer:
+    """List the near-duplicates of pictures that have no labels."""
+    if arguments.sheet or arguments.reviewed or arguments.write_clean:
+        raise ClipError(
+            f"{images.source}: pictures without captions and labels; --sheet, "
+            "--reviewed and --write-clean are for those of a data folder."
+        )
+    found, output = duplicate_groups(images), arguments.output or "duplicates.csv"
+    write_list(found, output)
+    count = found["group"].nunique()
+    line = f"{count} groups of near-duplicates among {len(images.items)} pictures"
+    lines = [table_text(found)] if count else []
+    records = found.to_json(orient="records", force_ascii=False)
+    return Answer("\n".join([*lines, f"{line}: {output}"]), records)

@@ -25,7 +25,7 @@ def parse(argv=None) -> argparse.Namespace:
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     # In `rerank TEXT -k 3 FILE...` argparse closes the list of files before the option.
-    lists = {"files", "images"} & set(vars(arguments))
+    lists = {"files", "images", "query"} & set(vars(arguments))
     if lists and not any(word.startswith("-") for word in rest):
         name = lists.pop()
         setattr(arguments, name, getattr(arguments, name) + rest)
@@ -91,24 +91,49 @@ def _measure(choices) -> None:
     splits = ("train", "validation", "test", "all")
     about = "by default test; all with --data, or if the model has no data of its own"
     evaluate.add_argument("--split", choices=splits, help=about)
-    about = "List what CLIP and a perceptual hash find odd. Nothing is deleted."
-    clean = _add(choices, "measure", "clean", about, "--sheet sheet.png")
+    about = "List what CLIP and a perceptual hash find odd: without captions, the "
+    about += "near-duplicates, in groups. Nothing is deleted."
+    clean = _add(choices, "measure", "clean", about, "~/photos")
+    # SUPPRESS: its absence must not undo --data.
+    clean.add_argument("data", nargs="?", default=argparse.SUPPRESS, help=DATA)
     clean.add_argument("--limit", type=int, default=30, help="of each kind (30)")
-    clean.add_argument("--output", default="suspicions.csv", help="the list")
+    clean.add_argument("--output", help="(suspicions.csv, or duplicates.csv)")
     clean.add_argument("--reviewed", help="a list, cut down by hand, to use instead")
     clean.add_argument("--sheet", help="file to draw the worst in (.png, .pdf)")
     clean.add_argument("--write-clean", help="captions.csv without the rows listed")
+    evaluate.add_argument("--data", help=DATA)
+    clean.add_argument("--data", "--gallery", help=DATA)
     for command in (evaluate, clean):
-        command.add_argument("--data", help=DATA)
         command.add_argument("--model", help=MODEL)
 
 
 def _ask(choices) -> None:
-    about = "Answer one query: a text, or the path of a picture."
-    search = _add(choices, "ask", "search", about, '"A big dog" --figure answers.png')
-    search.add_argument("query", help="a text, or the path of a picture")
+    about = (
+        "Answer a question: a text, a picture, or several. They are joined by ' + ' "
+    )
+    about += "and ' - ', 0.5*snow weighs one, and quotes within the quotes keep a text "
+    about += "as it is. Without a question, each line of the input is one."
+    example = '"dog + 0.5*beach.jpg - snow" --figure answers.png'
+    search = _add(choices, "ask", "search", about, example)
+    search.add_argument("query", nargs="*", help="texts, or paths of pictures")
     search.add_argument("-k", type=int, default=5, help="number of answers (5)")
-    search.add_argument("--figure", help="file to draw the answers in (.png, .pdf)")
+    about = "pictures like the one asked with (where there are captions, those answer)"
+    search.add_argument("--similar", action="store_true", help=about)
+    about = "leave out answers of a lower cosine (none: scores of two queries differ)"
+    search.add_argument("--min-score", type=float, metavar="SCORE", help=about)
+    for name, about in (
+        ("--within", "a sub-folder, such as 2019/Rome"),
+        ("--since", "not taken before that date, such as 2019 or 2019-07-31"),
+        ("--until", "nor after that one"),
+        ("--figure", "file to draw the answers in (.png, .pdf)"),
+        ("--html", "file to write them in, pictures included: to be sent"),
+    ):
+        search.add_argument(name, help=about)
+    about = "order of the answers that were found (score)"
+    search.add_argument("--sort", choices=("score", "date"), help=about)
+    about = "draw them in the terminal"
+    search.add_argument("--thumbnails", action="store_true", help=about)
+    _add_paths_only(search)
     about = "Compare a picture with a text, and rank their cosine in the gallery."
     score = _add(choices, "ask", "score", about, 'photo.jpg "A dog in the snow"')
     score.add_argument("image", help="the path of a picture")
@@ -140,8 +165,7 @@ def _photos(choices) -> None:
     about = "picture files (one a line, from standard input)"
     rerank.add_argument("files", nargs="*", help=about)
     rerank.add_argument("-k", type=int, help="number of answers (all)")
-    about = "print no scores: for another program"
-    rerank.add_argument("--paths-only", action="store_true", help=about)
+    _add_paths_only(rerank)
     about = "Embed a folder of photos, or what changed in it, for search to query."
     index = _add(choices, "photos", "index", about, "~/photos")
     index.add_argument("folder", help="a folder, and the folders within it")
@@ -202,6 +226,13 @@ def _hand_in(choices) -> None:
     submit.add_argument("--force", action="store_true", help="even if a rule is broken")
     for command in (pdf, report, submit):
         command.add_argument("--models", help=MODELS)
+
+
+def _add_paths_only(command) -> None:
+    about = "print no scores: for another program"
+    command.add_argument("--paths-only", action="store_true", help=about)
+    about = "with --paths-only: a zero byte after each, for xargs -0"
+    command.add_argument("-0", "--null", action="store_true", help=about)
 
 
 def _count(text: str) -> int:

@@ -4,6 +4,9 @@ Training, search and the checks all call `load_image`, so that the model is serv
 pictures as it was trained on them. Scaling the pixels is a layer of the model.
 """
 
+import importlib.util
+import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +24,34 @@ FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
 """File names taken for pictures; the format is found in the content."""
 
+OTHER_KINDS = {
+    "HEIC": {".heic", ".heif"},
+    "raw": {".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"},
+    "video": {".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mts", ".webm"},
+    "other pictures": {".heics", ".jp2", ".jxl", ".psd", ".svg"},
+}
+"""File names, by kind, that a person takes for photographs, but that are not read."""
+
+if importlib.util.find_spec("pillow_heif"):  # An extra: pip install pillow-heif.
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    FORMATS += ("HEIF",)
+    SUFFIXES |= OTHER_KINDS.pop("HEIC")
+
 WIDE_MODES = {"I;16", "I;16B", "I;16L", "I", "F"}
 
 
-def open_picture(source, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def open_picture(
+    source, max_pixels: int = MAX_PIXELS, enough: int | None = None
+) -> Image.Image:
     """Open a picture file, upright and in RGB, at its own size.
 
     Args:
         source: Path of a picture (see `FORMATS`) or a binary file object.
         max_pixels: A picture with more is refused before it is decoded.
+        enough: A size that suffices, in pixels a side: a larger JPEG is decoded at a
+            half, a quarter or an eighth, in a fraction of the time.
 
     Returns:
         An RGB picture: turned as its EXIF orientation says, transparency on white,
@@ -49,6 +71,8 @@ def open_picture(source, max_pixels: int = MAX_PIXELS) -> Image.Image:
             width, height = picture.size
             if 0 < width * height <= max_pixels:
                 _check_scans(picture)
+                if enough:
+                    picture.draft(None, (enough, enough))  # Nothing but for a JPEG.
                 return _upright_rgb(picture)
     except Exception as error:
         # On a damaged file Pillow's decoders raise nearly anything.
@@ -105,7 +129,36 @@ def load_image(
         arguments and for what is refused.
     """
     height, width = image_size
-    picture = open_picture(source, max_pixels)
+    # Twice the size, to shrink it from there as any other picture.
+    picture = open_picture(source, max_pixels, 2 * max(height, width))
     if picture.size != (width, height):
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(picture)
+
+
+def small_jpeg(path, side: int, max_pixels: int = MAX_PIXELS) -> bytes:
+    """Return a small copy of a picture, at most ``side`` pixels wide and high.
+
+    Nothing else is in it: no place, no camera. See `open_picture` for what is refused.
+    """
+    picture, stored = open_picture(path, max_pixels, 2 * side), io.BytesIO()
+    picture.info.clear()
+    picture.thumbnail((side, side))
+    picture.save(stored, "JPEG", quality=82)
+    return stored.getvalue()
+
+
+def date_taken(path) -> str:
+    """Return when a picture was taken, by its EXIF data: "2024-07-31 18:05:59".
+
+    Empty if it does not say, or cannot be read.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as picture:
+            exif = picture.getexif()
+            # The moment of the exposure, else that of the file.
+            found = exif.get_ifd(0x8769).get(0x9003) or exif.get(0x0132)
+    except Exception:  # As for `open_picture`.
+        return ""
+    parts = re.fullmatch(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)\0*", str(found))
+    return "{}-{}-{} {}".format(*parts.groups()) if parts else ""

@@ -1,34 +1,41 @@
 """List what a perceptual hash, words and CLIP find odd in a data set.
 
-Nothing is deleted. Each detector returns a table, most suspicious first, with the
-columns kind, image_path, other (the other picture, the caption, or the label that fits
-better), score (compare within one kind only), rank, and the measures that the score is
-made of. Which measures are worth combining is measured by
-benchmarks/cleaning.py.
+Nothing is deleted. `duplicate_groups` finds what any folder holds twice. Each other
+detector returns a table, most suspicious first, with the columns kind, image_path,
+other (the other picture, the caption, or the label that fits better), score (compare
+within one kind only), rank, and the measures that the score is made of. Which measures
+are worth combining is measured by benchmarks/cleaning.py.
 """
 
 import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import imagehash
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.special import logit
 from scipy.stats import zscore
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
+from tqdm import tqdm
 
 from clip_lib.atomic import replacing
 from clip_lib.data.captions_table import read_records
-from clip_lib.data.images import open_picture
-from clip_lib.errors import ClipError
+from clip_lib.data.images import FORMATS, open_picture
+from clip_lib.errors import ClipError, first_line
 from clip_lib.evaluation.evaluate import picture_rows
 from clip_lib.retrieval.index import Index
 
 HASH_SIDE = 12
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+"""What a spreadsheet takes for the start of a formula, and the sign against it."""
 KEPT = 0.92  # Share of width and height that a crop of `hash_views` keeps.
 
 
@@ -41,7 +48,7 @@ def hash_views(path) -> np.ndarray:
     Returns:
         bool (20, 144): the whole picture first, each view followed by its mirror image.
     """
-    picture = open_picture(path).convert("L")
+    picture = open_picture(path, enough=16 * HASH_SIDE).convert("L")
     width, height = picture.size
     dx, dy = (1 - KEPT) * width, (1 - KEPT) * height
     boxes = [(0, 0, width, height)]
@@ -56,14 +63,27 @@ def hash_views(path) -> np.ndarray:
 def near_duplicates(images: Index, min_agreement: float = 0.55) -> pd.DataFrame:
     """Find pairs of pictures that show the same thing, by their hashes.
 
-    The agreement of two hashes is 1 if all bits are equal, 0 if half of them are.
+    The agreement of two hashes is 1 if all bits are equal, 0 if half of them are. A
+    picture that cannot be read any more is left out.
 
     Returns:
         Table with hash_agreement, the score, and cosine. ``other`` stands before
         ``image_path`` in the index.
     """
     paths = images.items["paths"].to_numpy()
-    signs = 2 * np.array([hash_views(path) for path in paths], "float32") - 1
+
+    def views_of(path: str) -> np.ndarray | None:
+        try:
+            return hash_views(path)
+        except ClipError:
+            return None
+
+    with ThreadPoolExecutor() as pool:
+        views = pool.map(views_of, paths)
+        views = list(tqdm(views, "Hashing", len(paths), delay=2, leave=False))
+    rows = np.array([row for row, found in enumerate(views) if found is not None], int)
+    views = [found for found in views if found is not None]
+    signs = 2 * np.array(views, "float32").reshape(len(rows), -1, HASH_SIDE**2) - 1
     found = []
     for one, views in enumerate(signs):  # One by one: memory for all pairs would burst.
         later = signs[one + 1 :]
@@ -74,10 +94,69 @@ def near_duplicates(images: Index, min_agreement: float = 0.55) -> pd.DataFrame:
         others = np.flatnonzero(agreement >= min_agreement)
         found += [(one, one + 1 + other, agreement[other]) for other in others]
     one, other, score = np.reshape(found, (-1, 3)).T
-    one, other = one.astype(int), other.astype(int)
+    one, other = rows[one.astype(int)], rows[other.astype(int)]
     cosine = (images.embeds[one] * images.embeds[other]).sum(axis=1)
     measures = {"hash_agreement": score, "cosine": cosine}
     return _table("near-duplicate", paths[other], paths[one], score, measures)
+
+
+def duplicate_groups(images: Index, min_agreement=0.6, min_cosine=0.3) -> pd.DataFrame:
+    """Group the near-duplicates of any folder, with the best copy of each group marked.
+
+    The larger the folder, the more hashes agree by chance; the embeddings of such a
+    pair, which must be this close too, are not.
+
+    Returns:
+        Table, group by group, best copy first: group (from 1), keep (of the largest
+        resolution, then of the most bytes), width and height in pixels, bytes, path.
+    """
+    pairs = near_duplicates(images, min_agreement)
+    pairs = pairs[pairs["cosine"] >= min_cosine]
+    place = pd.Index(images.items["paths"])
+    ends = [place.get_indexer(pairs[name]) for name in ("image_path", "other")]
+    graph = coo_array((np.ones(len(pairs)), ends), shape=(len(place), len(place)))
+    _, numbers = connected_components(graph, directed=False)
+    table = pd.DataFrame({"group": numbers, "path": place}).iloc[np.unique(ends)]
+    sizes = []
+    for path in table["path"]:
+        with Image.open(path, formats=FORMATS) as picture:
+            sizes.append((*picture.size, os.path.getsize(path)))
+    names = ["width", "height", "bytes"]
+    table[names] = np.reshape(sizes, (-1, 3)).astype(int)
+    pixels = table["width"] * table["height"]
+    table = table.assign(pixels=-pixels, less=-table["bytes"])
+    table = table.sort_values(["group", "pixels", "less", "path"], ignore_index=True)
+    table["group"] = pd.factorize(table["group"])[0] + 1
+    table["keep"] = ~table["group"].duplicated()
+    return table[["group", "keep", *names, "path"]]
+
+
+def write_list(table: pd.DataFrame, path) -> None:
+    """Write a table as CSV for a person: no cell is a formula to a spreadsheet.
+
+    A text that begins like one gets an apostrophe, which `read_list` takes off.
+    """
+    texts = table.select_dtypes(exclude=["number", "bool"]).columns
+    safe = table.copy()
+    for name in texts:
+        risky = safe[name].astype(str).str.startswith(FORMULA)
+        safe[name] = safe[name].where(~risky, "'" + safe[name].astype(str))
+    with replacing(path) as temporary:
+        safe.to_csv(temporary, index=False)
+
+
+def read_list(path) -> pd.DataFrame:
+    """Read what `write_list` wrote; ClipError if it is not a CSV file."""
+    try:
+        table = pd.read_csv(path)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
+        why = first_line(error)
+        raise ClipError(f"{path}: not a CSV file ({why}).") from error
+    for name in table.select_dtypes(exclude=["number", "bool"]).columns:
+        texts = table[name]
+        marked = texts.str.startswith("'") & texts.str[1:].str.startswith(FORMULA)
+        table[name] = texts.where(~marked.fillna(False).astype(bool), texts.str[1:])
+    return table
 
 
 def label_doubt(texts: Index) -> tuple[np.ndarray, np.ndarray]:

@@ -43,7 +43,10 @@ def show_picture(axes, picture, above="", below="", frame=None) -> None:
         above, below: What stands there; the latter may run over several lines.
         frame: Colour of a frame, if there is one.
     """
-    pixels = picture if isinstance(picture, np.ndarray) else open_picture(picture)
+    try:
+        pixels = picture if isinstance(picture, np.ndarray) else open_picture(picture)
+    except ClipError:  # Deleted since it was indexed: the others are still drawn.
+        pixels, below = np.full((SIDE, SIDE, 3), 230, "uint8"), f"{below} (introuvable)"
     axes.imshow(pixels)
     axes.set(xticks=[], yticks=[])
     axes.set_title(above, fontsize=9)

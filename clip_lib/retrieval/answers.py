@@ -4,12 +4,13 @@ import json
 
 import pandas as pd
 
+from clip_lib.errors import printable
 from clip_lib.retrieval.search import Search
 
 QUERIES = ("A big dog in the woods", "A group of cyclists", "A boat on the water")
 """Queries of a demonstration: the course's two examples, and the fourth label."""
 
-_NOT_SHOWN = ["size", "mtime_ns"]
+_NOT_SHOWN = ["size", "mtime_ns", "content", "taken"]
 _FORMATS = {
     "score": "{:.3f}".format,
     "margin": "{:.3f}".format,
@@ -37,13 +38,18 @@ def answer_records(answers: pd.DataFrame) -> list[dict]:
 def answer_lines(answers: pd.DataFrame) -> str:
     """Format answers as text: a heading, then one line per answer."""
     answers = _shown(answers)
-    text = answers.columns.difference([*_FORMATS, "rank"])
-    for name in text:  # Words are aligned on the left, below their heading.
-        words = answers[name].astype(str)
+    return table_text(answers)
+
+
+def table_text(table: pd.DataFrame) -> str:
+    """Format a table for a terminal; no text in it can command the terminal."""
+    texts = table.select_dtypes(exclude=["number", "bool"]).columns
+    for name in texts:  # Words are aligned on the left, below their heading.
+        words = table[name].map(printable)
         width = max(map(len, [name, *words]))
-        answers[name] = words.str.ljust(width)
-        answers = answers.rename(columns={name: name.ljust(width)})
-    lines = answers.to_string(index=False, formatters=_FORMATS, na_rep="")
+        table = table.assign(**{name: words.str.ljust(width)})
+        table = table.rename(columns={name: name.ljust(width)})
+    lines = table.to_string(index=False, formatters=_FORMATS, na_rep="")
     return "\n".join(map(str.rstrip, lines.splitlines()))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
+from platformdirs import user_cache_path
 
 from clip_lib.atomic import replacing
 from clip_lib.errors import ClipError, first_line
@@ -22,7 +23,12 @@ ROUNDING = 1e-5
 """Cosines closer than this are equal: batches of other sizes round differently."""
 
 
-@dataclasses.dataclass(frozen=True)
+def in_cache(name: str) -> Path:
+    """Return the path of a file in the user's cache directory."""
+    return user_cache_path("clip_lib") / name
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Index:
     """Embeddings and the items they stand for.
 
@@ -38,13 +44,16 @@ class Index:
     model: str = ""
     source: str = ""
 
-    def search(self, embedding, k: int = 5, temperature: float = 1.0) -> pd.DataFrame:
+    def search(
+        self, embedding, k: int = 5, temperature: float = 1.0, left_out=()
+    ) -> pd.DataFrame:
         """Return the k nearest items, best first, with their scores.
 
         Args:
             embedding: Unit vector (D,).
             k: Number of answers, at least 1; all rows if there are fewer.
             temperature: That of the model, see `Clip`.
+            left_out: Numbers of rows that do not compete.
 
         Returns:
             Table with the columns rank (from 1), score (cosine, -1 to 1), margin (score
@@ -55,16 +64,16 @@ class Index:
         if k < 1:
             raise ClipError(f"k = {k}: expected at least 1.")
         scores = (self.embeds @ np.asarray(embedding)).astype("float64")
-        # Stable: equal scores stay in the order of the rows. NaN comes last. The last
-        # margin needs the row after it.
-        order = np.argsort(-scores, kind="stable")[: k + 1]
+        scores[np.asarray(left_out, int)] = -np.inf
+        # The last margin needs the row after it.
+        order = _best_rows(scores, min(k + 1, len(scores) - len(left_out)))
         best = scores[order]
         powers = np.exp((scores - best[:1]) / temperature)
         measures = {
             "rank": np.arange(1, len(order) + 1),
             "score": best,
             "margin": -np.diff(best, append=np.nan),
-            "probability": powers[order] / powers.sum(),
+            "probability": powers[order] / np.nansum(powers),
         }
         items = self.items.iloc[order].reset_index(drop=True)
         return pd.concat([pd.DataFrame(measures), items], axis=1)[:k]
@@ -93,6 +102,10 @@ class Index:
         if not keep.any():
             known = ", ".join(["all", *splits.unique()])
             raise ClipError(f"gallery {split!r} is empty: expected one of {known}.")
+        return self.where(keep)
+
+    def where(self, keep: np.ndarray) -> "Index":
+        """Return the rows that a mask (N,) keeps."""
         items = self.items[keep].reset_index(drop=True)
         return dataclasses.replace(self, embeds=self.embeds[keep], items=items)
 
@@ -126,3 +139,13 @@ class Index:
         except Exception as error:  # zipfile, zlib and NumPy raise nearly anything.
             cause = first_line(error)
             raise ClipError(f"{path}: not an index of embeddings ({cause}).") from error
+
+
+def _best_rows(scores: np.ndarray, count: int) -> np.ndarray:
+    """Return the rows of the highest scores, best first; equal ones in their order."""
+    scores = np.where(np.isnan(scores), -np.inf, scores)  # Last.
+    rows = np.arange(len(scores))
+    if 0 < count < len(scores):  # Sorting all of a large index takes ten times as long.
+        place = len(scores) - count
+        rows = np.flatnonzero(scores >= np.partition(scores, place)[place])
+    return rows[np.argsort(-scores[rows], kind="stable")[:count]]

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import os
 from pathlib import Path
 
 import keras
@@ -23,7 +24,8 @@ from clip_lib.data.vocabulary import (
 )
 from clip_lib.errors import ClipError
 from clip_lib.models.saving import LOSS, load_clip, split_encoders, token_embedding
-from clip_lib.retrieval.index import Index
+from clip_lib.retrieval.index import ROUNDING, Index
+from clip_lib.retrieval.question import embed_question
 
 MODEL_FILE = Config().clip_file.name
 IMAGE_INDEX_FILE = "image_index.npz"
@@ -186,10 +188,36 @@ class Search:
         names = (IMAGE_INDEX_FILE, TEXT_INDEX_FILE)
         return cls(clip, *(open_index(clip, folder / name) for name in names))
 
-    def images_for(self, text: str, k: int = 5, gallery: str = "test") -> pd.DataFrame:
-        """Return the k pictures nearest to a text; see `Index.search`."""
-        embedding = self.clip.embed_text(text)
+    def images_for(
+        self, text: str, k: int = 5, gallery: str = "test", pictures: bool = False
+    ) -> pd.DataFrame:
+        """Return the k pictures nearest to a text; see `Index.search`.
+
+        The text may combine several, "dog + snow - person", and pictures if they are
+        allowed: see `embed_question`.
+        """
+        embedding = embed_question(self.clip, text, pictures)
         return self.images.part(gallery).search(embedding, k, self.clip.temperature)
+
+    def images_like(
+        self, picture, k: int = 5, gallery: str = "test", max_pixels: int = MAX_PIXELS
+    ) -> pd.DataFrame:
+        """Return the k pictures most like a picture, itself left out.
+
+        Args:
+            picture: Path of a picture; one of the gallery's is not read again.
+            k, gallery: See `Index.search`.
+            max_pixels: See `open_picture`.
+        """
+        images = self.images.part(gallery)
+        own = (images.items["paths"] == os.path.abspath(picture)).to_numpy()
+        if own.any():
+            embedding = images.embeds[own.argmax()]
+        else:
+            embedding = self.clip.embed_image(picture, max_pixels)
+            # A copy of it, such as what a visitor of the search page uploads.
+            own = images.embeds @ embedding > 1 - ROUNDING
+        return images.search(embedding, k, self.clip.temperature, np.flatnonzero(own))
 
     def texts_for(self, picture, k: int = 5, gallery: str = "test") -> pd.DataFrame:
         """Return the k captions nearest to a picture; see `Index.search`."""

@@ -47,6 +47,34 @@ def label_index(clip: Clip, class_names, templates=TEMPLATES) -> Index:
     return Index(means, pd.DataFrame({"labels": list(class_names)}))
 
 
+def label_ranking(clip: Clip, class_names, templates=TEMPLATES):
+    """Return a function: a picture's unit vector (D,) to a table of all labels.
+
+    Best first, with the columns of `Index.search`. A label without a word that the
+    model knows comes last, without score: its place would mean nothing.
+
+    Raises:
+        ClipError: If the model knows fewer than two of the labels; see `label_index`.
+    """
+    known = [name for name in class_names if knows_label(clip, name)]
+    if len(known) < 2:
+        found = f"of {known[0]} alone" if known else "no word of any of them"
+        raise ClipError(
+            f"labels {', '.join(class_names)}: the model knows {found}; expected two "
+            "labels that it knows, or the answers would mean nothing."
+        )
+    index = label_index(clip, known, templates)
+    others = [name for name in class_names if name not in known]
+    ranks = range(len(known) + 1, len(class_names) + 1)
+    last = pd.DataFrame({"rank": ranks, "labels": others})
+
+    def rank(embedding) -> pd.DataFrame:
+        table = index.search(embedding, len(known), clip.temperature)
+        return pd.concat([table, last], ignore_index=True) if others else table
+
+    return rank
+
+
 def zero_shot(clip: Clip, image_embeddings, class_names, templates=TEMPLATES):
     """Return the nearest label (N,) of each unit vector (N, D); see `label_index`."""
     labels = label_index(clip, class_names, templates)

@@ -1,5 +1,7 @@
 """What is measured and kept after each epoch of a training."""
 
+import sys
+
 import keras
 import numpy as np
 
@@ -15,6 +17,9 @@ class KeepBest(keras.callbacks.Callback):
     """Save a model whenever a metric improves.
 
     Unlike ``ModelCheckpoint`` it never leaves a half-written file (see `save_model`).
+    If the disk is full it says so and the training goes on: the next epoch that is
+    better than the last one saved is tried again. Where none could be saved, the
+    training ends with that error.
 
     Args:
         path: File to write.
@@ -29,15 +34,29 @@ class KeepBest(keras.callbacks.Callback):
         super().__init__()
         self.path, self.monitor, self.kept = path, monitor, kept
         self.settings = settings
-        self.best = -np.inf
+        self.best, self.error = -np.inf, None
 
     def on_epoch_end(self, epoch, logs=None):
         if logs[self.monitor] > self.best:
-            self.best = logs[self.monitor]
-            save_model(self.kept or self.model, self.path)
-            if self.settings:
-                # With the model, not before: another one may still lie there.
-                self.settings.save(self.path.with_name(CONFIG_FILE))
+            try:
+                save_model(self.kept or self.model, self.path)
+                if self.settings:
+                    # With the model, not before: another one may still lie there.
+                    self.settings.save(self.path.with_name(CONFIG_FILE))
+            except OSError as error:
+                self.error = error
+                warn_unsaved(epoch, error)
+            else:
+                self.best = logs[self.monitor]
+
+    def on_train_end(self, logs=None):
+        if self.error and self.best == -np.inf:
+            raise self.error
+
+
+def warn_unsaved(epoch: int, error: OSError) -> None:
+    """Say that an epoch, from 0, could not be saved."""
+    print(f"epoch {epoch + 1} is not saved: {error}", file=sys.stderr)
 
 
 class ValidationRecall(keras.callbacks.Callback):

@@ -10,7 +10,7 @@ import numpy as np
 
 from clip_lib.atomic import replacing
 from clip_lib.errors import first_line
-from clip_lib.training.callbacks import KeepBest
+from clip_lib.training.callbacks import KeepBest, warn_unsaved
 
 _HISTORY, _MARK, _EPOCH = "history.json", "mark.txt", "training_metadata.json"
 
@@ -100,5 +100,8 @@ class Resume(keras.callbacks.BackupAndRestore):
     def on_epoch_end(self, epoch, logs=None):
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
-        self._write(_HISTORY, json.dumps(self.history))
-        super().on_epoch_end(epoch, logs)
+        try:
+            self._write(_HISTORY, json.dumps(self.history))
+            super().on_epoch_end(epoch, logs)
+        except OSError as error:  # Whatever is damaged now, on_train_begin notices.
+            warn_unsaved(epoch, error)
