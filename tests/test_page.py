@@ -73,7 +73,7 @@ def test_a_text_gets_the_five_pictures_that_search_finds(page):
 
 
 def test_more_answers_and_pictures_like_one(page):
-    search, shown, *_ = page.galleries["all"]
+    search, shown, _ = page.galleries["all"]
     answer = page.pictures_for("all", "a dog", ENGLISH, k=15)
     assert len(titles(answer)) == 15 and 'data-do="more"' in answer
     answer = page.pictures_for("all", "a dog", ENGLISH, k=10**9)
@@ -95,6 +95,29 @@ def test_more_answers_and_pictures_like_one(page):
         page.pictures_for("all", "", ENGLISH, like="gone.jpg")
     with pytest.raises(ClipError, match="no such gallery here: nowhere"):
         page.pictures_for("nowhere", "a dog", ENGLISH)
+
+
+def test_questions_combine_and_what_cannot_be_answered_is_said(page, monkeypatch):
+    search, *_ = page.galleries["all"]
+    question = "dog + the grass - dogword1"
+    expected = search.images_for(question, 5, "all")["paths"]
+    captions = search.texts.items.set_index("image_paths")["captions"]
+    answer = page.pictures_for("all", question, ENGLISH)
+    assert titles(answer) == [captions[path] for path in expected]
+    for text in ("dog + ", "- dog", "the", "999 * dog"):
+        with pytest.raises(ClipError, match=re.escape(FRENCH["no_meaning"])):
+            page.pictures_for("all", text, FRENCH)
+    with pytest.raises(ClipError, match="The model never saw: zeppelin"):
+        page.pictures_for("all", "dog - zeppelin", ENGLISH)
+    # A path is words like others.
+    path = search.images.items["paths"][0]
+    assert "The model never saw" in page.pictures_for("all", path, ENGLISH)
+    answer = page.pictures_for("all", "a dog without grass", ENGLISH)
+    assert "“without grass”: the model looks for it all the same." in answer
+    for fit in (True, False):
+        monkeypatch.setattr("clip_lib.web.page.fits", lambda *given, fit=fit: fit)
+        answer = page.pictures_for("all", "a dog", ENGLISH)
+        assert (ENGLISH["no_fit"] in answer) is not fit
 
 
 def test_a_text_without_a_known_word_is_refused(page, vectorizer):
@@ -120,11 +143,12 @@ def test_a_picture_gets_the_five_texts_that_search_finds(page, photo):
     search, *_ = page.galleries["all"]
     answer = page.texts_for("all", photo, "", ENGLISH)
     assert titles(answer)[:5] == search.texts_for(photo, 5, "all")["captions"].tolist()
-    # Beside them, similar pictures: the first is the same one, of cosine 1.
+    # Beside them, similar pictures, but not the same one.
     assert answer.count('src="data:image/jpeg;base64,') == 10
     similar = answer[answer.index("Similar pictures: 5 of 48") :]
     captions = search.texts.items.set_index("image_paths")["captions"]
-    assert titles(similar)[0] == captions[photo] and "score 1.000" in similar
+    expected = search.images_like(photo, 5, "all")["paths"]
+    assert titles(similar) == [captions[path] for path in expected]
     assert "clip-bar" not in similar  # A probability would mean nothing.
     assert page.texts_for("all", None, "", ENGLISH) == ""
 
@@ -204,10 +228,10 @@ def test_models_without_pictures_of_their_own_search_the_data(
         assert answer.count('src="data:image/jpeg;base64,') == 10
     # The shipped weights are named in words.
     shown = [label for label, _ in page.choices(FRENCH)[0]]
-    assert shown[1] == f"tiny/ · 48 images · {FRENCH['pretrained']}"
+    assert shown[1] == f"tiny/ · {FRENCH['pretrained']} · 48 images"
     assert Page.load([pretrained], config=tiny_config).choices(ENGLISH) == (
         [("tiny/ · 48 pictures", "tiny/")],
-        "Model trained on Flickr8k, photographs from 2010",
+        "Model trained on Flickr8k, photographs from 2010.",
     )
     with pytest.raises(ClipError, match="nowhere: no such folder"):
         Page.load([models / MODEL_FILE], ["nowhere"])

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import threading
 from pathlib import Path
 
 # Before Gradio is imported. It would ask the network for news of itself; it sums up its
@@ -19,12 +20,13 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from clip_lib.data.images import small_jpeg
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.answers import QUERIES
 from clip_lib.web.cards import note
 from clip_lib.web.guard import guarded
 from clip_lib.web.page import MAX_CHARACTERS, K, Page
-from clip_lib.web.thumbnails import as_jpeg, media_type
+from clip_lib.web.thumbnails import media_type
 from clip_lib.web.uploads import make_folder
 from clip_lib.web.words import ENGLISH, FRENCH, GRADIO_FRENCH, words_for
 
@@ -65,6 +67,7 @@ def build_app(page: Page) -> gr.Blocks:
         with gr.Tab(WORDS("by_text")):
             text = gr.Textbox(
                 label=WORDS("text"),
+                info=WORDS("text_hint"),
                 placeholder=QUERIES[0],
                 max_length=MAX_CHARACTERS,
                 submit_btn=WORDS("search"),
@@ -182,13 +185,16 @@ def _answer(reply, name: str, inputs: dict, events: dict, more: str) -> None:
 
 def _picture(page: Page) -> Route:
     """Return the route of one picture: small enough to be viewed, or the file."""
+    decoding = threading.Lock()  # One at a time: no crowd can fill the memory.
 
     def picture(request: Request) -> Response:
         asked, path = request.query_params, None
         with contextlib.suppress(ClipError):
             if path := page.file(asked.get("gallery", ""), asked.get("name", "")):
                 if "view" in asked:
-                    return Response(as_jpeg(path, 1600), media_type="image/jpeg")
+                    with decoding:
+                        view = small_jpeg(path, 1600)
+                    return Response(view, media_type="image/jpeg")
                 # Of the kind that the content says: a name may end in .html.
                 return FileResponse(
                     path,

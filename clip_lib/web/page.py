@@ -4,11 +4,10 @@ Every input is a stranger's: texts have a maximum length, pictures a maximum siz
 cannot be answered raises a `ClipError` in the visitor's language.
 """
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import NamedTuple
-
-import pandas as pd
 
 import clip_lib.towers  # noqa: F401  For their tokenizers.
 from clip_lib.config import PRETRAINED, Config, find_pretrained
@@ -18,11 +17,13 @@ from clip_lib.data.vocabulary import count_words, sort_words
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.answers import with_captions
 from clip_lib.retrieval.photo_folder import find_data, open_folder
+from clip_lib.retrieval.question import fits, negations, words_of
 from clip_lib.retrieval.search import IMAGE_INDEX_FILE, Clip, Search
-from clip_lib.retrieval.zero_shot import knows_label, label_index
+from clip_lib.retrieval.zero_shot import knows_label, label_ranking
 from clip_lib.web.cards import answer_list, more_button, note
 from clip_lib.web.thumbnails import Thumbnails
 
+_PRETRAINED = "pretrained"
 K = 5
 MAX_K = 200
 MAX_CHARACTERS = 500
@@ -31,18 +32,13 @@ MAX_PIXELS = 40_000_000
 
 
 class Gallery(NamedTuple):
-    """Something to search.
+    """What is searched, what may be shown of it, and the model's path.
 
-    Attributes:
-        search: A model with its indexes.
-        shown: The pictures that may be shown.
-        title: A folder's name with a slash, a split's without.
-        model: The model's path, empty for the pretrained weights.
+    The path is empty for the pretrained weights.
     """
 
     search: Search
     shown: Thumbnails
-    title: str
     model: str
 
 
@@ -74,10 +70,11 @@ class Page:
         found, pretrained = {}, find_pretrained(PRETRAINED).resolve()
         for path in model_files:
             model = "" if Path(path).resolve().parent == pretrained else str(path)
-            for title, (search, shown) in _galleries(path, folders, config).items():
-                name = f"{title} · {model or 'pretrained'}"
-                name = title if len(model_files) == 1 else name
-                found[name] = Gallery(search, shown, title, model)
+            for name, gallery in _galleries(path, folders, config).items():
+                named = f"{name} · {model or _PRETRAINED}"
+                found[named if len(model_files) > 1 else name] = Gallery(
+                    *gallery, model
+                )
         return cls(found)
 
     @property
@@ -87,15 +84,14 @@ class Page:
 
     def choices(self, words) -> tuple[list[tuple[str, str]], str]:
         """Return what to call each gallery, with its name, and what to say of all."""
-        models = {one.model for one in self.galleries.values()}
-        choices = []
-        for name, (search, _, title, model) in self.galleries.items():
-            label = [title, words["pictures"].format(len(search.images.items))]
-            label += [_model(model, words)] if len(models) > 1 else []
-            choices.append((" · ".join(label), name))
-        about = [_model(*models, words)] if len(models) == 1 else []
+        choices, models = [], {one.model for one in self.galleries.values()}
+        for name, (search, *_) in self.galleries.items():
+            count = words["pictures"].format(len(search.images.items))
+            shown = name.replace(f"· {_PRETRAINED}", f"· {words['pretrained']}")
+            choices.append((f"{shown} · {count}", name))
+        about = [words["model"].format(words["pretrained"])] if models == {""} else []
         about += [words["gallery_hint"]] if "test" in self.galleries else []
-        return choices, ". ".join(about)
+        return choices, " ".join(about)
 
     def examples(self) -> list[str]:
         """Return up to three thumbnails from all over the first gallery."""
@@ -104,32 +100,48 @@ class Page:
         found = map(shown.uri, paths[:: len(paths) // 3 + 1])
         return list(filter(None, found))
 
-    def file(self, gallery: str, name: str) -> Path | None:
-        """Return a gallery's picture by its name; None if there is no such thing."""
+    def path(self, gallery: str, name: str) -> str | None:
+        """Find a gallery's picture by its name; None if there is no such thing."""
         if gallery not in self.galleries:
             return None
-        search, shown, *_ = self.galleries[gallery]
-        row = _row(search, shown, name)
-        return None if row is None else shown.file(search.images.items["paths"][row])
+        search, shown, _ = self.galleries[gallery]
+        paths = search.images.items["paths"]
+        paths = paths[paths.str.endswith(name.rpartition("/")[2])]
+        return next((path for path in paths if shown.name(path) == name), None)
+
+    def file(self, gallery: str, name: str) -> Path | None:
+        """Return the file of such a picture, if it may be shown."""
+        path = self.path(gallery, name)
+        return path and self.galleries[gallery].shown.file(path)
 
     def pictures_for(
         self, gallery: str, text: str, words, like: str = "", k: int = K
     ) -> str:
-        """Answer a text, or the name of a picture, with the k best pictures."""
-        search, shown = self._open(gallery, words)
-        text, warning = _clean(text), ""
+        """Answer a text with its k best pictures, or a picture with those like it.
+
+        The text may combine several, see `read_question`, but no pictures: a stranger
+        would read any file. ``like`` is the name of one of the gallery's.
+        """
+        search = self._search(gallery, words)
         if like:
-            if (row := _row(search, shown, like)) is None:
+            if not (path := self.path(gallery, like)):
                 raise ClipError(words["gone"])
-            return self._similar(gallery, search.images.embeds[row], words, k, like)
-        if not text:
+            return self._similar(gallery, path, k, words, like)
+        if not (text := _clean(text)):
             return ""
-        known, unknown = sort_words(search.clip.vectorizer, text)
-        warning = _warning(known, unknown, search.clip, words)
-        answers = search.images_for(text, _whole(k), "all")
+        with _saying(words["no_meaning"]):
+            wanted = words_of(text)
+        known, unknown = sort_words(search.clip.vectorizer, wanted)
+        notes = _warning(known, unknown, search.clip, words)
+        with _saying(_unknown(unknown, words) if unknown else words["no_meaning"]):
+            answers = search.images_for(text, _bounded(k), "all")
+            if not fits(search, text, "all"):
+                notes += note(words["no_fit"])
+        for phrase, word in negations(text):
+            notes += note(words["negation"].format(phrase, word))
         total = len(search.images.items)
         heading = words["best"].format(len(answers), total)
-        return warning + self._cards(gallery, answers, heading, total, words)
+        return notes + self._cards(gallery, answers, heading, total, words)
 
     def texts_for(
         self, gallery: str, upload: str, labels: str, words, k: int = K
@@ -139,60 +151,50 @@ class Page:
         The texts are the k best captions of the gallery if it has any, or all labels
         that are given, separated by commas.
         """
-        search, shown = self._open(gallery, words)
-        clip, texts, warning, unknown = search.clip, search.texts, "", []
+        search, notes, answers = self._search(gallery, words), "", None
         if not upload:
             return ""
+        clip, total = search.clip, len(search.texts.items) if search.texts else 0
+        limits = MAX_PIXELS // 1_000_000, ", ".join(FORMATS)
+        with _saying(words["no_picture"].format(*limits)):
+            embedding = clip.embed_image(upload, MAX_PIXELS)
         if labels := _clean(labels):
             names = [" ".join(name.split()) for name in labels.split(",")]
             names = list(dict.fromkeys(filter(None, names)))
             known = [name for name in names if knows_label(clip, name)]
             unknown = [name for name in names if name not in known]
-            warning = _warning(known, unknown, clip, words)
-            if len(names) == 1:
-                raise ClipError(words["few_labels"])
-            texts = label_index(clip, known)
-        try:
-            embedding = clip.embed_image(upload, MAX_PIXELS)
-        except ClipError as error:
-            limits = MAX_PIXELS // 1_000_000, ", ".join(FORMATS)
-            raise ClipError(words["no_picture"].format(*limits)) from error
-        similar = self._similar(gallery, embedding, words, k)
-        if not texts:
+            notes, total = _warning(known, unknown, clip, words), len(names)
+            with _saying(words["few_labels"]):
+                answers = label_ranking(clip, names)(embedding)
+        elif search.texts:
+            answers = search.texts.search(embedding, _bounded(k), clip.temperature)
+        similar = self._similar(gallery, upload, k, words)
+        if answers is None:
             return similar
-        answers = texts.search(
-            embedding, len(texts.items) if labels else _whole(k), clip.temperature
-        )
-        # A label without a known word stands for nothing: last, without a number.
-        answers = pd.concat([answers, pd.DataFrame({"labels": unknown})])
         text = "labels" if labels else "captions"
         answers = answers.rename(columns={text: "text", "image_paths": "picture"})
-        total = len(texts.items) + len(unknown)
         heading = words["best"].format(len(answers), total)
-        listed = answer_list(answers, heading, shown, gallery, words)
-        return warning + listed + similar
+        shown = self.galleries[gallery].shown
+        return notes + answer_list(answers, heading, shown, gallery, words) + similar
 
-    def _open(self, gallery: str, words) -> tuple[Search, Thumbnails]:
+    def _search(self, gallery: str, words) -> Search:
         if gallery not in self.galleries:
             raise ClipError(words["no_gallery"].format(gallery))
-        return self.galleries[gallery][:2]
+        return self.galleries[gallery].search
 
-    def _similar(self, gallery: str, embedding, words, k: int, name: str = "") -> str:
-        """Show the k pictures nearest to a picture, but not itself."""
-        search, shown = self._open(gallery, words)
-        answers = search.images.search(embedding, _whole(k) + bool(name))
-        if name:
-            answers = answers[answers["paths"].map(shown.name) != name][: _whole(k)]
-            answers["rank"] = range(1, len(answers) + 1)
-        total = len(search.images.items) - bool(name)
-        heading = words["like" if name else "similar"]
-        heading = heading.format(*filter(None, [name]), len(answers), total)
+    def _similar(self, gallery: str, picture: str, k: int, words, name="") -> str:
+        """Show the k pictures most like one, by the name that it has in the gallery."""
+        search = self.galleries[gallery].search
+        answers = search.images_like(picture, _bounded(k), "all", MAX_PIXELS)
         # The temperature is that of texts: a probability would mean nothing.
         answers = answers.drop(columns="probability")
+        total = len(search.images.items) - bool(name)
+        heading = words["like"] if name else words["similar"]
+        heading = heading.format(len(answers), total, name)
         return self._cards(gallery, answers, heading, total, words)
 
     def _cards(self, gallery: str, answers, heading: str, total: int, words) -> str:
-        search, shown = self._open(gallery, words)
+        search, shown, _ = self.galleries[gallery]
         answers = with_captions(answers, search)
         names = answers["paths"].map(shown.name)
         captions = answers.get("captions", names)
@@ -202,25 +204,17 @@ class Page:
         return cards + (more_button(words) if len(answers) < min(total, MAX_K) else "")
 
 
-def _row(search: Search, shown: Thumbnails, name: str) -> int | None:
-    """Find a picture of the index by its name, see `Thumbnails.name`."""
-    paths = search.images.items["paths"]
-    last = name.rpartition("/")[2]
-    found = (
-        row
-        for row, path in paths[paths.str.endswith(last)].items()
-        if shown.name(path) == name
-    )
-    return next(found, None)
+@contextlib.contextmanager
+def _saying(message: str):
+    """Say in the visitor's language what cannot be answered."""
+    try:
+        yield
+    except ClipError as error:
+        raise ClipError(message) from error
 
 
-def _model(model: str, words) -> str:
-    return words["model"].format(model) if model else words["pretrained"]
-
-
-def _whole(k) -> int:
-    """Keep a visitor's number of answers within bounds."""
-    return int(min(max(k or K, 1), MAX_K))
+def _bounded(k) -> int:
+    return min(max(k or K, 1), MAX_K)
 
 
 def _galleries(model_file, folders, config) -> dict[str, tuple[Search, Thumbnails]]:
@@ -254,5 +248,8 @@ def _warning(known, unknown, clip: Clip, words) -> str:
     """Name what the model does not know; refuse a query of nothing else."""
     if not known:
         raise ClipError(words["none_known"].format(count_words(clip.vectorizer)))
-    names = ", ".join(dict.fromkeys(unknown))
-    return note(words["unknown"].format(names)) if unknown else ""
+    return note(_unknown(unknown, words)) if unknown else ""
+
+
+def _unknown(names, words) -> str:
+    return words["unknown"].format(", ".join(dict.fromkeys(names)))

@@ -3,18 +3,14 @@
 import base64
 import dataclasses
 import functools
-import io
 import os
-import threading
 from pathlib import Path
 
 from PIL import Image
 
-from clip_lib.data.images import FORMATS, open_picture
+from clip_lib.data.images import FORMATS, small_jpeg
 from clip_lib.errors import ClipError, first_line
 from clip_lib.retrieval.index import Index
-
-_decoding = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,20 +62,6 @@ class Thumbnails:
             return ""
 
 
-def as_jpeg(path: Path, side: int) -> bytes:
-    """Shrink a picture to at most ``side`` pixels, one at a time for all visitors.
-
-    Raises:
-        ClipError: See `open_picture`.
-    """
-    with _decoding:
-        picture = open_picture(path)
-        picture.thumbnail((side, side))
-    stored = io.BytesIO()
-    picture.save(stored, "JPEG", quality=82)
-    return stored.getvalue()
-
-
 def media_type(path: Path) -> str:
     """Return the kind of a picture by its content; ClipError if it is none."""
     try:
@@ -92,4 +74,4 @@ def media_type(path: Path) -> str:
 @functools.lru_cache(maxsize=1000)  # Some 20 kB each.
 def _small(path: Path, mtime_ns: int, size: int) -> str:
     """Shrink a picture; a changed file has another time or size."""
-    return "data:image/jpeg;base64," + base64.b64encode(as_jpeg(path, 400)).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(small_jpeg(path, 400)).decode()

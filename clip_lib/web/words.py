@@ -7,13 +7,13 @@ _WORDS = {
     "gallery": ("Where to look", "Où chercher"),
     "pictures": ("{} pictures", "{} images"),
     "pretrained": (
-        "Model trained on Flickr8k, photographs from 2010",
-        "Modèle entraîné sur Flickr8k, des photographies de 2010",
+        "trained on Flickr8k, photographs from 2010",
+        "appris sur Flickr8k, des photographies de 2010",
     ),
-    "model": ("Model: {}", "Modèle : {}"),
+    "model": ("Model {}.", "Modèle {}."),
     "gallery_hint": (
-        "Test: pictures that the model never saw",
-        "Test : des images que le modèle n'a jamais vues",
+        "Test: pictures that the model never saw.",
+        "Test : des images que le modèle n'a jamais vues.",
     ),
     "no_gallery": (
         "There is no such gallery here: {}.",
@@ -22,6 +22,10 @@ _WORDS = {
     "by_text": ("By text", "Par texte"),
     "by_picture": ("By picture", "Par image"),
     "text": ("Describe a picture, in English", "Décrivez une image, en anglais"),
+    "text_hint": (
+        "Or combine descriptions: dog + snow - person",
+        "Ou combinez des descriptions : dog + snow - person",
+    ),
     "picture": (
         "Drop, paste or choose a picture",
         "Déposez, collez ou choisissez une image",
@@ -35,7 +39,7 @@ _WORDS = {
     "examples": ("Examples", "Exemples"),
     "best": ("Best {} of {}", "Les {} meilleures réponses sur {}"),
     "similar": ("Similar pictures: {} of {}", "Images semblables : {} sur {}"),
-    "like": ("Similar to {}: {} of {}", "Semblables à {} : {} sur {}"),
+    "like": ("Similar to {2}: {0} of {1}", "Semblables à {2} : {0} sur {1}"),
     "score": ("score", "score"),
     "margin": ("margin", "marge"),
     "gone": ("This picture has moved or is gone.", "L'image n'est plus à sa place."),
@@ -73,8 +77,23 @@ _WORDS = {
         "millions de pixels : {}.",
     ),
     "few_labels": (
-        "Write at least two labels, separated by commas.",
-        "Écrivez au moins deux étiquettes, séparées par des virgules.",
+        "Write at least two labels that the model knows, separated by commas.",
+        "Écrivez au moins deux étiquettes que le modèle connaît, séparées par des "
+        "virgules.",
+    ),
+    "no_meaning": (
+        "Nothing here says what to look for. Write what the picture shows, signs "
+        "between blanks: dog + snow - person.",
+        "Rien ici ne dit quoi chercher. Écrivez ce que l'image montre, les signes "
+        "entre espaces : dog + snow - person.",
+    ),
+    "no_fit": (
+        "Nothing here fits well: questions of random words score as high.",
+        "Rien ici ne convient bien : des mots tirés au hasard font aussi bien.",
+    ),
+    "negation": (
+        "“{}”: the model looks for it all the same. To leave it out, write - {}.",
+        "« {} » : le modèle le cherche quand même. Pour l'exclure, écrivez - {}.",
     ),
     "full": (
         "Too many uploads at once; try again in ten minutes.",
