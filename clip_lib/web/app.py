@@ -55,7 +55,7 @@ class _Blocks(gr.Blocks):
 def build_app(page: Page) -> gr.Blocks:
     """Lay the page out: where to look, then a tab for each kind of query."""
     # Every minute, uploads older than ten minutes are deleted.
-    with _Blocks(title="CLIP", delete_cache=(60, 600)) as blocks:
+    with _Blocks(title="CLIP", fill_width=True, delete_cache=(60, 600)) as blocks:
         gr.Markdown(WORDS("title"))
         gallery = gr.Dropdown(
             list(page.galleries),
@@ -70,6 +70,7 @@ def build_app(page: Page) -> gr.Blocks:
                 info=WORDS("text_hint"),
                 placeholder=QUERIES[0],
                 max_length=MAX_CHARACTERS,
+                max_lines=1,
                 submit_btn=WORDS("search"),
                 autofocus=True,
                 elem_id="text",
@@ -115,6 +116,7 @@ def build_app(page: Page) -> gr.Blocks:
                     info=WORDS("labels_hint"),
                     placeholder="dog, bike, ball, water",
                     max_length=MAX_CHARACTERS,
+                    max_lines=1,
                     submit_btn=WORDS("search"),
                     elem_id="labels",
                 )
@@ -138,7 +140,8 @@ def _opened(page: Page):
         choices, about = page.choices(words_for(request.headers.get("accept-language")))
         gallery = request.query_params.get("gallery")
         gallery = gallery if gallery in page.galleries else next(iter(page.galleries))
-        text = request.query_params.get("q", "")[:MAX_CHARACTERS]
+        # What somebody types meanwhile stays.
+        text = request.query_params.get("q", "")[:MAX_CHARACTERS] or gr.skip()
         return gr.Dropdown(choices, value=gallery, info=about), text
 
     return opened

@@ -21,8 +21,8 @@
       history.replaceState(history.state, "", address);
       return [gallery, q, like, k];
     },
-    open(gallery, q) {
-      const like = new URL(location).searchParams.get("like") ?? "";
+    open(gallery) {
+      const {q = "", like = ""} = Object.fromEntries(new URL(location).searchParams);
       return q || like ? clip.ask(gallery, q, like) : [gallery, "", "", 5];
     },
     again: (gallery, q) => wanted.like

@@ -8,7 +8,7 @@ _WORDS = {
     "pictures": ("{} pictures", "{} images"),
     "pretrained": (
         "trained on Flickr8k, photographs from 2010",
-        "appris sur Flickr8k, des photographies de 2010",
+        "entraîné sur Flickr8k, des photographies de 2010",
     ),
     "model": ("Model {}.", "Modèle {}."),
     "gallery_hint": (
