@@ -49,6 +49,7 @@ bench: .venv/installed-app  ## Measure everything anew (hours): make bench DATA=
 	$(if $(CAPTIONS),$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name five --folds 5 --seeds 42 --captions "$(CAPTIONS)" --jobs $(JOBS))
 	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name tuned --preset fine-tuning --folds 5 --seeds 42 $(if $(OTHERS),--others "$(OTHERS)") --jobs $(JOBS)
 	$(if $(CAPTIONS),$(BIN)/python benchmarks/queries.py --data "$(DATA)" --captions "$(CAPTIONS)" $(if $(OTHERS),--gallery "$(OTHERS)") --jobs $(JOBS))
+	$(if $(CAPTIONS),$(if $(OTHERS),$(BIN)/python benchmarks/exclusion.py --data "$(DATA)" --captions "$(CAPTIONS)" --gallery "$(OTHERS)"))
 	$(BIN)/python benchmarks/handed_out.py --data "$(DATA)" --name folds --folds 5 --seeds 42 --jobs $(JOBS)
 	$(BIN)/python benchmarks/ablation.py --data "$(DATA)" --jobs $(JOBS)
 	$(BIN)/python benchmarks/cleaning.py --data "$(DATA)" --jobs $(JOBS)

@@ -29,7 +29,7 @@ WEIGHTS = ROOT / PRETRAINED / MODEL_FILE
 MODELS = ("from scratch=course", f"pretrained={WEIGHTS}", "fine-tuned=fine-tuning")
 
 
-def right_pictures(captions: pd.DataFrame) -> pd.DataFrame:
+def right_pictures(captions: pd.DataFrame, queries=None) -> pd.DataFrame:
     """Judge which pictures are right for which query, by the words of their captions.
 
     At least `AGREEING` captions must meet each group of ``all_of``, not necessarily the
@@ -38,9 +38,10 @@ def right_pictures(captions: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         captions: Columns image_path and caption, several rows a picture.
+        queries: Columns query, all_of and, if needed, none_of (those of queries.csv).
 
     Returns:
-        bool, a row per picture and a column per query of queries.csv.
+        bool, a row per picture and a column per query.
     """
     texts, pictures = captions["caption"].map(clean), captions["image_path"]
 
@@ -51,8 +52,11 @@ def right_pictures(captions: pd.DataFrame) -> pd.DataFrame:
         return met.groupby(pictures).sum() >= AGREEING
 
     right = {}
-    for row in pd.read_csv(QUERIES, keep_default_na=False).itertuples():
-        right[row.query] = ~agreed(row.none_of) if row.none_of else True
+    if queries is None:
+        queries = pd.read_csv(QUERIES, keep_default_na=False)
+    for row in queries.itertuples():
+        none_of = getattr(row, "none_of", "")
+        right[row.query] = ~agreed(none_of) if none_of else True
         for words in row.all_of.split("&"):
             right[row.query] &= agreed(words)
     return pd.DataFrame(right)

@@ -372,6 +372,42 @@ def queries_table() -> str:
     return _table(heading, rows) + _about(result)
 
 
+EXCLUSION = ("left_out", "right", "asked")
+PARTS = {"all": "the course's", "larger": "others"}
+
+
+def exclusion_table() -> str:
+    """Return the table of what questions leave out, by method."""
+    result = result_of("exclusion")
+    rows = []
+    for part, title in PARTS.items():
+        found = result["galleries"][part]
+        for method, shares in found["exclusion"].items():
+            cells = [f"{shares[name]:.2f}" for name in EXCLUSION]
+            rows.append([f"{found['pictures']}, {title}", method, *cells])
+    heading = ["gallery", "method", "unwanted", "right", "what is asked for"]
+    return _table(heading, rows) + _about(result)
+
+
+def fits_table() -> str:
+    """Return the errors of "nothing here fits well"."""
+    result, rows = result_of("exclusion"), []
+    for part, title in PARTS.items():
+        found = result["galleries"][part]
+        errors = found["nothing_fits"]
+        cells = [errors["answerable"], f"{errors['false_alarms']:.2f}"]
+        cells += [errors["off_topic"], f"{errors['missed']:.2f}"]
+        rows.append([f"{found['pictures']}, {title}", *cells])
+    heading = [
+        "gallery",
+        "answerable",
+        "said of these",
+        "off topic",
+        "not said of these",
+    ]
+    return _table(heading, rows) + _about(result)
+
+
 TABLES = {
     "results": results_table,
     "untouched": functools.partial(results_table, UNTOUCHED),
@@ -384,6 +420,8 @@ TABLES = {
     "galleries": galleries_table,
     "page": page_table,
     "queries": queries_table,
+    "exclusion": exclusion_table,
+    "fits": fits_table,
 }
 
 

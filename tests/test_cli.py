@@ -373,7 +373,9 @@ def test_one_deleted_picture_leaves_the_others_their_figure(ask, pictures, tmp_p
     write_page(answers, "the grass", "", tmp_path / "page.html")
     assert "moved or is gone" in (tmp_path / "page.html").read_text()
     assert blocks(answers["paths"].tolist(), ["a", "b", "c"]).count("▀") == 576
-    assert ask("search", "the grass", "--gallery", folder, "--figure", figure)[0] == 0
+    command = ["search", pictures[1], "+ the grass", "--gallery", folder]
+    assert ask(*command, "--figure", figure, "--html", tmp_path / "page.html")[0] == 0
+    assert str(folder) not in (tmp_path / "page.html").read_text()
 
 
 # Check, evaluate, clean.

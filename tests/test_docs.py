@@ -9,9 +9,13 @@ import shlex
 import sys
 from pathlib import Path
 
+import pytest
+
+from clip_lib.__main__ import main
 from clip_lib.cli.parser import parse
 from clip_lib.config import Config
 from clip_lib.evaluation.results import RESULTS
+from clip_lib.retrieval.photo_folder import open_folder
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -82,6 +86,30 @@ def test_the_commands_in_readme_exist():
     scripts = re.findall(r"benchmarks/(\w+\.py)", README + makefile)
     scripts += re.findall(r"`(\w+\.py)", (ROOT / "benchmarks/README.md").read_text())
     assert all((ROOT / "benchmarks" / name).is_file() for name in scripts)
+
+
+def test_another_engine_gives_the_same_answers(
+    run_config, tiny_folder, tmp_path, monkeypatch, capsys
+):
+    """By the example of docs/engines.md, as it stands there."""
+    pytest.importorskip("faiss", reason="pip install faiss-cpu")
+    text = (ROOT / "docs" / "engines.md").read_text(encoding="utf-8")
+    example = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    model = str(run_config.clip_file)
+    example = re.sub('"models/.*?"', repr(model), example).replace("dog - snow", "dog")
+    monkeypatch.chdir(tmp_path)
+    index = ["index", str(tiny_folder), "--model", model, "--export"]
+    assert main([*index, "photos.npy"]) == 0
+    names = {}
+    exec(example, names)
+    search = open_folder(names["clip"], tiny_folder)
+    expected = search.images_for("dog", 5, "all")
+    found = names["items"].loc[names["ids"][0]]
+    assert found["paths"].tolist() == expected["paths"].tolist()
+    assert names["scores"][0] == pytest.approx(expected["score"], abs=1e-6)
+    capsys.readouterr()
+    assert main([*index, "photos.txt"]) == 1
+    assert "expected a name ending in .npy" in capsys.readouterr().err
 
 
 def test_the_numbers_in_readme_are_the_measured_ones():

@@ -23,7 +23,13 @@ from clip_lib.errors import ClipError
 from clip_lib.retrieval.answers import answer_lines, gallery_words, with_captions
 from clip_lib.retrieval.narrow import dates, narrow
 from clip_lib.retrieval.photo_folder import open_gallery
-from clip_lib.retrieval.question import fits, is_picture, negations, words_of
+from clip_lib.retrieval.question import (
+    fits,
+    is_picture,
+    negations,
+    read_question,
+    words_of,
+)
 
 
 def search(arguments, config) -> Answer:
@@ -67,13 +73,20 @@ def _reply(question: str, arguments, engine, split: str) -> Answer:
     if arguments.sort == "date" and not texts:
         order = dates(answers).replace("", "9999").argsort(kind="stable")
         answers = answers.iloc[order].reset_index(drop=True)
+    title = question
+    for term in read_question(question, pictures=True):
+        if term.is_picture:  # Named without its folder.
+            title = title.replace(term.text, Path(term.text).name)
     if arguments.figure and len(answers):
-        _draw(answers, question, texts, by_picture, engine, split, arguments.figure)
+        asked = question if texts else title
+        _draw(answers, asked, texts, engine, split, arguments.figure)
     paths = answers["image_paths" if texts else "paths"].tolist()
     where = gallery_words(engine, split, "captions" if texts else "pictures")
     shown = answers if texts else with_captions(answers, engine)
     if arguments.html:
-        write_page(shown, question, where, arguments.html)
+        source = engine.images.source
+        about = where.replace(source, Path(source).name)
+        write_page(shown, title, about, arguments.html)
     if not by_picture:
         _comment(question, engine, split)
     if arguments.paths_only:
@@ -97,7 +110,7 @@ def _comment(question: str, engine, split: str) -> None:
         warn("nothing here fits well: nonsense finds answers as good as the best one")
 
 
-def _draw(answers, question, texts, by_picture, engine, split, path) -> None:
+def _draw(answers, question, texts: bool, engine, split: str, path: str) -> None:
     """Save the answers as a figure, like the notebook's."""
     import matplotlib
 
@@ -108,8 +121,7 @@ def _draw(answers, question, texts, by_picture, engine, split, path) -> None:
     if texts:
         figure = text_answers(question, answers, where)
     else:
-        title = Path(question).name if by_picture else question
-        figure = image_answers(answers, title, where)
+        figure = image_answers(answers, question, where)
     save_figure(figure, path)
 
 

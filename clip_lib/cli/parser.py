@@ -169,6 +169,8 @@ def _photos(choices) -> None:
     about = "Embed a folder of photos, or what changed in it, for search to query."
     index = _add(choices, "photos", "index", about, "~/photos")
     index.add_argument("folder", help="a folder, and the folders within it")
+    about = "write the vectors for another engine (.npy and .csv, .parquet)"
+    index.add_argument("--export", metavar="FILE", help=about)
     for command in (classify, rerank, index):
         command.add_argument("--model", help=MODEL)
 

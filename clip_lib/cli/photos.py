@@ -78,7 +78,10 @@ def index(arguments, config) -> Answer:
     """Embed any folder of photos, or what changed in it, for search to answer from."""
     folder = arguments.folder
     clip = Clip.load(find_model(arguments.model, config))
-    (_, changes), path = update_index(clip, folder), index_file(clip, folder)
+    found, changes = update_index(clip, folder)
+    path = index_file(clip, folder)
+    if arguments.export:
+        path = found.export(arguments.export)
     warn_of_faults(changes.unreadable, "left out")
     words = ["--gallery", folder]
     words += ["--model", arguments.model] if arguments.model else []

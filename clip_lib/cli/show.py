@@ -66,18 +66,16 @@ def write_page(answers: pd.DataFrame, question: str, about: str, path) -> None:
     """
     figures = []
     for answer in answers.to_dict("records"):
-        name = Path(answer.get("paths") or answer["image_paths"]).name
-        text = f"{answer['rank']}. {answer.get('captions') or name}"
-        image = "<p>This picture has moved or is gone.</p>"
+        picture = answer.get("paths") or answer["image_paths"]
+        name, caption = Path(picture).name, answer.get("captions")
         try:
-            content = small_jpeg(answer.get("paths") or answer["image_paths"], 480)
-            data = base64.b64encode(content).decode()
+            data = base64.b64encode(small_jpeg(picture, 480)).decode()
             image = f'<img src="data:image/jpeg;base64,{data}" alt="">'
         except ClipError:
-            pass
-        words = (
-            f"{escape(text)}<br><small>{escape(name)}, {answer['score']:.3f}</small>"
-        )
+            image = "<p>This picture has moved or is gone.</p>"
+        text = escape(f"{answer['rank']}. {caption or name}")
+        small = escape(f"{name}, " * bool(caption) + f"score {answer['score']:.3f}")
+        words = f"{text}<br><small>{small}</small>"
         figures.append(f"<figure>{image}<figcaption>{words}</figcaption></figure>")
     page = _PAGE.format(
         title=escape(question), about=escape(about), figures="".join(figures)

@@ -121,6 +121,33 @@ class Index:
             np.savez(temporary, embeds=self.embeds, **columns, **about)
         return Path(path)
 
+    def export(self, path) -> Path:
+        """Write ids, columns and vectors for another engine; see docs/engines.md.
+
+        ``.npy`` holds the vectors alone, a ``.csv`` beside it the rest; ``.parquet``
+        holds everything, the vectors in a column ``vector``.
+
+        Raises:
+            ClipError: If the path has another suffix, or pyarrow is missing.
+        """
+        path, items = Path(path), self.items.rename_axis("id").reset_index()
+        if path.suffix == ".npy":
+            with replacing(path) as temporary:
+                np.save(temporary, self.embeds)
+            with replacing(path.with_suffix(".csv")) as temporary:
+                items.to_csv(temporary, index=False)
+        elif path.suffix == ".parquet":
+            try:
+                with replacing(path) as temporary:
+                    items.assign(vector=list(self.embeds)).to_parquet(temporary)
+            except ImportError as error:
+                raise ClipError(
+                    f"{path}: pip install pyarrow, or name a .npy file."
+                ) from error
+        else:
+            raise ClipError(f"{path}: expected a name ending in .npy or .parquet.")
+        return path
+
     @classmethod
     def load(cls, path) -> "Index":
         """Read an index; ClipError if there is no such file or it is not an index."""

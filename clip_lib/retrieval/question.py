@@ -22,7 +22,7 @@ from clip_lib.retrieval.index import Index, in_cache
 
 EXCLUDED = 0.75
 """Weight of what is left out, by benchmarks/exclusion.py: a projection that makes the
-question orthogonal to it leaves twice as many of the unwanted pictures."""
+question orthogonal to it leaves three times as many of the unwanted pictures."""
 NONSENSE, LEVEL = 200, 0.9
 """Nonsense questions, and the share of them that a question must beat to fit."""
 
