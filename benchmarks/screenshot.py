@@ -1,4 +1,4 @@
-"""Take README's pictures of the search page, from the model of the drawn scenes.
+"""Take README's pictures of the search page: pretrained weights on drawn scenes.
 
     python benchmarks/screenshot.py
 
@@ -7,12 +7,12 @@ Needs Chromium (CLIP_BROWSER names another browser) and requirements-app.txt.
 
 import os
 import shutil
+import tempfile
 
 from page import start_page
 from record import ROOT
 
-from clip_lib.config import Config
-from clip_lib.retrieval.search import MODEL_FILE, Search
+from clip_lib.scenes.folder import draw_scenes
 
 FIGURES = ROOT / "report" / "figures"
 
@@ -29,7 +29,7 @@ def shoot(browser, address, name, question, **options) -> None:
 
 def by_text(page) -> None:
     """Search for the pictures of a text."""
-    page.locator("#text textarea, #text input").first.fill("A big dog in the woods")
+    page.locator("#text textarea, #text input").first.fill("A boy rides a bike")
     page.keyboard.press("Enter")
     page.wait_for_selector("#search_text_answers li")
 
@@ -44,19 +44,17 @@ def by_picture(page) -> None:
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
-    model = Config().model_path(MODEL_FILE)
-    source = Search.load(model).images.source
-    if source != "drawn scenes":
-        # Photographs of the course must not be published.
-        raise SystemExit(f"{model}: trained on {source}, expected the drawn scenes.")
     browser_path = os.environ.get("CLIP_BROWSER") or shutil.which("chromium")
-    server, address, _ = start_page("--model", str(model))
+    # Photographs of the course must not be published.
+    folder = tempfile.TemporaryDirectory()
+    scenes = draw_scenes(f"{folder.name}/scenes", per_label=60)
+    server, address, _ = start_page("--model", "pretrained", "--gallery", str(scenes))
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"]
             )
-            wide = {"locale": "en-US", "viewport": {"width": 1200, "height": 880}}
+            wide = {"locale": "en-US", "viewport": {"width": 1280, "height": 900}}
             shoot(browser, address, "page.png", by_text, **wide)
             narrow = {"locale": "fr-FR", "viewport": {"width": 390, "height": 1190}}
             narrow["color_scheme"] = "dark"
@@ -65,6 +63,7 @@ def main() -> None:
     finally:
         server.terminate()
         server.wait()
+        folder.cleanup()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import pytest
 from clip_lib.__main__ import main
 from clip_lib.retrieval.search import IMAGE_INDEX_FILE
 from clip_lib.scenes.folder import draw_scenes
+from clip_lib.web.uploads import make_folder, size
 from clip_lib.web.words import ENGLISH
 
 ROOT = Path(__file__).parents[1]
@@ -32,7 +33,8 @@ def request(address, path, data=None, headers=None):
 
 
 def ask(address, name, *query):
-    """Return what the server says to a query."""
+    """Return what the server says to a query, without its options."""
+    query = [*query, *(["", 5] if name == "search_text" else [5])]
     for part in query:
         if isinstance(part, dict):
             part["meta"] = {"_type": "gradio.FileData"}
@@ -105,7 +107,7 @@ def test_a_query_cannot_name_a_file_of_ours(address, photo):
 def test_uploads_stay_where_they_belong(address, photo, tmp_path):
     path = json.loads(upload(address, "dog.jpg", Path(photo).read_bytes())[1])[0]
     answer = ask(address, "search_picture", "all", {"path": path}, "")
-    assert answer.count("<li>") == 5
+    assert answer.count("<li>") == 10
     upload(address, f"../../../../{tmp_path}/escaped.jpg", b"content")
     assert not (tmp_path / "escaped.jpg").exists()
     # Served back as something to save: its scripts never run at our address.
@@ -125,9 +127,44 @@ def test_pages_of_other_sites_cannot_ask(address):
         ("Origin", "http://evil.example", 403),
         ("Origin", "null", 403),
         ("Origin", "http://127.0.0.1.evil.example", 403),
-        ("Origin", "http://localhost:8888", 200),
+        # Another port of this machine is another site.
+        ("Origin", "http://localhost:8888", 403),
+        ("Origin", address, 200),
+        ("Sec-Fetch-Site", "cross-site", 403),
+        ("Sec-Fetch-Site", "same-site", 403),
+        ("Sec-Fetch-Site", "same-origin", 200),
     ):
         assert request(address, "/config", headers={header: value})[0] == status, value
+    # A link to the page is followed.
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert request(address, "/", headers=link)[0] == 200
+
+
+def test_every_answer_forbids_what_other_sites_may_do(address):
+    for path, origin in (("/", address), ("/config", "http://localhost:8888")):
+        asked = urllib.request.Request(address + path, headers={"Origin": origin})
+        try:
+            headers = urllib.request.urlopen(asked).headers
+        except urllib.error.HTTPError as refused:
+            headers = refused.headers
+            assert not [name for name in headers if name.startswith("access-control")]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert headers["X-Frame-Options"] == "DENY"
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy
+
+
+def test_pictures_are_viewed_and_downloaded_by_their_name(address, page, photo):
+    name = page.galleries["all"].shown.name(photo)
+    path = f"/picture?gallery=all&name={name}"
+    assert request(address, path) == (200, Path(photo).read_bytes())
+    status, content = request(address, path + "&view=1")
+    assert status == 200 and content.startswith(b"\xff\xd8")
+    for name in ("/etc/passwd", "../../../../etc/passwd", photo, "%00", ""):
+        for gallery in ("all", "nowhere"):
+            path = f"/picture?gallery={gallery}&name={name}"
+            assert request(address, path) == (404, ENGLISH["gone"].encode())
 
 
 def test_what_is_too_large_is_refused(address):
@@ -137,14 +174,43 @@ def test_what_is_too_large_is_refused(address):
     # A request of any other kind is not even read.
     place = ("127.0.0.1", int(address.rpartition(":")[2]))
     start = b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: localhost\r\n"
-    for size, expected in (
+    for length, expected in (
         (b"Content-Length: 21000001", b" 413 "),
         (b"Content-Length: many", b" 400 "),
         (b"Transfer-Encoding: chunked", b" 413 "),
     ):
         with socket.create_connection(place, 5) as link:
-            link.sendall(start + size + b"\r\n\r\n")
+            link.sendall(start + length + b"\r\n\r\n")
             assert expected in link.recv(1000)
+
+
+def test_uploads_have_a_limit_together(address, monkeypatch):
+    limit = size(Path(os.environ["GRADIO_TEMP_DIR"])) + 1_500_000
+    monkeypatch.setattr("clip_lib.web.guard.MAX_UPLOADS", limit)
+    assert upload(address, "one.jpg", b"1" * 900_000)[0] == 200
+    status, content = upload(address, "two.jpg", b"2" * 900_000)
+    assert (status, content.decode()) == (413, ENGLISH["full"])
+
+
+def test_uploads_of_a_killed_server_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    make = "from clip_lib.web.uploads import make_folder; made = make_folder()"
+    program = f"import os, time; {make}; open(made[0].name + '/a.jpg', 'w').close(); "
+    program += "print(flush=True); time.sleep(60)"
+    killed = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+    killed.stdout.readline()
+    mine, lock = make_folder()
+    assert len(list(tmp_path.glob("*/a.jpg"))) == 1  # It is at work still.
+    killed.kill()
+    killed.wait()
+    make_folder()
+    assert not list(tmp_path.glob("*/a.jpg")) and Path(mine.name).is_dir()
+    lock.release()
 
 
 def test_a_crowd_waits_in_line(address, page):
@@ -153,7 +219,7 @@ def test_a_crowd_waits_in_line(address, page):
 
     events = build_app(page).fns.values()
     queued = [one for one in events if one.concurrency_id == "clip"]
-    assert len(queued) == 6 and all(one.concurrency_limit == 1 for one in queued)
+    assert len(queued) == 9 and all(one.concurrency_limit == 1 for one in queued)
     body = json.dumps({"data": ["test", "a dog"]}).encode()
     for path in ("run/search_text", "api/search_text"):
         assert request(address, f"/gradio_api/{path}", body, JSON)[0] == 404
@@ -187,20 +253,29 @@ def test_the_command_serves_pretrained_weights_on_folders(run_config, tmp_path):
         assert found["folders"] == [str(photos), str(scenes)]
         address = found["address"].rstrip("/")
         answer = ask(address, "search_text", "photos/", "A big dog in the woods")
-        assert answer.count("data:image/jpeg") == 5 and "_001.jpg" in answer
+        assert answer.count("data:image/jpeg") == 5 and "_001.jpg</p>" in answer
         answer = ask(address, "search_text", "scenes/", "A big dog in the woods")
-        assert answer.count("data:image/jpeg") == 5 and "_001.jpg" not in answer
+        assert answer.count("data:image/jpeg") == 5 and "_001.jpg</p>" not in answer
         (path,) = json.loads(upload(address, "dog.jpg", b"content")[1])
         assert Path(path).is_relative_to(tmp_path)
+        # Forged requests are refused, and leave no traceback in the log.
+        for body in (b"{", b'{"data": [], "fn_index": 999, "session_hash": "x"}'):
+            assert request(address, "/gradio_api/queue/join", body, JSON)[0] >= 400
+        assert "Unexpected input" in ask(address, "search_text", "/etc", "a dog")
+        forged = {"path": "/etc/passwd"}
+        answer = ask(address, "search_picture", "scenes/", forged, "")
+        assert "Unexpected input" in answer
         # The same port is not taken from it.
         small = str(run_config.clip_file)
         assert main(["app", "--model", small, "--port", port]) == 1
     finally:
         server.terminate()
         assert server.wait(20) == 130
-    first, *_, last = server.stderr.read().splitlines()
+    first, *log, last = server.stderr.read().splitlines()
+    log = "".join(log)
+    assert "KeyError(999)" in log and "Traceback" not in log
     assert first.startswith("nothing trained yet") and last == "interrupted"
-    assert not list(tmp_path.glob("clip_uploads_*/**/*.jpg"))
+    assert not list(tmp_path.glob("clip_uploads_*"))
 
 
 def test_a_port_that_cannot_be(capsys):
@@ -230,6 +305,11 @@ def test_it_shows_below_a_cell(page, address, photo):
             shell.run_cell(cell).raise_error()
         path = json.loads(upload(address, "dog.jpg", Path(photo).read_bytes())[1])[0]
         assert "<li>" in ask(address, "search_picture", "all", {"path": path}, "")
+        # There, and only there, a page of another port may hold it in a frame.
+        with urllib.request.urlopen(shell.user_ns["app"].blocks.local_url) as answer:
+            assert answer.headers["X-Frame-Options"] is None
+            policy = answer.headers["Content-Security-Policy"]
+        assert "frame-ancestors http://localhost:*" in policy
     finally:
         shell.user_ns["app"].blocks.close()
         InteractiveShell.clear_instance()

@@ -38,7 +38,7 @@ def titles(answer):
 
 
 def sizes(page):
-    return {name: len(one.images.items) for name, (one, _) in page.galleries.items()}
+    return {name: len(one.images.items) for name, (one, *_) in page.galleries.items()}
 
 
 def test_the_browser_names_the_language():
@@ -57,7 +57,7 @@ def test_each_language_says_the_same_in_its_own_numbers():
 
 
 def test_a_text_gets_the_five_pictures_that_search_finds(page):
-    search, _ = page.galleries["train"]
+    search, *_ = page.galleries["train"]
     expected = search.images_for("a dog on the grass", 5, "all")
     answer = page.pictures_for("train", " a dog on the grass ", ENGLISH)
     captions = search.texts.items.set_index("image_paths")["captions"]
@@ -70,6 +70,54 @@ def test_a_text_gets_the_five_pictures_that_search_finds(page):
     assert f"Best 5 of {len(search.images.items)}" in answer
     answer = page.pictures_for("train", "a dog", FRENCH)
     assert "Les 5 meilleures réponses" in answer and "marge 0," in answer
+
+
+def test_more_answers_and_pictures_like_one(page):
+    search, shown, _ = page.galleries["all"]
+    answer = page.pictures_for("all", "a dog", ENGLISH, k=15)
+    assert len(titles(answer)) == 15 and 'data-do="more"' in answer
+    answer = page.pictures_for("all", "a dog", ENGLISH, k=10**9)
+    assert len(titles(answer)) == 48 and 'data-do="more"' not in answer
+    path = search.images.items["paths"][7]
+    name = shown.name(path)
+    assert re.fullmatch(r"\w+/\w+_\d{3}\.jpg", name)
+    answer = page.pictures_for("all", "", ENGLISH, like=name)
+    assert f"Similar to {name}: 5 of 47" in answer
+    nearest = search.images.search(search.images.embeds[7], 6).iloc[1:]
+    captions = search.texts.items.set_index("image_paths")["captions"]
+    assert titles(answer) == [captions[path] for path in nearest["paths"]]
+    # Each leads to a larger view, to the file, its path, and pictures like it.
+    for found in (shown.name(nearest["paths"].iloc[0]), nearest["paths"].iloc[0]):
+        assert html.escape(found) in html.unescape(answer)
+    for name in ("dog_001.jpg", "../../etc/passwd", "", "a\0b"):
+        assert page.file("all", name) is None
+    with pytest.raises(ClipError, match=re.escape(ENGLISH["gone"])):
+        page.pictures_for("all", "", ENGLISH, like="gone.jpg")
+    with pytest.raises(ClipError, match="no such gallery here: nowhere"):
+        page.pictures_for("nowhere", "a dog", ENGLISH)
+
+
+def test_questions_combine_and_what_cannot_be_answered_is_said(page, monkeypatch):
+    search, *_ = page.galleries["all"]
+    question = "dog + the grass - dogword1"
+    expected = search.images_for(question, 5, "all")["paths"]
+    captions = search.texts.items.set_index("image_paths")["captions"]
+    answer = page.pictures_for("all", question, ENGLISH)
+    assert titles(answer) == [captions[path] for path in expected]
+    for text in ("dog + ", "- dog", "the", "999 * dog"):
+        with pytest.raises(ClipError, match=re.escape(FRENCH["no_meaning"])):
+            page.pictures_for("all", text, FRENCH)
+    with pytest.raises(ClipError, match="The model never saw: zeppelin"):
+        page.pictures_for("all", "dog - zeppelin", ENGLISH)
+    # A path is words like others.
+    path = search.images.items["paths"][0]
+    assert "The model never saw" in page.pictures_for("all", path, ENGLISH)
+    answer = page.pictures_for("all", "a dog without grass", ENGLISH)
+    assert "“without grass”: the model looks for it all the same." in answer
+    for fit in (True, False):
+        monkeypatch.setattr("clip_lib.web.page.fits", lambda *given, fit=fit: fit)
+        answer = page.pictures_for("all", "a dog", ENGLISH)
+        assert (ENGLISH["no_fit"] in answer) is not fit
 
 
 def test_a_text_without_a_known_word_is_refused(page, vectorizer):
@@ -92,10 +140,16 @@ def test_a_text_is_a_strangers(page):
 
 
 def test_a_picture_gets_the_five_texts_that_search_finds(page, photo):
-    search, _ = page.galleries["all"]
+    search, *_ = page.galleries["all"]
     answer = page.texts_for("all", photo, "", ENGLISH)
-    assert titles(answer) == search.texts_for(photo, 5, "all")["captions"].tolist()
-    assert answer.count('src="data:image/jpeg;base64,') == 5
+    assert titles(answer)[:5] == search.texts_for(photo, 5, "all")["captions"].tolist()
+    # Beside them, similar pictures, but not the same one.
+    assert answer.count('src="data:image/jpeg;base64,') == 10
+    similar = answer[answer.index("Similar pictures: 5 of 48") :]
+    captions = search.texts.items.set_index("image_paths")["captions"]
+    expected = search.images_like(photo, 5, "all")["paths"]
+    assert titles(similar) == [captions[path] for path in expected]
+    assert "clip-bar" not in similar  # A probability would mean nothing.
     assert page.texts_for("all", None, "", ENGLISH) == ""
 
 
@@ -104,10 +158,14 @@ def test_a_picture_gets_its_labels(page, photo):
     answer = page.texts_for("test", photo, "dog, water ,dog,, the  grass", ENGLISH)
     index = label_index(clip, ["dog", "water", "the grass"])
     expected = index.search(clip.embed_image(photo), 3, clip.temperature)
-    assert titles(answer) == expected["labels"].tolist()
+    assert titles(answer)[:3] == expected["labels"].tolist()
     assert f"{expected['probability'][0]:.1%}" in answer
-    answer = page.texts_for("test", photo, "dog, zeppelin", ENGLISH)
+    # A label without a known word comes last, without a number.
+    answer = page.texts_for("test", photo, "zeppelin, dog, water", ENGLISH)
     assert "The model never saw: zeppelin." in answer
+    labels = answer[answer.index("Best 3 of 3") : answer.index("Similar pictures")]
+    assert sorted(titles(labels)) == ["dog", "water"] and labels.count("score") == 2
+    assert "<p>zeppelin</p></div></li></ol>" in labels
     for labels, message in (("dog", "few_labels"), ("zeppelin, qwertz", "none_known")):
         with pytest.raises(ClipError, match=ENGLISH[message].partition("{")[0]):
             page.texts_for("test", photo, labels, ENGLISH)
@@ -148,12 +206,10 @@ def test_galleries_are_folders_then_the_splits(models, photos, photo, capsys):
     assert "broken.jpg" in capsys.readouterr().err
     assert str(folder) in page.folders
     answer = page.pictures_for("test/", "a dog", ENGLISH)
-    # Without a caption, a picture has the name of its file, and not its path.
+    # Without a caption, a picture has the name of its file.
     assert set(titles(answer)) < {path.name for path in folder.iterdir()}
-    assert str(folder) not in answer
-    with pytest.raises(ClipError, match=ENGLISH["few_labels"]):
-        page.texts_for("test/", photo, "", ENGLISH)
-    assert len(titles(page.texts_for("test/", photo, "dog, water", ENGLISH))) == 2
+    answer = page.texts_for("test/", photo, "", ENGLISH)
+    assert len(titles(answer)) == 5 and "Similar pictures" in answer
 
 
 def test_models_without_pictures_of_their_own_search_the_data(
@@ -164,12 +220,19 @@ def test_models_without_pictures_of_their_own_search_the_data(
     monkeypatch.chdir(tmp_path)
     pretrained = shutil.copytree(models, tmp_path / "models/pretrained") / MODEL_FILE
     page = Page.load([models / MODEL_FILE, pretrained], config=tiny_config)
-    names = [f"tiny/ · {models / MODEL_FILE}", "tiny/ · pretrained weights"]
+    names = [f"tiny/ · {models / MODEL_FILE}", "tiny/ · pretrained"]
     assert sizes(page) == dict.fromkeys(names, 48)
     assert page.folders == [str(tiny_folder)]
     for name in names:
         answer = page.texts_for(name, photo, "", ENGLISH)
-        assert answer.count('src="data:image/jpeg;base64,') == 5
+        assert answer.count('src="data:image/jpeg;base64,') == 10
+    # The shipped weights are named in words.
+    shown = [label for label, _ in page.choices(FRENCH)[0]]
+    assert shown[1] == f"tiny/ · {FRENCH['pretrained']} · 48 images"
+    assert Page.load([pretrained], config=tiny_config).choices(ENGLISH) == (
+        [("tiny/ · 48 pictures", "tiny/")],
+        "Model trained on Flickr8k, photographs from 2010.",
+    )
     with pytest.raises(ClipError, match="nowhere: no such folder"):
         Page.load([models / MODEL_FILE], ["nowhere"])
 
@@ -185,6 +248,7 @@ def test_nothing_outside_the_gallery_is_shown(models, photos, tiny_folder, tmp_p
     answer = page.pictures_for("photos/", "a dog", ENGLISH)
     assert answer.count(ENGLISH["gone"]) == 5 and "data:" not in answer
     assert page.examples() == []
+    assert page.file("photos/", "dog_001.jpg") is None
     thumbnails = Thumbnails(photos)
     for path in (f"{photos}/../secret.jpg", "/etc/passwd", "a\0b", ""):
         assert thumbnails.uri(path) == ""
@@ -214,7 +278,8 @@ def test_captions_and_names_are_never_markup(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / evil, "PNG")
     row = {"rank": 1, "score": 0.5, "margin": float("nan"), "probability": 1.0}
     answers = pd.DataFrame([row | {"text": evil, "picture": str(tmp_path / evil)}])
-    answer = answer_list(answers, 1, Thumbnails(tmp_path), ENGLISH)
+    shown = Thumbnails(tmp_path)
+    answer = answer_list(answers, evil, shown, evil, ENGLISH, "clip-cards")
     assert "<img" in answer and "&lt;script&gt;" in answer
     assert "<script" not in answer and '" onerror=' not in answer
     assert "nan" not in answer

@@ -1,75 +1,106 @@
-"""Answers as HTML: picture, text, bar and numbers of each.
+"""Answers as HTML: picture, text, bar and numbers of each; page.css and page.js do the
+rest.
 
 Not a `gr.Gallery`, whose captions cover the pictures, nor a `gr.Dataframe`, whose
 columns do not fit a telephone. Whatever comes from a file or a visitor is escaped.
 """
 
 from html import escape
+from urllib.parse import urlencode
 
 import pandas as pd
 
 from clip_lib.web.words import number, percent
 
-STYLE = """
-.html-container {padding: 0 !important}
-.input-container {border: 1px solid var(--border-color-primary); padding-right: .3rem;
-  border-radius: var(--input-radius); align-items: center !important}
-.clip-list {display: grid; gap: .6rem; padding: 0; margin: .6rem 0; list-style: none}
-.clip-cards {grid-template-columns: repeat(auto-fit, minmax(min(9.5rem, 46%), 1fr))}
-.clip-list li {display: flex; margin: 0; overflow: hidden; overflow-wrap: anywhere;
-  border: 1px solid var(--border-color-primary); border-radius: var(--block-radius);
-  background: var(--block-background-fill); color: var(--body-text-color)}
-.clip-cards li {flex-direction: column; max-width: 20rem}
-.clip-picture {width: 5.5rem; aspect-ratio: 1; flex: none; margin: 0 !important;
-  object-fit: contain; background: var(--background-fill-secondary); font-size: .75rem}
-.clip-cards .clip-picture {width: 100%}
-.clip-body {padding: .5rem .75rem; flex: 1; display: flex; flex-direction: column}
-.clip-body p {margin: 0; line-height: 1.35; flex: 1}
-.clip-bar {height: .4rem; margin: .4rem 0 .3rem; border-radius: .2rem;
-  background: linear-gradient(90deg, var(--color-accent) var(--share),
-  var(--border-color-primary) 0)}
-.clip-numbers {font-variant-numeric: tabular-nums; font-size: .85rem; opacity: .75;
-  display: flex; flex-wrap: wrap; column-gap: .8em; white-space: nowrap}
-.clip-note {border-left: .3rem solid var(--color-accent); padding: .5rem .75rem;
-  background: var(--block-background-fill); color: var(--body-text-color)}
-"""
+MORE = 10
+"""Answers added at a time."""
 
 
 def note(message: str) -> str:
     """Say why there is no answer, or what limits one."""
-    return f'<p class="clip-note" role="alert">{escape(message)}</p>'
+    return f'<p class="clip-note">{escape(message)}</p>'
 
 
-def answer_list(answers: pd.DataFrame, total: int, thumbnails, words, kind="") -> str:
+def answer_list(
+    answers: pd.DataFrame, heading: str, thumbnails, gallery: str, words, kind: str = ""
+) -> str:
     """Lay out answers, best first.
 
     Args:
         answers: What `Index.search` returned, with a column ``text``, and ``picture``,
-            a path, if there are pictures.
-        total: The number of candidates.
+            a path, if there are pictures. Without a ``score``, an answer has no number.
+        heading: What they are.
         thumbnails: The `Thumbnails` that may be shown.
+        gallery: Its name, to ask the server for larger pictures.
         words: The page's words, see `words_for`.
         kind: "clip-cards" puts the pictures above their texts, side by side.
     """
+    best = answers["probability"].iloc[0] if "probability" in answers else 0
     items = []
     for _, answer in answers.iterrows():
-        text, picture = escape(answer["text"]), ""
+        text, picture = answer["text"], ""
         if "picture" in answer:
-            address = thumbnails.uri(answer["picture"])
-            picture = f'<span class="clip-picture">{escape(words["gone"])}</span>'
-            if address:
-                picture = f'<img class="clip-picture" src="{address}" alt="{text}">'
-        numbers = [percent(answer["probability"], words)]
+            picture = _picture(answer["picture"], text, thumbnails, gallery, words)
+        if pd.isna(answer["score"]):
+            items.append(f"<li>{picture}{_body(escape(text))}</li>")
+            continue
+        numbers, bar = [], ""
+        if best:
+            numbers.append(percent(answer["probability"], words))
+            share = answer["probability"] / best
+            bar = f'<div class="clip-bar" style="--share:{share:.1%}"></div>'
         for name in ("score", "margin"):
-            if pd.notna(answer[name]):
+            if pd.notna(answer.get(name)):
                 numbers.append(f"{words[name]} {number(answer[name], 3, words)}")
-        share = answer["probability"] / (answers["probability"].iloc[0] or 1)
-        items.append(
-            f'<li>{picture}<div class="clip-body"><p>{answer["rank"]}. {text}</p>'
-            f'<div class="clip-bar" style="--share:{share:.1%}"></div>'
-            f'<div class="clip-numbers"><span>{"</span> <span>".join(numbers)}</span>'
-            "</div></div></li>"
-        )
-    heading = escape(words["best"].format(len(items), total))
+        spans = " ".join(f"<span>{one}</span>" for one in numbers)
+        rest = f'{bar}<div class="clip-numbers">{spans}</div>'
+        if kind:
+            rest += _like(thumbnails.name(answer["picture"]), words)
+        text = f"{answer['rank']:.0f}. {escape(text)}"
+        items.append(f"<li>{picture}{_body(text, rest)}</li>")
     items = "".join(items)
-    return f'<p role="status">{heading}</p><ol class="clip-list {kind}">{items}</ol>'
+    return (
+        f'<p class="clip-heading">{escape(heading)}</p>'
+        f'<ol class="clip-list {kind}" role="list">{items}</ol>'
+    )
+
+
+def more_button(words) -> str:
+    """Return the button that asks for `MORE` answers."""
+    return _button("more", words["more"].format(MORE))
+
+
+def _body(text: str, rest: str = "") -> str:
+    return f'<div class="clip-body"><p>{text}</p>{rest}</div>'
+
+
+def _button(action: str, text: str, **data: str) -> str:
+    """Return a button; page.js does what ``action`` says."""
+    data = "".join(f' data-{key}="{escape(value)}"' for key, value in data.items())
+    return f'<button type="button" data-do="{action}"{data}>{escape(text)}</button>'
+
+
+def _like(name: str, words) -> str:
+    return _button("like", words["more_like"], name=name)
+
+
+def _picture(path: str, text: str, thumbnails, gallery: str, words) -> str:
+    """Return a small picture, which is a button, and the larger view that it opens."""
+    small = thumbnails.uri(path)
+    if not small:
+        return f'<span class="clip-picture">{escape(words["gone"])}</span>'
+    name = thumbnails.name(path)
+    address = escape(f"picture?{urlencode({'gallery': gallery, 'name': name})}")
+    label, name_, text = map(escape, (f"{words['larger']} {name}", name, text))
+    caption = f"<p>{text}</p>" if text != name_ else ""
+    return (
+        f'<button type="button" class="clip-picture" data-do="view" title="{name_}">'
+        f'<img src="{small}" alt="{label}"></button>'
+        f'<dialog aria-label="{name_}"><img data-src="{address}&amp;view=1" '
+        f'alt="{text}">{caption}<code>{escape(str(thumbnails.file(path)))}</code>'
+        f'<div class="clip-actions">{_like(name, words)}'
+        f'<a href="{address}" target="_blank" rel="noopener">{words["open"]}</a>'
+        f'<a href="{address}" download="{name_.rpartition("/")[2]}">'
+        f"{words['download']}</a>{_button('copy', words['copy'], done=words['copied'])}"
+        f"{_button('close', words['close'])}</div></dialog>"
+    )

@@ -1,48 +1,111 @@
 """Who may query the search page, and how much: checked before Gradio reads a request.
 
-A page of any other site can make a visitor's browser send requests to 127.0.0.1. It is
-recognised by the address it asks for (Host, if it points its own name at this machine)
-or by where it comes from (Origin).
+A page of any other site, another port of this machine included, can make a visitor's
+browser send requests to 127.0.0.1. It is recognised by the address it asks for (Host,
+if it points its own name at this machine) or by where it comes from (Origin and
+Sec-Fetch-Site, which no script can forge). The answers' headers forbid the rest: to
+embed them, to guess their kind, to ask any other address from within the page.
 """
 
-import re
+import logging
 import sys
+from pathlib import Path
 
-from starlette.middleware import Middleware
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 
+from clip_lib.web.uploads import size
+from clip_lib.web.words import words_for
+
 MAX_BODY = 21_000_000
 """Bytes of one request: an upload of 20 MB and what surrounds it."""
+MAX_UPLOADS = 200_000_000
+"""Bytes of all uploads that are kept at a time."""
 HOSTS = ["127.0.0.1", "localhost"]
-ORIGIN = re.compile(r"https?://(127\.0\.0\.1|localhost)(:\d+)?")
+NOTEBOOKS = "http://localhost:* http://127.0.0.1:* vscode-webview: vscode-file:"
+"""Where Jupyter and VS Code show a cell's output, the page in a frame below it."""
+
+# Gradio's page needs inline scripts and compiles some: the policy cannot keep a script
+# from running, but what ran could send nothing away.
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; object-src 'none'; "
+    "base-uri 'self'; form-action 'self'; frame-src 'none'; frame-ancestors "
+)
+
+
+_LOG = logging.getLogger("uvicorn.error")
 
 
 class Guard:
-    """Refuse requests of other sites, and bodies that are too long."""
+    """Refuse requests of other sites and what is too much; add headers to answers."""
 
-    def __init__(self, app):
-        self.app = app
+    def __init__(self, app, uploads: Path, in_notebook: bool = False):
+        """Stand before an ASGI app whose uploads lie in a folder.
+
+        In a notebook, pages of other ports of this machine may show ours in a frame.
+        """
+        self.app = TrustedHostMiddleware(app, HOSTS)
+        self.uploads, self.arriving = uploads, 0
+        self.headers = {
+            "Content-Security-Policy": _POLICY
+            + (NOTEBOOKS if in_notebook else "'none'"),
+            "X-Content-Type-Options": "nosniff",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Referrer-Policy": "same-origin",
+        }
+        if not in_notebook:
+            self.headers["X-Frame-Options"] = "DENY"
 
     async def __call__(self, scope, receive, send):
         """Pass a request on, or answer it with a refusal (ASGI)."""
-        headers, answer = dict(scope.get("headers", ())), self.app
-        origin = headers.get(b"origin", b"").decode("latin-1")
-        length = headers.get(b"content-length", b"0")
-        if origin and not ORIGIN.fullmatch(origin):
-            answer = PlainTextResponse("Requests of other sites are refused.", 403)
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, send)
+
+        async def send_with_headers(message):
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(self.headers)
+            await send(message)
+
+        headers = Headers(scope=scope)
+        length = int(headers.get("content-length", 0))
+        answer = self._refusal(headers, length, scope["path"]) or self.app
+        if answer is not self.app and 0 < length <= MAX_BODY:
+            # Browsers hear no answer before they have sent everything.
+            while (await receive()).get("more_body"):
+                pass
+        self.arriving += length
+        try:
+            await answer(scope, receive, send_with_headers)
+        except Exception as error:
+            # Gradio fails on a forged request only once it has begun to answer; a
+            # program that sends many would fill the log.
+            _LOG.warning("%r from a client: %r", error, scope["path"])
+        finally:
+            self.arriving -= length
+
+    def _refusal(self, headers, length: int, path: str) -> PlainTextResponse | None:
+        origin, host = headers.get("origin"), headers.get("host")
+        foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        # To follow a link to the page, or to show it below a cell, is no query.
+        foreign = foreign and headers.get("sec-fetch-mode") != "navigate"
+        if foreign or origin not in (None, f"http://{host}"):
+            return PlainTextResponse("Requests of other sites are refused.", 403)
         # A body without a length would have to be counted; no browser sends one.
-        elif b"transfer-encoding" in headers or int(length) > MAX_BODY:
+        if "transfer-encoding" in headers or length > MAX_BODY:
             text = f"Expected a request of at most {MAX_BODY // 1_000_000} MB."
-            answer = PlainTextResponse(text, 413)
-        await answer(scope, receive, send)
+            return PlainTextResponse(text, 413)
+        used = size(self.uploads) if path.endswith("/upload") else 0
+        if used + self.arriving + length > MAX_UPLOADS:
+            words = words_for(headers.get("accept-language"))
+            return PlainTextResponse(words["full"], 413)
+        return None
 
 
-def guards() -> list[Middleware]:
-    """Return what stands between the network and the page.
+def guarded(app, uploads: Path, in_notebook: bool):
+    """Return an ASGI app behind its `Guard`.
 
     On Colab, the page is reached by a name of Google's, and by nobody else.
     """
-    if "google.colab" in sys.modules:
-        return []
-    return [Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS), Middleware(Guard)]
+    return app if "google.colab" in sys.modules else Guard(app, uploads, in_notebook)

@@ -4,9 +4,10 @@ Every input is a stranger's: texts have a maximum length, pictures a maximum siz
 cannot be answered raises a `ClipError` in the visitor's language.
 """
 
+import contextlib
 import dataclasses
-import os
 from pathlib import Path
+from typing import NamedTuple
 
 import clip_lib.towers  # noqa: F401  For their tokenizers.
 from clip_lib.config import PRETRAINED, Config, find_pretrained
@@ -16,15 +17,29 @@ from clip_lib.data.vocabulary import count_words, sort_words
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.answers import with_captions
 from clip_lib.retrieval.photo_folder import find_data, open_folder
+from clip_lib.retrieval.question import fits, negations, words_of
 from clip_lib.retrieval.search import IMAGE_INDEX_FILE, Clip, Search
-from clip_lib.retrieval.zero_shot import knows_label, label_index
-from clip_lib.web.cards import answer_list, note
+from clip_lib.retrieval.zero_shot import knows_label, label_ranking
+from clip_lib.web.cards import answer_list, more_button, note
 from clip_lib.web.thumbnails import Thumbnails
 
+_PRETRAINED = "pretrained"
 K = 5
+MAX_K = 200
 MAX_CHARACTERS = 500
 MAX_PIXELS = 40_000_000
 """Enough for a telephone's photo; some kinds take a gigabyte while they are read."""
+
+
+class Gallery(NamedTuple):
+    """What is searched, what may be shown of it, and the model's path.
+
+    The path is empty for the pretrained weights.
+    """
+
+    search: Search
+    shown: Thumbnails
+    model: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +47,10 @@ class Page:
     """Galleries, and the answers to a visitor's queries.
 
     Attributes:
-        galleries: By name: a model with what it searches, and what may be shown of it.
+        galleries: By the name that stands in the page's address. The first is shown.
     """
 
-    galleries: dict[str, tuple[Search, Thumbnails]]
+    galleries: dict[str, Gallery]
 
     @classmethod
     def load(cls, model_files, folders=(), config: Config | None = None) -> "Page":
@@ -54,68 +69,152 @@ class Page:
         """
         found, pretrained = {}, find_pretrained(PRETRAINED).resolve()
         for path in model_files:
-            ours = Path(path).resolve().parent == pretrained
-            model = "pretrained weights" if ours else path
+            model = "" if Path(path).resolve().parent == pretrained else str(path)
             for name, gallery in _galleries(path, folders, config).items():
-                found[name if len(model_files) == 1 else f"{name} · {model}"] = gallery
+                named = f"{name} · {model or _PRETRAINED}"
+                found[named if len(model_files) > 1 else name] = Gallery(
+                    *gallery, model
+                )
         return cls(found)
 
     @property
     def folders(self) -> list[str]:
         """The folders whose pictures may be shown."""
-        return sorted({str(shown.folder) for _, shown in self.galleries.values()})
+        return sorted({str(one.shown.folder) for one in self.galleries.values()})
+
+    def choices(self, words) -> tuple[list[tuple[str, str]], str]:
+        """Return what to call each gallery, with its name, and what to say of all."""
+        choices, models = [], {one.model for one in self.galleries.values()}
+        for name, (search, *_) in self.galleries.items():
+            count = words["pictures"].format(len(search.images.items))
+            shown = name.replace(f"· {_PRETRAINED}", f"· {words['pretrained']}")
+            choices.append((f"{shown} · {count}", name))
+        about = [words["model"].format(words["pretrained"])] if models == {""} else []
+        about += [words["gallery_hint"]] if "test" in self.galleries else []
+        return choices, " ".join(about)
 
     def examples(self) -> list[str]:
         """Return up to three thumbnails from all over the first gallery."""
-        search, thumbnails = next(iter(self.galleries.values()))
+        search, shown, *_ = next(iter(self.galleries.values()))
         paths = search.images.items["paths"]
-        found = map(thumbnails.uri, paths[:: len(paths) // 3 + 1])
+        found = map(shown.uri, paths[:: len(paths) // 3 + 1])
         return list(filter(None, found))
 
-    def pictures_for(self, gallery: str, text: str, words) -> str:
-        """Answer a text with its best pictures."""
-        search, thumbnails = self.galleries[gallery]
-        text = _clean(text)
-        if not text:
-            return ""
-        known, unknown = sort_words(search.clip.vectorizer, text)
-        warning = _warning(known, unknown, search.clip, words)
-        answers = with_captions(search.images_for(text, K, "all"), search)
-        names = answers["paths"].map(os.path.basename)
-        captions = answers.get("captions", names)
-        answers["text"] = captions.where(captions != "", names)
-        answers["picture"] = answers["paths"]
-        total = len(search.images.items)
-        return warning + answer_list(answers, total, thumbnails, words, "clip-cards")
+    def path(self, gallery: str, name: str) -> str | None:
+        """Find a gallery's picture by its name; None if there is no such thing."""
+        if gallery not in self.galleries:
+            return None
+        search, shown, _ = self.galleries[gallery]
+        paths = search.images.items["paths"]
+        paths = paths[paths.str.endswith(name.rpartition("/")[2])]
+        return next((path for path in paths if shown.name(path) == name), None)
 
-    def texts_for(self, gallery: str, upload: str, labels: str, words) -> str:
-        """Answer a picture, an uploaded file, with its best labels or captions.
+    def file(self, gallery: str, name: str) -> Path | None:
+        """Return the file of such a picture, if it may be shown."""
+        path = self.path(gallery, name)
+        return path and self.galleries[gallery].shown.file(path)
 
-        Labels are separated by commas; without any, the gallery's captions answer.
+    def pictures_for(
+        self, gallery: str, text: str, words, like: str = "", k: int = K
+    ) -> str:
+        """Answer a text with its k best pictures, or a picture with those like it.
+
+        The text may combine several, see `read_question`, but no pictures: a stranger
+        would read any file. ``like`` is the name of one of the gallery's.
         """
-        search, thumbnails = self.galleries[gallery]
-        clip, texts, warning = search.clip, search.texts, ""
+        search = self._search(gallery, words)
+        if like:
+            if not (path := self.path(gallery, like)):
+                raise ClipError(words["gone"])
+            return self._similar(gallery, path, k, words, like)
+        if not (text := _clean(text)):
+            return ""
+        with _saying(words["no_meaning"]):
+            wanted = words_of(text)
+        known, unknown = sort_words(search.clip.vectorizer, wanted)
+        notes = _warning(known, unknown, search.clip, words)
+        with _saying(_unknown(unknown, words) if unknown else words["no_meaning"]):
+            answers = search.images_for(text, _bounded(k), "all")
+            if not fits(search, text, "all"):
+                notes += note(words["no_fit"])
+        for phrase, word in negations(text):
+            notes += note(words["negation"].format(phrase, word))
+        total = len(search.images.items)
+        heading = words["best"].format(len(answers), total)
+        return notes + self._cards(gallery, answers, heading, total, words)
+
+    def texts_for(
+        self, gallery: str, upload: str, labels: str, words, k: int = K
+    ) -> str:
+        """Answer a picture, an uploaded file, with texts and with similar pictures.
+
+        The texts are the k best captions of the gallery if it has any, or all labels
+        that are given, separated by commas.
+        """
+        search, notes, answers = self._search(gallery, words), "", None
         if not upload:
             return ""
+        clip, total = search.clip, len(search.texts.items) if search.texts else 0
+        limits = MAX_PIXELS // 1_000_000, ", ".join(FORMATS)
+        with _saying(words["no_picture"].format(*limits)):
+            embedding = clip.embed_image(upload, MAX_PIXELS)
         if labels := _clean(labels):
             names = [" ".join(name.split()) for name in labels.split(",")]
             names = list(dict.fromkeys(filter(None, names)))
             known = [name for name in names if knows_label(clip, name)]
             unknown = [name for name in names if name not in known]
-            warning = _warning(known, unknown, clip, words)
-            texts = label_index(clip, names)
-        if texts is None or len(texts.items) == 1:
-            raise ClipError(words["few_labels"])
-        try:
-            embedding = clip.embed_image(upload, MAX_PIXELS)
-        except ClipError as error:
-            limits = MAX_PIXELS // 1_000_000, ", ".join(FORMATS)
-            raise ClipError(words["no_picture"].format(*limits)) from error
-        total = len(texts.items)
-        answers = texts.search(embedding, total if labels else K, clip.temperature)
+            notes, total = _warning(known, unknown, clip, words), len(names)
+            with _saying(words["few_labels"]):
+                answers = label_ranking(clip, names)(embedding)
+        elif search.texts:
+            answers = search.texts.search(embedding, _bounded(k), clip.temperature)
+        similar = self._similar(gallery, upload, k, words)
+        if answers is None:
+            return similar
         text = "labels" if labels else "captions"
         answers = answers.rename(columns={text: "text", "image_paths": "picture"})
-        return warning + answer_list(answers, total, thumbnails, words)
+        heading = words["best"].format(len(answers), total)
+        shown = self.galleries[gallery].shown
+        return notes + answer_list(answers, heading, shown, gallery, words) + similar
+
+    def _search(self, gallery: str, words) -> Search:
+        if gallery not in self.galleries:
+            raise ClipError(words["no_gallery"].format(gallery))
+        return self.galleries[gallery].search
+
+    def _similar(self, gallery: str, picture: str, k: int, words, name="") -> str:
+        """Show the k pictures most like one, by the name that it has in the gallery."""
+        search = self.galleries[gallery].search
+        answers = search.images_like(picture, _bounded(k), "all", MAX_PIXELS)
+        # The temperature is that of texts: a probability would mean nothing.
+        answers = answers.drop(columns="probability")
+        total = len(search.images.items) - bool(name)
+        heading = words["like"] if name else words["similar"]
+        heading = heading.format(len(answers), total, name)
+        return self._cards(gallery, answers, heading, total, words)
+
+    def _cards(self, gallery: str, answers, heading: str, total: int, words) -> str:
+        search, shown, _ = self.galleries[gallery]
+        answers = with_captions(answers, search)
+        names = answers["paths"].map(shown.name)
+        captions = answers.get("captions", names)
+        answers["text"] = captions.where(captions != "", names)
+        answers["picture"] = answers["paths"]
+        cards = answer_list(answers, heading, shown, gallery, words, "clip-cards")
+        return cards + (more_button(words) if len(answers) < min(total, MAX_K) else "")
+
+
+@contextlib.contextmanager
+def _saying(message: str):
+    """Say in the visitor's language what cannot be answered."""
+    try:
+        yield
+    except ClipError as error:
+        raise ClipError(message) from error
+
+
+def _bounded(k) -> int:
+    return min(max(k or K, 1), MAX_K)
 
 
 def _galleries(model_file, folders, config) -> dict[str, tuple[Search, Thumbnails]]:
@@ -149,5 +248,8 @@ def _warning(known, unknown, clip: Clip, words) -> str:
     """Name what the model does not know; refuse a query of nothing else."""
     if not known:
         raise ClipError(words["none_known"].format(count_words(clip.vectorizer)))
-    names = ", ".join(dict.fromkeys(unknown))
-    return note(words["unknown"].format(names)) if unknown else ""
+    return note(_unknown(unknown, words)) if unknown else ""
+
+
+def _unknown(names, words) -> str:
+    return words["unknown"].format(", ".join(dict.fromkeys(names)))

@@ -1,14 +1,15 @@
-"""Small copies of the pictures of one gallery, and of no other file."""
+"""The pictures of one gallery, and no other file, as the page shows them."""
 
 import base64
 import dataclasses
 import functools
-import io
 import os
 from pathlib import Path
 
-from clip_lib.data.images import open_picture
-from clip_lib.errors import ClipError
+from PIL import Image
+
+from clip_lib.data.images import FORMATS, small_jpeg
+from clip_lib.errors import ClipError, first_line
 from clip_lib.retrieval.index import Index
 
 
@@ -37,25 +38,40 @@ class Thumbnails:
             raise ClipError(f"an index of pictures from all over {folder}: refused.")
         return cls(folder)
 
+    def name(self, path: str) -> str:
+        """Return a picture's sub-folder and file name, such as ``dog/dog_001.jpg``."""
+        return Path(os.path.relpath(path, self.folder)).as_posix()
+
+    def file(self, path: str) -> Path | None:
+        """Return a picture's file; None if it is gone or lies outside the folder."""
+        try:
+            real = Path(path).resolve(strict=True)
+        except (ValueError, OSError):  # ValueError: a zero byte in the path.
+            return None
+        return real if real.is_relative_to(self.folder) and real.is_file() else None
+
     def uri(self, path: str) -> str:
-        """Return a picture as a ``data:`` address: a JPEG of at most 320 pixels a side.
+        """Return a picture as a ``data:`` address: a JPEG of at most 400 pixels a side.
 
         Empty if it is not a picture, is gone or lies outside the folder.
         """
         try:
-            real = Path(path).resolve()
-            about = real.stat()
-            inside = real.is_relative_to(self.folder)
-            return _shrunk(real, about.st_mtime_ns, about.st_size) if inside else ""
-        except (ValueError, OSError):  # ValueError: a zero byte in the path.
+            about = (real := self.file(path)) and real.stat()
+            return _small(real, about.st_mtime_ns, about.st_size) if about else ""
+        except (ClipError, OSError):
             return ""
 
 
-@functools.lru_cache(maxsize=1000)  # Some 15 kB each.
-def _shrunk(path: Path, mtime_ns: int, size: int) -> str:
+def media_type(path: Path) -> str:
+    """Return the kind of a picture by its content; ClipError if it is none."""
+    try:
+        with Image.open(path, formats=FORMATS) as picture:
+            return Image.MIME[picture.format]
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ClipError(f"{path}: not a picture ({first_line(error)}).") from error
+
+
+@functools.lru_cache(maxsize=1000)  # Some 20 kB each.
+def _small(path: Path, mtime_ns: int, size: int) -> str:
     """Shrink a picture; a changed file has another time or size."""
-    picture = open_picture(path)
-    picture.thumbnail((320, 320))
-    stored = io.BytesIO()
-    picture.save(stored, "JPEG", quality=82)
-    return "data:image/jpeg;base64," + base64.b64encode(stored.getvalue()).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(small_jpeg(path, 400)).decode()

@@ -5,13 +5,27 @@ import re
 _WORDS = {
     "title": ("# Search with a small CLIP", "# Chercher avec un petit CLIP"),
     "gallery": ("Where to look", "Où chercher"),
+    "pictures": ("{} pictures", "{} images"),
+    "pretrained": (
+        "trained on Flickr8k, photographs from 2010",
+        "entraîné sur Flickr8k, des photographies de 2010",
+    ),
+    "model": ("Model {}.", "Modèle {}."),
     "gallery_hint": (
-        "test: pictures that the model never saw",
-        "test : des images que le modèle n'a jamais vues",
+        "Test: pictures that the model never saw.",
+        "Test : des images que le modèle n'a jamais vues.",
+    ),
+    "no_gallery": (
+        "There is no such gallery here: {}.",
+        "Cette galerie n'existe pas ici : {}.",
     ),
     "by_text": ("By text", "Par texte"),
     "by_picture": ("By picture", "Par image"),
     "text": ("Describe a picture, in English", "Décrivez une image, en anglais"),
+    "text_hint": (
+        "Or combine descriptions: dog + snow - person",
+        "Ou combinez des descriptions : dog + snow - person",
+    ),
     "picture": (
         "Drop, paste or choose a picture",
         "Déposez, collez ou choisissez une image",
@@ -24,9 +38,19 @@ _WORDS = {
     "search": ("Search", "Chercher"),
     "examples": ("Examples", "Exemples"),
     "best": ("Best {} of {}", "Les {} meilleures réponses sur {}"),
+    "similar": ("Similar pictures: {} of {}", "Images semblables : {} sur {}"),
+    "like": ("Similar to {2}: {0} of {1}", "Semblables à {2} : {0} sur {1}"),
     "score": ("score", "score"),
     "margin": ("margin", "marge"),
     "gone": ("This picture has moved or is gone.", "L'image n'est plus à sa place."),
+    "larger": ("Larger view:", "Agrandir :"),
+    "more_like": ("More like this", "Images semblables"),
+    "more": ("{} more answers", "{} réponses de plus"),
+    "open": ("Open", "Ouvrir"),
+    "download": ("Download", "Télécharger"),
+    "copy": ("Copy path", "Copier le chemin"),
+    "copied": ("Copied", "Copié"),
+    "close": ("Close", "Fermer"),
     "help": ("What the numbers mean", "Ce que disent les nombres"),
     "help_text": (
         "Score: the cosine of query and answer, from -1 to 1; compare it within one "
@@ -53,17 +77,66 @@ _WORDS = {
         "millions de pixels : {}.",
     ),
     "few_labels": (
-        "Write at least two labels, separated by commas.",
-        "Écrivez au moins deux étiquettes, séparées par des virgules.",
+        "Write at least two labels that the model knows, separated by commas.",
+        "Écrivez au moins deux étiquettes que le modèle connaît, séparées par des "
+        "virgules.",
+    ),
+    "no_meaning": (
+        "Nothing here says what to look for. Write what the picture shows, signs "
+        "between blanks: dog + snow - person.",
+        "Rien ici ne dit quoi chercher. Écrivez ce que l'image montre, les signes "
+        "entre espaces : dog + snow - person.",
+    ),
+    "no_fit": (
+        "Nothing here fits well: questions of random words score as high.",
+        "Rien ici ne convient bien : des mots tirés au hasard font aussi bien.",
+    ),
+    "negation": (
+        "“{}”: the model looks for it all the same. To leave it out, write - {}.",
+        "« {} » : le modèle le cherche quand même. Pour l'exclure, écrivez - {}.",
+    ),
+    "full": (
+        "Too many uploads at once; try again in ten minutes.",
+        "Trop de fichiers reçus à la fois ; réessayez dans dix minutes.",
+    ),
+    "failed": (
+        "No answer came: the server is busy or has ended. Ask again.",
+        "Pas de réponse : le serveur est occupé ou arrêté. Redemandez.",
     ),
 }
 
-ENGLISH = {key: english for key, (english, _) in _WORDS.items()}
-# French puts a space before these signs, at which no line may break.
-FRENCH = {
-    key: re.sub(r" (?=[:;?!»])|(?<=«) ", "\u00a0", french)
-    for key, (_, french) in _WORDS.items()
+_GRADIO = {
+    "^Upload file$|^File upload$": "Choisir un fichier",
+    "^Déposez un fichier image ici pour télécharger$": "Déposer ou choisir une image",
+    "^Paste from clipboard$": "Coller depuis le presse-papiers",
+    "^Remove Image$": "Retirer l'image",
+    "^More tabs$": "Autres onglets",
+    "^Close$": "Fermer",
+    "^Error$": "Erreur",
+    "^Connection Lost$": "Connexion perdue",
+    "^Connection to the server was lost.*": (
+        "Le serveur ne répond plus. La page se recharge dès qu'il revient."
+    ),
+    "^Connection errored out.*": "Le serveur ne répond plus.",
+    r"^File.* exceed.* (\d+)[.\d]* M.*": "Fichier trop lourd : $1 Mo au plus.",
+    "^(HTTP|Error) 4[0-9][0-9]: ": "",
+    "^(Queue is full|This application is currently busy).*": (
+        "Trop de questions à la fois ; réessayez dans un instant."
+    ),
 }
+"""What Gradio itself says in English whatever the browser's language, as regular
+expressions, and what page.js puts in its place."""
+
+ENGLISH = {key: english for key, (english, _) in _WORDS.items()}
+
+
+def _spaced(french: str) -> str:
+    """Let no line break before or after these signs, as French puts a space there."""
+    return re.sub(r" (?=[:;?!»])|(?<=«) ", "\u00a0", french)
+
+
+FRENCH = {key: _spaced(french) for key, (_, french) in _WORDS.items()}
+GRADIO_FRENCH = {english: _spaced(french) for english, french in _GRADIO.items()}
 
 
 def words_for(accepted: str | None) -> dict[str, str]:
