@@ -18,6 +18,17 @@ INSTALL = (
 )
 
 
+def require_latex() -> None:
+    """Raise a ClipError if LaTeX is not installed: what to do."""
+    missing = [name for name in ("latexmk", "lualatex") if not shutil.which(name)]
+    if missing:
+        raise ClipError(
+            f"{' and '.join(missing)} not found: install LaTeX ({INSTALL}), or run "
+            "`report --no-pdf` and upload the folder report to an online LaTeX, where "
+            "LuaLaTeX must be chosen; `submit --report FILE` takes the PDF it makes."
+        )
+
+
 def compile_report(folder, output) -> tuple[Paper, list[str], list[str]]:
     """Compile ``folder/rapport.tex`` in a temporary folder.
 
@@ -33,13 +44,7 @@ def compile_report(folder, output) -> tuple[Paper, list[str], list[str]]:
     Raises:
         ClipError: If LaTeX is missing, or finds an error: file, line and reason.
     """
-    missing = [name for name in ("latexmk", "lualatex") if not shutil.which(name)]
-    if missing:
-        raise ClipError(
-            f"{' and '.join(missing)} not found: install LaTeX ({INSTALL}), or upload "
-            f"{folder} to an online LaTeX, where LuaLaTeX must be chosen; `submit "
-            "--report FILE` takes the PDF that it makes."
-        )
+    require_latex()
     with tempfile.TemporaryDirectory() as build:
         command = ["latexmk", "-norc", "-lualatex", "-halt-on-error"]
         command += ["-interaction=nonstopmode", "-file-line-error", f"-outdir={build}"]
