@@ -6,7 +6,7 @@ from pathlib import Path
 from clip_lib.cli.common import Answer, warn, warn_of_faults
 from clip_lib.errors import ClipError
 from clip_lib.handin import own_words, rules, stamp, team
-from clip_lib.handin.archive import Packed, build_archive, open_archive
+from clip_lib.handin.archive import build_archive, open_archive
 from clip_lib.handin.compile_latex import compile_report, require_latex
 from clip_lib.handin.document_text import MOST_PAGES, read_pdf, same_cells
 from clip_lib.handin.notebook import NOTEBOOK
@@ -100,24 +100,21 @@ def submit(arguments, config) -> Answer:
     )
     if arguments.check:
         with open_archive(arguments.check, hand_in) as inside:
-            packed = Packed(None, rules.check(inside))
-        return _rules_answer(packed.faults, known, waived, [])
-    packed = build_archive(hand_in, arguments.output, waived)
-    lines = [f"\n{note}" for note in packed.notes]
-    if packed.archive is None:
+            return _rules_answer(rules.check(inside), known, waived, [])
+    archive, found, notes = build_archive(hand_in, arguments.output, waived)
+    lines = [f"\n{note}" for note in notes]
+    if archive is None:
         lines += ["\nNo archive."]
         former = Path(arguments.output) / f"{hand_in.group}.zip"
         if former.is_file():
             lines += [f"{former} is an earlier one: do not hand it in."]
     else:
         who = " ou ".join(team.depositors()) or "quelqu'un"
-        size = packed.archive.stat().st_size / 1e6
-        name = packed.archive.name
-        lines += [f"\n{packed.archive} ({size:.1f} MB)"]
-        lines += [CHECKLIST.format(group=hand_in.group, who=who, name=name)]
-    answer = _rules_answer(packed.faults, known, waived, lines)
-    archive = packed.archive and str(packed.archive)
-    return answer._replace(value={"archive": archive} | answer.value)
+        lines += [f"\n{archive} ({archive.stat().st_size / 1e6:.1f} MB)"]
+        lines += [CHECKLIST.format(group=hand_in.group, who=who, name=archive.name)]
+    answer = _rules_answer(found, known, waived, lines)
+    where = archive and str(archive)
+    return answer._replace(value={"archive": where} | answer.value)
 
 
 def _rules_answer(found, titles, waived, lines) -> Answer:

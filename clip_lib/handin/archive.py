@@ -48,22 +48,9 @@ Les données sont cherchées dans data/flickr, sinon téléchargées, à défaut
 """
 
 
-@dataclasses.dataclass
-class Packed:
-    """What became of a hand-in.
-
-    Attributes:
-        archive: The zip, None if it was not written.
-        faults: What `check` found.
-        notes: What else its team should know, a sentence each.
-    """
-
-    archive: Path | None
-    faults: dict[str, list[str]]
-    notes: list[str] = dataclasses.field(default_factory=list)
-
-
-def build_archive(hand_in: HandIn, folder=".", waived=()) -> Packed:
+def build_archive(
+    hand_in: HandIn, folder=".", waived=()
+) -> tuple[Path | None, dict[str, list[str]], list[str]]:
     """Check every rule, and write ``<group>.zip`` if none is broken.
 
     An earlier archive stays until the new one is complete, then as ``<group>.zip.old``.
@@ -72,6 +59,10 @@ def build_archive(hand_in: HandIn, folder=".", waived=()) -> Packed:
         hand_in: The files.
         folder: Where the archive goes.
         waived: Names of the rules that may be broken.
+
+    Returns:
+        The archive, None if it was not written; what `check` found; and what else its
+        team should know, a sentence each.
 
     Raises:
         ClipError: If a file is missing and ``files`` is waived, or the group has no
@@ -82,22 +73,20 @@ def build_archive(hand_in: HandIn, folder=".", waived=()) -> Packed:
         if ("files" if missing else "team") in waived:
             lack = ", ".join(missing) or "a group number in equipe.toml"
             raise ClipError(f"no archive can be made without {lack}.")
-        return Packed(None, check(hand_in))
+        return None, check(hand_in), []
     with tempfile.TemporaryDirectory() as scratch:
         hand_in.archive = Path(scratch, f"{hand_in.group}.zip")
-        packed = Packed(None, {}, _write(hand_in))
-        packed.faults = check(hand_in)
-        if any(packed.faults[name] for name in packed.faults.keys() - set(waived)):
-            return packed
+        notes, faults = _write(hand_in), check(hand_in)
+        if any(faults[name] for name in faults.keys() - set(waived)):
+            return None, faults, notes
         target = Path(folder) / hand_in.archive.name
         if target.is_file() and target.read_bytes() != hand_in.archive.read_bytes():
             former = target.with_name(f"{target.name}.old")
             os.replace(target, former)
-            packed.notes.append(f"the earlier {target.name} is now {former.name}.")
+            notes.append(f"the earlier {target.name} is now {former.name}.")
         with replacing(target) as temporary:
             shutil.copyfile(hand_in.archive, temporary)
-    packed.archive = target
-    return packed
+    return target, faults, notes
 
 
 @contextlib.contextmanager

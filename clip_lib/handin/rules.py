@@ -1,7 +1,7 @@
 """Check what the course demands of a hand-in.
 
-A rule is a function that yields its faults, a sentence each with its remedy; `RULES`,
-at the end, lists them all.
+A rule is a function that yields its faults, a sentence each with its remedy; `RULES`
+lists them all, in the order in which they are shown.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,26 +98,35 @@ class Rule(NamedTuple):
     Attributes:
         name: By which it can be waived.
         title: What it demands.
+        needs: The file without which it is left out: that it is missing breaks a rule
+            of its own. Empty for none.
         faults: Yields the faults of a `HandIn`.
-        needs: The files without which it is left out: that these are missing breaks a
-            rule of its own.
     """
 
     name: str
     title: str
-    faults: Callable[[HandIn], Iterator[str]]
-    needs: tuple[str, ...] = ()
+    needs: str
+    faults: Callable[[HandIn], Iterable[str]]
+
+
+RULES: list[Rule] = []
+
+
+def _rule(name: str, title: str, needs: str = ""):
+    def add(faults):
+        RULES.append(Rule(name, title, needs, faults))
+        return faults
+
+    return add
 
 
 def check(hand_in: HandIn) -> dict[str, list[str]]:
     """Return the name of each rule whose files are there, and its faults."""
-    there = {*hand_in.contents, *(["any file"] if hand_in.contents else [])}
+    there = {"", *hand_in.contents}
+    there |= {"any file"} if hand_in.contents else set()
     there |= {"archive"} if hand_in.archive else set()
-    return {
-        rule.name: list(rule.faults(hand_in))
-        for rule in RULES
-        if there.issuperset(rule.needs)
-    }
+    kept = [rule for rule in RULES if rule.needs in there]
+    return {rule.name: list(rule.faults(hand_in)) for rule in kept}
 
 
 def check_early(root) -> dict[str, list[str]]:
@@ -153,15 +162,22 @@ def _remedy(name: str) -> str:
     }[name]
 
 
+@_rule("team", "the team is filled in")
 def _team(hand_in):
     return team_faults()
 
 
+@_rule("files", "report, notebook and its PDF are there, and can be read")
 def _there(hand_in):
     for name, error in hand_in.unreadable.items():
         yield f"{str(error).rstrip('.')}: {_remedy(name)}."
 
 
+@_rule(
+    "names",
+    "each file names every member, each beside their own number, and nobody else",
+    "any file",
+)
 def _members(hand_in):
     rows = [tuple(row) for row in hand_in.members.to_numpy()]
     cards = [row[2] for row in rows]
@@ -184,6 +200,7 @@ def _members(hand_in):
             yield f"the {name} {fault}: {_remedy(name)}."
 
 
+@_rule("group", "no file names another group", "any file")
 def _group(hand_in):
     for name, text in hand_in.texts.items():
         pattern = r"\b(?:groupe|[ée]quipe)\W{,3}(?:n(?:um[ée]ro|[o°º])?\W{,3})?(\d+)\b"
@@ -192,6 +209,7 @@ def _group(hand_in):
             yield f"the {name} is of group {min(others)}: {_remedy(name)}."
 
 
+@_rule("photographs", "the notebook ran on photographs", "notebook")
 def _photographs(hand_in):
     shown = reading.outputs_text(hand_in.contents["notebook"].cells)
     if "scènes dessinées" in shown.casefold():
@@ -201,6 +219,7 @@ def _photographs(hand_in):
         )
 
 
+@_rule("settings", "it ran with a full training", "notebook")
 def _settings(hand_in):
     shown = reading.outputs_text(hand_in.contents["notebook"].cells)
     printed = dict(re.findall(r"^(\w+) *= (.+?) *$", shown, re.MULTILINE))
@@ -210,6 +229,7 @@ def _settings(hand_in):
         yield f"the notebook ran with the quick preset, a trial: {command('run')}."
 
 
+@_rule("own-words", "no section is as it was shipped", "report")
 def _own_words(hand_in):
     text = hand_in.texts["report"]
     if max(own_words.shipped_shares(text).values()) > own_words.MOST:
@@ -220,6 +240,7 @@ def _own_words(hand_in):
         )
 
 
+@_rule("leftovers", "nothing waits to be filled in", "any file")
 def _leftovers(hand_in):
     for name, text in hand_in.texts.items():
         pattern = _LEFT_OF_LATEX if name == "report" else _LEFT
@@ -231,6 +252,7 @@ def _leftovers_of(text, pattern, where):
         yield f"{where} {', '.join(found)}: complete it or take it out."
 
 
+@_rule("stamp", "the report is of today's text, numbers and model", "report")
 def _stamp(hand_in):
     marks = stamp.read_stamp(hand_in.contents["report"].keywords)
     if not marks:
@@ -250,14 +272,22 @@ def _stamp(hand_in):
         )
 
 
+@_rule(
+    "pages",
+    f"it has at most {reading.MOST_PAGES['body']} pages, and "
+    f"{reading.MOST_PAGES['appendix']} of appendices",
+    "report",
+)
 def _pages(hand_in):
     return hand_in.contents["report"].too_long()
 
 
+@_rule("layout", "it is on A4, with margins, of 10 points", "report")
 def _layout(hand_in):
     return layout_faults(hand_in.report)
 
 
+@_rule("template", "the course's template is in its place")
 def _template(hand_in):
     return _template_of(hand_in.root)
 
@@ -267,11 +297,17 @@ def _template_of(root):
         yield f"{TEMPLATE.as_posix()}: no such file; see report/template/README.md."
 
 
+@_rule(
+    "outputs",
+    "the notebook ran from top to bottom, and shows what it found",
+    "notebook",
+)
 def _ran(hand_in):
     for fault in reading.execution_faults(hand_in.contents["notebook"]):
         yield f"{fault}: {_remedy('notebook')}."
 
 
+@_rule("today", "it is today's notebook, and today's library", "notebook")
 def _today(hand_in):
     source = hand_in.root / NOTEBOOK
     if source.is_file() and not reading.same_cells(hand_in.notebook, source):
@@ -284,6 +320,7 @@ def _today(hand_in):
         yield f"clip_lib has changed since: {_remedy('notebook')}."
 
 
+@_rule("same-run", "report and PDF are of this very run", "notebook")
 def _same_run(hand_in):
     run = reading.run_mark(hand_in.contents["notebook"])
     paper = hand_in.contents.get("notebook's PDF")
@@ -296,6 +333,7 @@ def _same_run(hand_in):
         yield f"{hand_in.report.name} is of another run: {_remedy('report')}."
 
 
+@_rule("archive", "the archive holds what belongs, no more", "archive")
 def _archive(hand_in):
     group = hand_in.group
     if hand_in.archive.name != f"{group}.zip":
@@ -322,47 +360,8 @@ def _archive(hand_in):
             yield f"{name}: does not belong to what is handed in."
 
 
+@_rule("size", f"at most {MEGABYTES} MB", "archive")
 def _size(hand_in):
     size = hand_in.archive.stat().st_size / 1e6
     if size > MEGABYTES:
         yield f"{size:.1f} MB: lighten the figures of the report or of the notebook."
-
-
-RULES = (
-    Rule("team", "the team is filled in", _team),
-    Rule("files", "report, notebook and its PDF are there, and can be read", _there),
-    Rule(
-        "names",
-        "each file names every member, each beside their own number, and nobody else",
-        _members,
-        ("any file",),
-    ),
-    Rule("group", "no file names another group", _group, ("any file",)),
-    Rule("photographs", "the notebook ran on photographs", _photographs, ("notebook",)),
-    Rule("settings", "it ran with a full training", _settings, ("notebook",)),
-    Rule("own-words", "no section is as it was shipped", _own_words, ("report",)),
-    Rule("leftovers", "nothing waits to be filled in", _leftovers, ("any file",)),
-    Rule(
-        "stamp", "the report is of today's text, numbers and model", _stamp, ("report",)
-    ),
-    Rule(
-        "pages",
-        f"it has at most {reading.MOST_PAGES['body']} pages, and "
-        f"{reading.MOST_PAGES['appendix']} of appendices",
-        _pages,
-        ("report",),
-    ),
-    Rule("layout", "it is on A4, with margins, of 10 points", _layout, ("report",)),
-    Rule("template", "the course's template is in its place", _template),
-    Rule(
-        "outputs",
-        "the notebook ran from top to bottom, and shows what it found",
-        _ran,
-        ("notebook",),
-    ),
-    Rule("today", "it is today's notebook, and today's library", _today, ("notebook",)),
-    Rule("same-run", "report and PDF are of this very run", _same_run, ("notebook",)),
-    Rule("archive", "the archive holds what belongs, no more", _archive, ("archive",)),
-    Rule("size", f"at most {MEGABYTES} MB", _size, ("archive",)),
-)
-"""In the order in which they are shown."""

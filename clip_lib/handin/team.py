@@ -78,10 +78,15 @@ def team_faults() -> list[str]:
     if not has_number(group):
         faults.append(_fault("groupe", f"« {group} » n'est pas un numéro de groupe"))
     for number, member in members.iterrows():
-        for key, title in _COLUMNS.items():
-            if not is_filled(title, member[title]):
-                what = f"« {member[title]} », {key} du membre {number}, est à remplir"
-                faults.append(_fault(key, what, number))
+        empty = [
+            key
+            for key, title in _COLUMNS.items()
+            if not is_filled(title, member[title])
+        ]
+        if empty:
+            shown = ", ".join(f"{key} « {member[_COLUMNS[key]]} »" for key in empty)
+            what = f"{shown} du membre {number} : à remplir"
+            faults.append(_fault(empty[0], what, number))
     for number, card in members[CARD][members[CARD].duplicated()].items():
         if is_filled(CARD, card):
             what = f"le numéro d'étudiant {card} est aussi celui d'un autre membre"
