@@ -19,14 +19,12 @@ from clip_lib.errors import ClipError
 from clip_lib.evaluation import results
 from clip_lib.handin import compile_latex, report, stamp
 from clip_lib.handin.document_text import Paper, absent, read_pdf, strangers
-from clip_lib.handin.notebook import NOTEBOOK
 from clip_lib.handin.own_words import shipped_shares
 from clip_lib.handin.page_layout import layout_faults
 from clip_lib.handin.report import check_text
 from clip_lib.handin.report_figures import model_sizes
 from clip_lib.handin.report_numbers import benchmark_numbers, escape, number
 
-ROOT = Path(__file__).parents[1]
 COMPILES = bool(shutil.which("latexmk") and shutil.which("lualatex"))
 needs_latex = pytest.mark.skipif(not COMPILES, reason="latexmk, lualatex: not here")
 
@@ -194,7 +192,6 @@ def command(written, copy, monkeypatch):
     write = unittest.mock.Mock(return_value=written[1])
     monkeypatch.setattr(report, "REPORT", copy)
     monkeypatch.setattr(report, "write_generated", write)
-    shutil.copy(ROOT / NOTEBOOK, copy)
     enter(copy, monkeypatch)
     return write
 
