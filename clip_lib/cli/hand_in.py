@@ -39,8 +39,8 @@ def pdf(arguments, config) -> Answer:
 
 def report(arguments, config) -> Answer:
     """Write the report's numbers, tables and figures, then compile it with LaTeX."""
-    early = rules.check_early(team.TEAM_FILE.parent)
-    warn_of_faults(early["team"] + early["template"], "warning")
+    root = team.TEAM_FILE.parent
+    warn_of_faults(team.team_faults() + rules.template_faults(root), "warning")
     if not arguments.no_pdf:
         require_latex()
     import matplotlib
@@ -84,11 +84,8 @@ def submit(arguments, config) -> Answer:
         raise ClipError(f"--waive {unknown[0]}: expected {', '.join(known)} or all.")
     waived = set(known) if "all" in waived else set(waived)
     root = team.TEAM_FILE.parent
-    if arguments.early:
-        found = rules.check_early(root)
-        if not arguments.report:
-            require_latex()
-        return _rules_answer(found, known, waived, [])
+    if not arguments.report and arguments.early:
+        require_latex()
     notebook = arguments.notebook or config.model_path(NOTEBOOK)
     hand_in = rules.HandIn(
         *team.read_team(),
@@ -98,6 +95,8 @@ def submit(arguments, config) -> Answer:
         root=root,
         models=Path(config.model_dir),
     )
+    if arguments.early:
+        return _rules_answer(rules.check_early(hand_in), known, waived, [])
     if arguments.check:
         with open_archive(arguments.check, hand_in) as inside:
             return _rules_answer(rules.check(inside), known, waived, [])

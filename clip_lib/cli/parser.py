@@ -201,7 +201,7 @@ def _hand_in(choices) -> None:
     submit.add_argument("--output", default=".", help="folder of the archive (.)")
     about = "a rule that may be broken, or all; may be repeated"
     submit.add_argument("--waive", action="append", default=[], help=about)
-    about = "check only what can be known before the notebook runs"
+    about = "check only what can be known before the PDFs are made"
     submit.add_argument("--early", action="store_true", help=about)
     for command in (report, submit):
         about = "the executed notebook (what run left)"

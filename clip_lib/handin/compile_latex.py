@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -24,8 +25,9 @@ def require_latex() -> None:
     if missing:
         raise ClipError(
             f"{' and '.join(missing)} not found: install LaTeX ({INSTALL}), or run "
-            "`report --no-pdf` and upload the folder report to an online LaTeX, where "
-            "LuaLaTeX must be chosen; `submit --report FILE` takes the PDF it makes."
+            f"`{sys.executable} -m clip_lib report --no-pdf` and upload the folder "
+            "report to an online LaTeX, where LuaLaTeX must be chosen; then `submit` "
+            "takes its PDF with --report FILE, or `make zip` with REPORT=FILE."
         )
 
 

@@ -120,27 +120,36 @@ def _rule(name: str, title: str, needs: str = ""):
     return add
 
 
-def check(hand_in: HandIn) -> dict[str, list[str]]:
-    """Return the name of each rule whose files are there, and its faults."""
+def check(hand_in: HandIn, names=None) -> dict[str, list[str]]:
+    """Return the name of each rule whose files are there, and its faults.
+
+    Args:
+        hand_in: The files.
+        names: The rules to check, by default all.
+    """
     there = {"", *hand_in.contents}
     there |= {"any file"} if hand_in.contents else set()
     there |= {"archive"} if hand_in.archive else set()
-    kept = [rule for rule in RULES if rule.needs in there]
-    return {rule.name: list(rule.faults(hand_in)) for rule in kept}
+    return {
+        rule.name: list(rule.faults(hand_in))
+        for rule in RULES
+        if rule.needs in there and (names is None or rule.name in names)
+    }
 
 
-def check_early(root) -> dict[str, list[str]]:
-    """Return what can be known before anything has run: team, template, leftovers.
+def check_early(hand_in: HandIn) -> dict[str, list[str]]:
+    """Return what is known before the PDFs are made, or even before the notebook runs.
 
     Args:
-        root: The project's folder.
+        hand_in: Its report and the notebook's PDF need not be there.
     """
-    source, left = Path(root, NOTEBOOK), []
-    if source.is_file():
-        text = reading.notebook_text(reading.read_notebook(source).cells)
-        left = list(_leftovers_of(text, _LEFT, f"{source.name} still says"))
-    found = {"team": team_faults(), "template": list(_template_of(root))}
-    return found | {"leftovers": left}
+    none = hand_in.root / "none.pdf"
+    hand_in = dataclasses.replace(hand_in, report=none, notebook_pdf=none)
+    names = {rule.name for rule in RULES} - {"files", "same-run"}
+    if not hand_in.notebook.is_file():
+        hand_in = dataclasses.replace(hand_in, notebook=hand_in.root / NOTEBOOK)
+        names = {"team", "template", "leftovers"}
+    return check(hand_in, names)
 
 
 def command(name: str) -> str:
@@ -241,12 +250,8 @@ def _own_words(hand_in):
 def _leftovers(hand_in):
     for name, text in hand_in.texts.items():
         pattern = _LEFT_OF_LATEX if name == "report" else _LEFT
-        yield from _leftovers_of(text, pattern, f"the {name} still says")
-
-
-def _leftovers_of(text, pattern, where):
-    if found := list(dict.fromkeys(re.findall(pattern, text))):
-        yield f"{where} {', '.join(found)}: complete it or take it out."
+        if found := list(dict.fromkeys(re.findall(pattern, text))):
+            yield f"the {name} still says {', '.join(found)}: complete it or cut it."
 
 
 @_rule("stamp", "the report is of today's text, numbers and model", "report")
@@ -286,12 +291,13 @@ def _layout(hand_in):
 
 @_rule("template", "the course's template is in its place")
 def _template(hand_in):
-    return _template_of(hand_in.root)
+    return template_faults(hand_in.root)
 
 
-def _template_of(root):
-    if not Path(root, TEMPLATE).is_file():
-        yield f"{TEMPLATE.as_posix()}: no such file; see report/template/README.md."
+def template_faults(root) -> list[str]:
+    """Return what is missing of the course's template, in a project's folder."""
+    missing = f"{TEMPLATE.as_posix()}: no such file; see report/template/README.md."
+    return [] if Path(root, TEMPLATE).is_file() else [missing]
 
 
 @_rule(
