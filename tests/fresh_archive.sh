@@ -110,8 +110,8 @@ spoilt stamp models/config.json 's/{/{ /'
 spoilt outputs models/1_ProjetClip.ipynb '0,/"execution_count": 9,/s//"execution_count": 12,/'
 spoilt today clip_lib/config.py '$a # Changed.'
 touch .DS_Store clip_lib/.DS_Store "clip_lib/copie de config.py" clip_lib/notes.txt
-refused today "${trial[@]}"  # A copy would be a part of the library.
-rm "clip_lib/copie de config.py"
+refused "today archive" "${trial[@]}"  # A copy would be a part of the library.
+rm "clip_lib/copie de config.py" clip_lib/notes.txt
 "${lib[@]}" submit "${trial[@]}"
 "$root/.venv/bin/python" -m zipfile -l 7.zip | grep -E "DS_Store|notes|copie" && exit 1
 quiet "${lib[@]}" submit "${trial[@]}" --check 7.zip

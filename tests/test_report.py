@@ -216,7 +216,7 @@ def test_a_faulty_report_is_not_where_submit_looks(command, copy, monkeypatch, c
 
     def compile_report(folder, output):
         output.write_bytes(b"a PDF")
-        return Paper("", "", 9 if faults else 8, 0, ""), faults, []
+        return Paper("", 9 if faults else 8, 0, ""), faults, []
 
     monkeypatch.setattr(hand_in, "compile_report", compile_report)
     monkeypatch.setattr(hand_in, "require_latex", lambda: None)

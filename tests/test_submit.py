@@ -354,13 +354,13 @@ def test_only_what_git_tracks_and_the_notebook_uses_is_packed(project, capsys):
     git = ("git", "-c", "user.name=a", "-c", "user.email=a@b.c")
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "."], check=True)
-    for name in ("clip_lib/copie de curves.py", "clip_lib/.DS_Store", "notes.txt"):
+    for name in ("clip_lib/copie.py", "clip_lib/.DS_Store", "notes.txt"):
         Path(name).touch()
-    assert main(["submit"]) == 0
+    assert main(["submit"]) == 1
     said = capsys.readouterr().out
-    assert (
-        "not packed, since git does not track it: clip_lib/copie de curves.py." in said
-    )
+    assert "clip_lib/copie.py: not packed, for git does not track it; add or" in said
+    assert main(["submit", "--waive", "archive"]) == 0
+    said = capsys.readouterr().out
     assert "0.0 MB of models/pretrained go along, for a cell of the notebook" in said
     with zipfile.ZipFile("7.zip") as made:
         packed = {name.removeprefix("7_code/") for name in made.namelist()[3:-1]}

@@ -138,9 +138,7 @@ def _write(hand_in: HandIn) -> list[str]:
             used = "for a cell of the notebook loads the pretrained weights"
             notes.append(f"{size:.1f} MB of models/pretrained go along, {used}.")
     if tracked := _tracked(root):
-        if left := sorted(files.keys() - tracked):
-            names = ", ".join(left)
-            notes.append(f"not packed, since git does not track it: {names}.")
+        hand_in.left_out = sorted(files.keys() - tracked)
         files = {name: file for name, file in files.items() if name in tracked}
     code = f"{hand_in.group}_code"
     named = hand_in.names | {f"{code}/{name}": files[name] for name in sorted(files)}

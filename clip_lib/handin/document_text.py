@@ -33,13 +33,11 @@ class Paper:
 
     Attributes:
         text: Its text.
-        front: The text of its first page.
         body, appendix: Number of pages before the bookmark "Annexe" and from it on.
         keywords: The keywords among its properties.
     """
 
     text: str
-    front: str
     body: int
     appendix: int
     keywords: str
@@ -73,8 +71,7 @@ def read_pdf(path) -> Paper:
         if "password" in str(error).lower():
             raise ClipError(f"{path}: encrypted; save it without password.") from error
         raise ClipError(f"{path}: not a readable PDF ({error}).") from error
-    text, front = "\n".join(texts), texts[0] if texts else ""
-    return Paper(text, front, body, len(texts) - body, keywords)
+    return Paper("\n".join(texts), body, len(texts) - body, keywords)
 
 
 def _appendices(document):
@@ -232,7 +229,7 @@ def _number(digits: str) -> str:
 
 
 def strangers(text: str, members: list[tuple[str, str, str]]) -> list[str]:
-    """Return where a student number stands beside another's name, or beside none.
+    """Return the student numbers beside another's name, beside none, or of nobody.
 
     Args:
         text: Text of a file.
@@ -267,11 +264,13 @@ def strangers(text: str, members: list[tuple[str, str, str]]) -> list[str]:
     for _, _, member in found:
         if member not in right:
             faults.setdefault(member, "no name")
-    return [f"shows {member[2]} beside {who}" for member, who in faults.items()]
-
-
-def other_numbers(text: str, cards) -> list[str]:
-    """Return the numbers that are as long as the cards', and none of them."""
+    cards = [member[2] for member in members]
     lengths = {len(card) for card in cards if card.isdigit() and len(card) > LONG}
-    found = re.findall(r"(?<![\d.,-])\d+(?![\d-]|[.,]\d)", text)
-    return [one for one in found if len(one) in lengths and one not in cards]
+    others = [
+        f"names {other[0]}, a student number of nobody in the team"
+        for other in re.finditer(r"(?<![\d.,-])\d+(?![\d-]|[.,]\d)", folded)
+        if len(other[0]) in lengths
+        and other[0] not in cards
+        and any(abs(other.start() - start) < BESIDE for start, *_ in found)
+    ]
+    return [f"shows {m[2]} beside {who}" for m, who in faults.items()] + others

@@ -45,10 +45,10 @@ class HandIn:
         root: The project's folder: the notebook that was executed, the report's text.
         models: Folder of the run's models.
         archive: The zip of all this, None before it is made.
+        left_out: Names of the library's files that are not in it: git knows none.
         contents: Name of each file that can be read -> its content.
         unreadable: Name of each other file -> why not.
         texts: Name of each file that can be read -> its text.
-        fronts: The same of its first page, or first cells: where the team stands.
     """
 
     group: str
@@ -59,9 +59,10 @@ class HandIn:
     root: Path
     models: Path
     archive: Path | None = None
+    left_out: list[str] = dataclasses.field(default_factory=list)
 
     def __post_init__(self):
-        self.contents, self.unreadable, self.texts, self.fronts = {}, {}, {}, {}
+        self.contents, self.unreadable, self.texts = {}, {}, {}
         for name, path, read in (
             ("report", self.report, reading.read_pdf),
             ("notebook", self.notebook, reading.read_notebook),
@@ -69,18 +70,15 @@ class HandIn:
         ):
             try:
                 found = read(path)
-                if isinstance(found, reading.Paper):
-                    text, front = found.text, found.front
-                    if not reading.letters(text):
-                        raise ClipError(f"{path}: no text in this PDF, only a picture.")
-                else:
+                if read is reading.read_notebook:
                     text = reading.notebook_text(found.cells)
-                    front = reading.notebook_text(found.cells[:8])
+                elif not reading.letters(text := found.text):
+                    raise ClipError(f"{path}: no text in this PDF, only a picture.")
             except ClipError as error:
                 self.unreadable[name] = error
             else:
                 self.contents[name] = found
-                self.texts[name], self.fronts[name] = text, front
+                self.texts[name] = text
 
     @property
     def names(self) -> dict[str, Path]:
@@ -200,8 +198,6 @@ def _members(hand_in):
                 faults.append(f"lacks {', '.join(lost)}")
         if sure and not faults:  # Else the same would be said twice.
             faults = reading.strangers(text, rows)
-            for other in reading.other_numbers(hand_in.fronts[name], cards):
-                faults.append(f"names {other}, a student number of nobody in the team")
         for fault in faults:
             yield f"the {name} {fault}: {_remedy(name)}."
 
@@ -341,6 +337,8 @@ def _archive(hand_in):
     group = hand_in.group
     if hand_in.archive.name != f"{group}.zip":
         yield f"{hand_in.archive.name}: the archive of group {group} is {group}.zip."
+    for name in hand_in.left_out:
+        yield f"{name}: not packed, for git does not track it; add or remove it."
     with zipfile.ZipFile(hand_in.archive) as archive:
         files = archive.infolist()
     names, folder = [file.filename for file in files], f"{group}_code"
