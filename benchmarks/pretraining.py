@@ -68,6 +68,7 @@ WORDS = 22_000
 SETTINGS = {
     "pretrained_dir": "",
     "image_encoder": images.LITE0,
+    "label_stretch": 1.0,
     "clip_batch_size": 128,
     "clip_epochs": 20,
     "clip_learning_rate": 1e-3,

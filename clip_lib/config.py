@@ -88,6 +88,9 @@ class Config:
     feature_dropout: float = 0.5
     temperature: float = 0.15
     label_share: float = 0.4
+    # How much longer the label directions of a pretrained CLIP are made before it is
+    # trained further, see models/clip.py.
+    label_stretch: float = 1.0
     strategy: str = ""
 
     def __post_init__(self):
@@ -135,6 +138,7 @@ class Config:
             "sequence_length": 20,
             "feature_dropout": 0.2,
             "temperature": 0.045,
+            "label_stretch": 1.4,
             # Few small steps: more of them forget other pictures, and gain nothing.
             "clip_epochs": 10,
             "clip_learning_rate": 1e-4,

@@ -11,14 +11,16 @@ from clip_lib.__main__ import main
 from clip_lib.config import PRETRAINED, Config, find_pretrained
 from clip_lib.data.pipelines import image_batches
 from clip_lib.data.vocabulary import save_vocabulary, vocabulary_fingerprint
+from clip_lib.evaluation.embeddings import level_means, similarity_table
 from clip_lib.models.clip import build_clip, without_head
 from clip_lib.models.saving import load_clip, save_model
-from clip_lib.retrieval.search import MODEL_FILE, Clip
+from clip_lib.retrieval.search import MODEL_FILE, Clip, build_indexes
 from clip_lib.towers.choice import choose_builders
 from clip_lib.towers.images import LITE0, LOWER, UPPER, build_lite0_features
 from clip_lib.towers.pretrained_clip import load_pretrained
 from clip_lib.towers.words import build_glove_features
 from clip_lib.training.fit import fit_image_classifier
+from clip_lib.training.pipeline import train
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +114,26 @@ def test_other_sizes_are_refused_before_anything_is_trained(
     said = capsys.readouterr().err
     assert said.startswith("error: ") and message in said and said.count("\n") == 1
     assert not list(tmp_path.glob("*.keras"))
+
+
+def test_labels_weigh_more_the_longer_their_directions(
+    tiny_config, folder, tiny_dataset, tmp_path
+):
+    config = dataclasses.replace(
+        tiny_config,
+        pretrained_dir=str(folder),
+        clip_epochs=1,
+        clip_learning_rate=0.0,
+        model_dir=str(tmp_path),
+    )
+    gaps = {}
+    for factor in (1.0, 10.0):
+        config = dataclasses.replace(config, label_stretch=factor)
+        train(tiny_dataset, config, choose_builders(config))
+        indexes = build_indexes(Clip.load(config.clip_file), tiny_dataset, "train")
+        means = level_means(similarity_table(*indexes))
+        gaps[factor] = means["same label"] - means["other label"]
+    assert gaps[10] > gaps[1] + 0.03
 
 
 @pytest.mark.parametrize(("first", "second"), [(0.0, 1e-2), (1e-2, 1.0)])

@@ -1,6 +1,7 @@
 """CLIP: two encoders without their heads, projected into one space."""
 
 import keras
+import numpy as np
 from keras import layers
 
 from clip_lib.config import Config
@@ -164,3 +165,31 @@ def trainable_part(clip: keras.Model, labelled: bool = False) -> keras.Model:
         inputs["label_input"] = keras.Input((), dtype="int32", name="label_input")
         embeddings.append(inputs["label_input"])
     return keras.Model(inputs, clip.get_layer(LOSS)(embeddings), name="trained_clip")
+
+
+def stretch_labels(clip: keras.Model, batches, factor: float) -> None:
+    """Let the labels weigh more in the cosines of a CLIP that is already trained.
+
+    The mean embeddings of the labels span a few directions of the common space. Both
+    projections lengthen these and leave the others: pairs of one label move closer
+    together, and the order among them stays nearly as it was.
+
+    Args:
+        clip: Model of `build_clip`, with projections from a pretraining.
+        batches: Training pairs with ``label_input``, see `training.fit.clip_batches`.
+        factor: How many times as long; 1 changes nothing.
+    """
+    model, labels, embeddings = trainable_part(clip, labelled=True), [], []
+    for batch in batches:
+        labels.append(batch["label_input"])
+        embeddings.append(sum(model.predict_on_batch(batch)))
+    labels, embeddings = np.concatenate(labels), np.concatenate(embeddings)
+    names = np.unique(labels)
+    means = np.stack([embeddings[labels == name].mean(axis=0) for name in names])
+    # Once centred, L means span L - 1 directions.
+    _, _, directions = np.linalg.svd(means - means.mean(axis=0), full_matrices=False)
+    directions = directions[: len(names) - 1]
+    stretch = np.eye(means.shape[1]) + (factor - 1) * directions.T @ directions
+    for encoder in split_encoders(clip):
+        projection = encoder.get_layer(PROJECTION)
+        projection.set_weights([each @ stretch for each in projection.get_weights()])

@@ -25,6 +25,7 @@ from clip_lib.models.clip import (
     FEATURES,
     continue_after,
     frozen_features,
+    stretch_labels,
     trainable_part,
 )
 from clip_lib.models.saving import LOSS, split_encoders
@@ -278,6 +279,8 @@ def fit_clip(clip: keras.Model, dataset: Dataset, vectorizer, config: Config, pa
         del settings[place]
     records = dataset.records.to_csv(index=False)
     mark = training_mark(clip, json.dumps(settings), records, vocabulary)
+    if dataset.class_names and config.label_stretch != 1:
+        stretch_labels(clip, batches, config.label_stretch)
     resume = Resume(path, mark, best)
     measure = ValidationRecall(
         trainable_part(clip), pairs, config.clip_batch_size, labels
