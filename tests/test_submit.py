@@ -149,14 +149,6 @@ def cut(path, bytes_left):
     path.write_bytes(path.read_bytes()[:bytes_left])
 
 
-def write_faulty_report():
-    change_keywords("faults-0", "faults-2")
-
-
-def write_report_of_another_run():
-    change_keywords("run-", "run-1")
-
-
 def change_keywords(old, new):
     keywords = pypdf.PdfReader(REPORT).metadata.keywords
     write_report(keywords=keywords.replace(old, new))
@@ -255,18 +247,16 @@ FAULTS = (
     ("stamp", change, TEXT, "é", "è", "the report's text has changed since the report"),
     ("stamp", change, MODEL, "é", "è", "the saved model has changed since the report:"),
     ("stamp", write_report, {"keywords": ""}, "does not say what it was made of, as o"),
-    ("stamp", write_faulty_report, "text and numbers disagree in 2 places of the repo"),
+    (
+        "stamp",
+        change_keywords,
+        "faults-0",
+        "faults-2",
+        "text and numbers disagree in 2 pl",
+    ),
     ("pages", write_report, WHO, 9, "body of 9 pages: the course allows 8."),
     ("pages", write_report, WHO, 8, 4, "appendix of 4 pages: the course allows 2."),
-    (
-        "pages",
-        write_report,
-        WHO,
-        8,
-        2,
-        "Suite",
-        "10 pages: the course allows 8, and \\",
-    ),
+    ("pages", write_report, WHO, 8, 2, "Suite", "10 pages: the course allows 8, and"),
     ("layout", write_report, A5, "page 1 is 148 x 210 mm: A4 has 210 x 297."),
     ("layout", write_report, SMALL, "most letters have 8 points: at least 10."),
     ("layout", write_report, NARROW, "page 1 has text 5 mm from the left edge: at lea"),
@@ -280,22 +270,18 @@ FAULTS = (
     ("today", change, RUN, library_mark(), "0123", "clip_lib has changed since: `"),
     ("today", write_old_unmarked_run, "clip_lib has changed since: `"),
     ("same-run", change, RUN, "Groupe 7", "Groupe 7 encore", "Clip.pdf is of another"),
-    ("same-run", write_report_of_another_run, "rapport.pdf is of another run: `"),
+    ("same-run", change_keywords, "run-", "run-1", "rapport.pdf is of another run: `"),
     ("archive", source, "modèle", "7_code/clip_lib/modèle.py: some systems change thi"),
     ("archive", source, "a:b", "7_code/clip_lib/a:b.py: some systems change this name"),
 )
 
 
-@pytest.mark.parametrize(
-    ("rule", "spoil", "arguments", "sentence"),
-    [
-        (rule, spoil, arguments, sentence)
-        for rule, spoil, *arguments, sentence in FAULTS
-    ],
-)
-def test_a_fault_breaks_its_rule_alone(
-    project, capsys, rule, spoil, arguments, sentence
-):
+NOTHING_TO_PACK = r".*\.(pdf|ipynb): no such|.*numéro de groupe"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_breaks_its_rule_alone(project, capsys, fault):
+    rule, spoil, *arguments, sentence = fault
     options = arguments.pop() if arguments and isinstance(arguments[-1], dict) else {}
     spoil(*arguments, **options)
     assert main(["submit", "--json"]) == 1
@@ -305,10 +291,9 @@ def test_a_fault_breaks_its_rule_alone(
     assert any(sentence in one for one in found[rule]), found[rule]
     assert all(one.endswith(".") and "\n" not in one for one in found[rule])
     assert answer["archive"] is None and not list(project.glob("*.zip"))
-    nothing_to_pack = (
-        rule == "files" and "no such" in sentence
-    ) or "numéro de groupe" in sentence
-    assert main(["submit", "--waive", rule]) == nothing_to_pack
+    assert main(["submit", "--waive", rule]) == bool(
+        re.match(NOTHING_TO_PACK, sentence)
+    )
 
 
 def test_every_rule_has_its_fault_and_its_line_in_readme():
