@@ -103,10 +103,8 @@ spoilt() {  # Rules, file, sed's command.
     cp "$scratch/kept" "$2"
 }
 spoilt names equipe.toml 's/22009999/22009998/'
-spoilt names equipe.toml 's/22009999/2200999/'
 spoilt team equipe.toml '/^depose/d'
 spoilt stamp report/sections/limites.tex '1i Une phrase de plus.'
-spoilt stamp models/config.json 's/{/{ /'
 spoilt outputs models/1_ProjetClip.ipynb '0,/"execution_count": 9,/s//"execution_count": 12,/'
 spoilt today clip_lib/config.py '$a # Changed.'
 touch .DS_Store clip_lib/.DS_Store "clip_lib/copie de config.py" clip_lib/notes.txt
