@@ -234,7 +234,7 @@ def _settings(hand_in):
 @_rule("own-words", "no section is as it was shipped", "report")
 def _own_words(hand_in):
     text = hand_in.texts["report"]
-    if max(own_words.shipped_shares(text).values()) > own_words.MOST:
+    if max(own_words.shipped_shares(text).values(), default=0) > own_words.MOST:
         shares = own_words.shares_line(text)
         yield (
             f"rewrite what stands as shipped, to {own_words.MOST:.0%} at most of a "
