@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import zipfile
@@ -80,12 +79,13 @@ def build_archive(
         if any(faults[name] for name in faults.keys() - set(waived)):
             return None, faults, notes
         target = Path(folder) / hand_in.archive.name
-        if target.is_file() and target.read_bytes() != hand_in.archive.read_bytes():
-            former = target.with_name(f"{target.name}.old")
-            os.replace(target, former)
-            notes.append(f"the earlier {target.name} is now {former.name}.")
+        made = hand_in.archive.read_bytes()
         with replacing(target) as temporary:
-            shutil.copyfile(hand_in.archive, temporary)
+            temporary.write_bytes(made)
+            if target.is_file() and target.read_bytes() != made:
+                former = target.with_name(f"{target.name}.old")
+                os.replace(target, former)
+                notes.append(f"the earlier {target.name} is now {former.name}.")
     return target, faults, notes
 
 
@@ -98,7 +98,7 @@ def open_archive(path, hand_in: HandIn):
         hand_in: What the project would hand in: its team and its root.
 
     Raises:
-        ClipError: If there is no such file or it is not a zip.
+        ClipError: If there is no such file, it is not a zip or cannot be unpacked.
     """
     path, group = Path(path), hand_in.group
     if not path.is_file():
@@ -111,7 +111,10 @@ def open_archive(path, hand_in: HandIn):
         notebook = notebooks[0] if notebooks else f"{group}_ProjetClip.ipynb"
         wanted = (f"{group}.pdf", notebook, str(Path(notebook).with_suffix(".pdf")))
         for name in set(wanted).intersection(names):
-            file = Path(archive.extract(name, scratch))
+            try:
+                file = Path(archive.extract(name, scratch))
+            except (RuntimeError, zipfile.BadZipFile) as error:
+                raise ClipError(f"{path}: {error}.") from error
             # Its own time: `today` may ask for it.
             os.utime(file, (path.stat().st_mtime,) * 2)
         report, notebook, notebook_pdf = (Path(scratch, name) for name in wanted)
