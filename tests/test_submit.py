@@ -265,7 +265,12 @@ FAULTS = (
     ("outputs", write_run, (1, 5), "cell 2 of 2 ran as number 5: `"),
     ("outputs", write_run, (None, 1), "cell 1 of 2 has not run: `"),
     ("outputs", write_run, {"error": True}, "cell 1 failed (Zero): `"),
-    ("outputs", write_run, {"shown": False}, "cell 1 of 2 shows no result: `"),
+    (
+        "outputs",
+        write_run,
+        {"shown": False},
+        "cell 1 of 2 shows no result (if it has none, end",
+    ),
     ("today", change, NOTEBOOK, "membres", "membres.T", "1_ProjetClip.ipynb has chang"),
     ("today", change, RUN, library_mark(), "0123", "clip_lib has changed since: `"),
     ("today", write_old_unmarked_run, "clip_lib has changed since: `"),

@@ -144,7 +144,8 @@ def execution_faults(notebook, in_order: bool = True) -> list[str]:
     ]
     for place, cell in enumerate(cells, 1):
         if in_order and not cell.outputs and _should_show(cell.source):
-            faults.append(f"cell {place} of {len(cells)} shows no result")
+            what = "shows no result (if it has none, end it with ;)"
+            faults.append(f"cell {place} of {len(cells)} {what}")
     for place, cell in enumerate(cells, 1):
         count = cell.execution_count
         if count is None or (in_order and count != place):
