@@ -65,10 +65,10 @@ else
 fi
 latex=$(command -v latexmk > /dev/null && command -v lualatex > /dev/null && echo yes || true)
 step "what is known before anything runs"
-refused "leftovers template" --early --report compiled-online.pdf
+sed -i 's/VOTRE-COMPTE/equipe/; s/VOTRE-DEPOT/clip/' 1_ProjetClip.ipynb  # If any.
+refused template --early --report compiled-online.pdf
 printf '%s\n' '\documentclass[10pt,a4paper]{article}' '\usepackage[margin=2.5cm]{geometry}' \
     > report/template/preambule.tex
-sed -i 's/VOTRE-COMPTE/equipe/; s/VOTRE-DEPOT/clip/' 1_ProjetClip.ipynb
 "${lib[@]}" submit --early --report compiled-online.pdf
 step "the notebook runs"
 quiet "${lib[@]}" run --quick --data "$data" --models models
