@@ -96,17 +96,32 @@ report
 step "faults, each caught by its rule"
 drawn=$([ "$data" = scenes ] && echo photographs || true)
 refused "$(echo $drawn settings $unmet)"
-spoilt() {  # Rules, file, sed's command.
-    cp "$2" "$scratch/kept"
-    sed -i "$3" "$2"
-    refused "$1" "${trial[@]}"
-    cp "$scratch/kept" "$2"
-}
-spoilt names equipe.toml 's/22009999/22009998/'
-spoilt team equipe.toml '/^depose/d'
-spoilt stamp report/sections/limites.tex '1i Une phrase de plus.'
-spoilt outputs models/1_ProjetClip.ipynb '0,/"execution_count": 9,/s//"execution_count": 12,/'
-spoilt today clip_lib/config.py '$a # Changed.'
+# In one process: to start is what takes long.
+"$root/.venv/bin/python" - "${trial[@]}" << 'FAULTS'
+import contextlib, io, json, sys
+from pathlib import Path
+from clip_lib.__main__ import main
+
+for rule, name, old, new in (
+    ("names", "equipe.toml", "22009999", "22009998"),
+    ("names", "equipe.toml", "22009999", "2200999"),
+    ("team", "equipe.toml", "depose = true", ""),
+    ("stamp", "report/sections/limites.tex", "\\section", "Une phrase.\n\\section"),
+    ("stamp", "models/config.json", "{", "{ "),
+    ("outputs", "models/1_ProjetClip.ipynb", '"execution_count": 9,', '"execution_count": 12,'),
+    ("today", "clip_lib/config.py", "import", "# Changed.\nimport"),
+):
+    kept = Path(name).read_text(encoding="utf-8")
+    assert old in kept, name
+    Path(name).write_text(kept.replace(old, new, 1), encoding="utf-8")
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        status = main(["submit", "--json", *sys.argv[1:]])
+    Path(name).write_text(kept, encoding="utf-8")
+    rules = json.loads(said.getvalue())["rules"]
+    broken = [one["rule"] for one in rules if one["faults"] and not one["waived"]]
+    assert (status, broken) == (1, [rule]), (name, rules)
+    print(f"refused, as it must be: {rule}, {name}")
+FAULTS
 touch .DS_Store clip_lib/.DS_Store "clip_lib/copie de config.py" clip_lib/notes.txt
 refused "today archive" "${trial[@]}"  # A copy would be a part of the library.
 rm "clip_lib/copie de config.py" clip_lib/notes.txt
