@@ -281,9 +281,6 @@ FAULTS = (
 )
 
 
-NOTHING_TO_PACK = r".*\.(pdf|ipynb): no such|.*numéro de groupe"
-
-
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_breaks_its_rule_alone(project, capsys, fault):
     rule, spoil, *arguments, sentence = fault
@@ -296,9 +293,8 @@ def test_a_fault_breaks_its_rule_alone(project, capsys, fault):
     assert any(sentence in one for one in found[rule]), found[rule]
     assert all(one.endswith(".") and "\n" not in one for one in found[rule])
     assert answer["archive"] is None and not list(project.glob("*.zip"))
-    assert main(["submit", "--waive", rule]) == bool(
-        re.match(NOTHING_TO_PACK, sentence)
-    )
+    if rule not in ("files", "team"):  # There may be nothing to pack, or no name.
+        assert main(["submit", "--waive", rule]) == 0
 
 
 def test_every_rule_has_its_fault_and_its_line_in_readme():
