@@ -19,12 +19,14 @@ pdf: .venv/installed  ## The executed notebook as a PDF, then the report
 report: .venv/installed  ## Write the report's figures from models/, compile it with LaTeX
 	@$(BIN)/python -m clip_lib report
 
-# REPORT, if given, is the report's PDF, compiled elsewhere.
+# REPORT, if given, is the report's PDF, compiled elsewhere; WAIVE, rules that may be broken.
+SUBMIT = submit $(if $(REPORT),--report "$(REPORT)") $(foreach rule,$(WAIVE),--waive $(rule))
 zip: .venv/installed  ## Everything to hand in, checked: <group>.zip
+	@$(BIN)/python -m clip_lib $(SUBMIT) --early
 	@test -f "$${CLIP_MODEL_DIR:-models}/1_ProjetClip.ipynb" || $(BIN)/python -m clip_lib run
 	@$(BIN)/python -m clip_lib pdf
 	@$(if $(REPORT),,$(BIN)/python -m clip_lib report)
-	@$(BIN)/python -m clip_lib submit $(if $(REPORT),--report "$(REPORT)")
+	@$(BIN)/python -m clip_lib $(SUBMIT)
 
 prove: .venv/installed  ## A trial team's archive, unpacked and run in a fresh environment
 	@PYTHON="$(PYTHON)" tests/fresh_archive.sh
@@ -73,7 +75,7 @@ format: .venv/installed  ## Format the code, the notebook included
 	$(BIN)/ruff format .
 
 clean:  ## Remove the environments, the drawn scenes and the trained models
-	rm -rf .venv data/scenes report/generated report/rapport.pdf [0-9]*.zip
+	rm -rf .venv data/scenes report/generated report/*.pdf [0-9]*.zip [0-9]*.zip.old
 	find models -type f ! -name README.md ! -path "models/pretrained/*" -delete
 	find models -mindepth 1 -type d -empty -delete
 

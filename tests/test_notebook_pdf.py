@@ -252,7 +252,7 @@ def test_the_command_takes_what_run_left(folder, monkeypatch, capsys):
     said = capsys.readouterr()
     assert "1 pages" in said.out and str(Path("mine", pdf)) in said.out
     assert "has changed since" in said.err
-    assert "equipe.toml is not filled in: member 3, Prénom: '<Prénom 3>'" in said.err
+    assert "equipe.toml, ligne 13 : prenom « <Prénom 3> » du membre 3" in said.err
     assert main(["pdf", NOTEBOOK, "-o", "deep/er/out.pdf"]) == 0
     assert (folder / "deep/er/out.pdf").is_file()
 

@@ -14,11 +14,14 @@ import pytest
 from team_project import NAMES, enter
 
 from clip_lib.__main__ import main
+from clip_lib.cli import hand_in
 from clip_lib.config import Config
 from clip_lib.errors import ClipError
 from clip_lib.evaluation import results
-from clip_lib.handin import compile_latex, report
-from clip_lib.handin.document_text import absent, read_pdf
+from clip_lib.handin import compile_latex, report, stamp
+from clip_lib.handin.document_text import Paper, absent, read_pdf, strangers
+from clip_lib.handin.own_words import shipped_shares
+from clip_lib.handin.page_layout import layout_faults
 from clip_lib.handin.report import check_text
 from clip_lib.handin.report_figures import model_sizes
 from clip_lib.handin.report_numbers import benchmark_numbers, escape, number
@@ -86,10 +89,14 @@ def test_an_unknown_key_and_a_false_claim_are_named(written, copy):
     (copy / "rapport.tex").write_text(
         "% \\resultat{no}\n\\resultat{folds/image_to_text/recall@11}\n"
         "\\constat{folds/runs > 2*folds/pairs/test}\\constat{folds/runs ?}"
-        "\\constat{folds/runs > nothing}",
+        "\\constat{folds/runs > nothing}\nSoit 10 % de tout, ou 10\\,\\% % oui.\n"
+        "Et \\resultat{folds/runs} % des plis.",
         encoding="utf-8",
     )
-    unknown, false, *others = check_text(copy, written[1])
+    *found, digit, number_hidden = check_text(copy, written[1])
+    assert "rapport.tex:4: an unescaped % hides what follows" in digit
+    assert "rapport.tex:5: an unescaped %" in number_hidden
+    unknown, false, *others = found
     key = "folds/image_to_text/recall@1"
     assert f"rapport.tex:2: no number is called '{key}1'; the nearest" in unknown
     assert "relies on folds/runs > 2*folds/pairs/test, but these are 5 and" in false
@@ -133,11 +140,19 @@ def test_numbers_are_french_and_names_escaped():
 @needs_latex
 def test_the_report_compiles_and_names_survive(written, tmp_path):
     folder, _ = written
+    made_of = stamp.current(folder, folder / "models", "none.ipynb")
+    stamp.write_stamp(folder, made_of, 0)
     paper, faults, warnings = compile_latex.compile_report(folder, tmp_path / "7.pdf")
     assert faults == [] and warnings == []
     assert 5 <= paper.body <= 8 and 0 < paper.appendix <= 2
     assert read_pdf(tmp_path / "7.pdf") == paper and "Groupe 7" in paper.text
     assert absent(paper.text, [value for row in NAMES for value in row]) == []
+    assert set(made_of) == {"text", "numbers", "model"}
+    assert stamp.read_stamp(paper.keywords) == made_of | {"faults": "0"}
+    assert strangers(paper.text, list(NAMES)) == []
+    assert layout_faults(tmp_path / "7.pdf") == []
+    # If not: the shipped text has changed, `python -m clip_lib.handin.own_words`.
+    assert min(shipped_shares(paper.text).values()) > 0.6
     assert "Zoé -- Ñusta" in paper.text and "Ł\\~^ 100 % $" in paper.text
 
 
@@ -169,20 +184,50 @@ def test_without_latex_or_a_model_it_says_what_to_do(copy, monkeypatch, tmp_path
     with pytest.raises(ClipError, match=r"latexmk and lualatex not found.*apt install"):
         compile_latex.compile_report(copy, tmp_path / "none.pdf")
     config = Config(model_dir=str(tmp_path))
-    with pytest.raises(ClipError, match=r"config\.json: no such file; `make run`"):
+    with pytest.raises(ClipError, match=r"config\.json: no such file; `.* ?run`"):
         report.write_generated(config, copy)
 
 
-def test_the_command_without_pdf(written, copy, monkeypatch, capsys):
+@pytest.fixture
+def command(written, copy, monkeypatch):
+    """The folder of a project whose numbers and figures are there."""
     write = unittest.mock.Mock(return_value=written[1])
     monkeypatch.setattr(report, "REPORT", copy)
     monkeypatch.setattr(report, "write_generated", write)
     enter(copy, monkeypatch)
+    return write
+
+
+def test_the_command_without_pdf(command, copy, capsys):
     assert main(["report", "--no-pdf", "--json", "--models", "elsewhere"]) == 0
-    assert write.call_args.args[0].model_dir == "elsewhere"
-    answer = json.loads(capsys.readouterr().out)
+    assert command.call_args.args[0].model_dir == "elsewhere"
+    said = capsys.readouterr()
+    answer = json.loads(said.out)
     assert answer["source"] == "photographies" and answer["faults"] == []
+    assert "warning: report/template/preambule.tex: no such file" in said.err
+    stamped = (copy / "generated/stamp.tex").read_text("utf-8")
+    assert " faults-0}" in stamped and "model-" not in stamped
     (copy / "sections" / "limites.tex").write_text(r"\resultat{none}", "utf-8")
-    assert main(["report", "--json"]) == 1  # Before LaTeX is even asked.
+    assert main(["report", "--no-pdf"]) == 1
     assert "limites.tex:1: no number is called 'none'" in capsys.readouterr().err
-    assert not (copy / "rapport.pdf").exists()
+    assert " faults-1}" in (copy / "generated/stamp.tex").read_text("utf-8")
+
+
+def test_a_faulty_report_is_not_where_submit_looks(command, copy, monkeypatch, capsys):
+    faults = ["body of 9 pages: the course allows 8."]
+
+    def compile_report(folder, output):
+        output.write_bytes(b"a PDF")
+        return Paper("", 9 if faults else 8, 0, ""), faults, []
+
+    monkeypatch.setattr(hand_in, "compile_report", compile_report)
+    monkeypatch.setattr(hand_in, "require_latex", lambda: None)
+    (copy / "rapport.pdf").write_bytes(b"an old one")
+    assert main(["report"]) == 1
+    said = capsys.readouterr()
+    assert "draft.pdf: body 9 of 8 pages, appendix 0 of 2" in said.out
+    assert "still as shipped: " in said.out and f"error: {faults[0]}" in said.err
+    assert (copy / "draft.pdf").is_file() and not (copy / "rapport.pdf").exists()
+    faults.clear()
+    assert main(["report"]) == 0 and "rapport.pdf: body 8" in capsys.readouterr().out
+    assert (copy / "rapport.pdf").read_bytes() == b"a PDF"

@@ -1,27 +1,34 @@
-"""Submission commands: pdf, report, submit."""
+"""Submission commands: pdf, report, submit. What takes long is imported once needed."""
 
+import os
 from pathlib import Path
 
-import matplotlib
-
 from clip_lib.cli.common import Answer, warn, warn_of_faults
-from clip_lib.handin import report as paper
-from clip_lib.handin import team
-from clip_lib.handin.archive import build_archive
-from clip_lib.handin.compile_latex import compile_report
-from clip_lib.handin.document_text import read_pdf, same_cells
+from clip_lib.errors import ClipError
+from clip_lib.handin import own_words, rules, stamp, team
+from clip_lib.handin.archive import build_archive, open_archive
+from clip_lib.handin.compile_latex import compile_report, require_latex
+from clip_lib.handin.document_text import MOST_PAGES, read_pdf, same_cells
 from clip_lib.handin.notebook import NOTEBOOK
-from clip_lib.handin.notebook_pdf import write_pdf
-from clip_lib.handin.rules import HandIn, remarks
+
+CHECKLIST = """
+Ce qu'aucun programme ne voit, à vérifier ensemble avant de déposer :
+  - le groupe {group} est inscrit dans le fichier du cours, avec les mêmes membres ;
+  - le rapport suit le modèle LaTeX du cours, et chaque phrase est de vous :
+    le cours interdit d'en faire rédiger par une IA ;
+  - la vidéo est jointe, si le cours en demande une ;
+  - chacun sait expliquer chaque partie, à l'oral ;
+  - {who} dépose {name} sur Moodle, une seule fois, avant la date limite."""
 
 
 def pdf(arguments, config) -> Answer:
     """Typeset the executed notebook on A4 pages, to hand it in."""
+    warn_of_faults(team.team_faults(), "warning")
+    from clip_lib.handin.notebook_pdf import write_pdf
+
     ran = config.model_path(NOTEBOOK)
     notebook = arguments.notebook or (ran if ran.is_file() else NOTEBOOK)
     written = write_pdf(notebook, arguments.output)
-    if places := team.unfilled(*team.read_team()):
-        warn(f"warning: equipe.toml is not filled in: {', '.join(places)}")
     if notebook == ran and not same_cells(ran, NOTEBOOK):
         warn(f"warning: {NOTEBOOK} has changed since {ran} ran")
     read = read_pdf(written)
@@ -32,6 +39,14 @@ def pdf(arguments, config) -> Answer:
 
 def report(arguments, config) -> Answer:
     """Write the report's numbers, tables and figures, then compile it with LaTeX."""
+    root = team.TEAM_FILE.parent
+    warn_of_faults(team.team_faults() + rules.template_faults(root), "warning")
+    if not arguments.no_pdf:
+        require_latex()
+    import matplotlib
+
+    from clip_lib.handin import report as paper
+
     matplotlib.use("Agg")
     numbers = paper.write_generated(config, paper.REPORT)
     generated = paper.REPORT / paper.GENERATED
@@ -39,48 +54,84 @@ def report(arguments, config) -> Answer:
     about = {"generated": str(generated), "models": config.model_dir, "source": source}
     print(f"{len(numbers.texts)} numbers, tables and figures: {generated}")
     text, faults = "", paper.check_text(paper.REPORT, numbers)
+    notebook = arguments.notebook or config.model_path(NOTEBOOK)
+    made_of = stamp.current(paper.REPORT, config.model_dir, notebook)
+    stamp.write_stamp(paper.REPORT, made_of, len(faults))
     if not arguments.no_pdf and not faults:
         print("latexmk (the first time may take a minute)", flush=True)
-        output = arguments.output or paper.REPORT / "rapport.pdf"
-        read, faults, warnings = compile_report(paper.REPORT, output)
+        # A faulty report is to be looked at, but is not where submit looks.
+        draft, output = (paper.REPORT / f"{name}.pdf" for name in ("draft", "rapport"))
+        read, faults, warnings = compile_report(paper.REPORT, draft)
+        if faults:
+            output.unlink(missing_ok=True)
+        else:
+            os.replace(draft, output)
+        output = draft if faults else output
         about |= {"pdf": str(output), "body": read.body, "appendix": read.appendix}
-        text = f"{output}: body {read.body} pages, appendix {read.appendix}"
+        text = (
+            f"{output}: body {read.body} of {MOST_PAGES['body']} pages, appendix "
+            f"{read.appendix} of {MOST_PAGES['appendix']}\nstill as shipped: "
+            f"{own_words.shares_line(read.text)}"
+        )
         warn_of_faults(warnings, "warning")
     return Answer(text, about | {"faults": faults}, warn_of_faults(faults))
 
 
 def submit(arguments, config) -> Answer:
     """Check what the course demands, then make the archive to hand in."""
+    known, waived = {rule.name: rule.title for rule in rules.RULES}, arguments.waive
+    if unknown := [name for name in waived if name not in (*known, "all")]:
+        raise ClipError(f"--waive {unknown[0]}: expected {', '.join(known)} or all.")
+    waived = set(known) if "all" in waived else set(waived)
     root = team.TEAM_FILE.parent
+    if not arguments.report and arguments.early:
+        require_latex()
     notebook = arguments.notebook or config.model_path(NOTEBOOK)
-    hand_in = HandIn(
+    hand_in = rules.HandIn(
         *team.read_team(),
-        team.depositors(),
         report=arguments.report or root / "report" / "rapport.pdf",
         notebook=notebook,
         notebook_pdf=arguments.pdf or notebook.with_suffix(".pdf"),
         root=root,
+        models=Path(config.model_dir),
     )
-    archive, rules = build_archive(hand_in, arguments.output, arguments.force)
-    broken = [rule for rule, faults in rules.items() if faults]
-    warn_of_faults(remarks(hand_in), "warning")
-    lines = [
-        ("no   " if faults else "yes  ") + "\n      ".join([rule, *faults])
-        for rule, faults in rules.items()
-    ]
-    are = "is" if len(broken) == 1 else "are"
-    count = f"{len(broken)} of {len(rules)} rules {are} broken"
+    if arguments.early:
+        return _rules_answer(rules.check_early(hand_in), known, waived, [])
+    if arguments.check:
+        with open_archive(arguments.check, hand_in) as inside:
+            return _rules_answer(rules.check(inside), known, waived, [])
+    archive, found, notes = build_archive(hand_in, arguments.output, waived)
+    lines = [f"\n{note}" for note in notes]
     if archive is None:
-        lines += [f"\nNo archive: {count}."]
+        lines += ["\nNo archive."]
         former = Path(arguments.output) / f"{hand_in.group}.zip"
         if former.is_file():
             lines += [f"{former} is an earlier one: do not hand it in."]
     else:
-        who = " or ".join(hand_in.depositors) or "nobody yet"
-        size = f"{archive.stat().st_size / 1e6:.1f} MB"
-        though = f", though {count}" if broken else ""
-        lines += [f"\n{archive} ({size}), for {who} to put on Moodle{though}."]
-        lines += ["No rule knows whether the report is in your own words: it must be."]
-    found = [{"rule": rule, "faults": faults} for rule, faults in rules.items()]
-    about = {"archive": archive and str(archive), "rules": found}
-    return Answer("\n".join(lines), about, 1 if broken else 0)
+        who = " ou ".join(team.depositors()) or "quelqu'un"
+        lines += [f"\n{archive} ({archive.stat().st_size / 1e6:.1f} MB)"]
+        lines += [CHECKLIST.format(group=hand_in.group, who=who, name=archive.name)]
+    answer = _rules_answer(found, known, waived, lines)
+    where = archive and str(archive)
+    return answer._replace(value={"archive": where} | answer.value)
+
+
+def _rules_answer(found, titles, waived, lines) -> Answer:
+    """Show each rule as kept, broken or waived; the status is 1 if any is broken."""
+    broken = [name for name, faults in found.items() if faults and name not in waived]
+    shown = []
+    for name, faults in found.items():
+        state = "no" if name in broken else "waived" if faults else "yes"
+        shown += [
+            f"{state:8}{name:13}{titles[name]}",
+            *(f"        {f}" for f in faults),
+        ]
+    are = "rule is" if len(broken) == 1 else "rules are"
+    shown += [f"\n{len(broken)} {are} broken, of {len(found)}."] if broken else []
+    about = {
+        "rules": [
+            {"rule": name, "faults": faults, "waived": name in waived}
+            for name, faults in found.items()
+        ]
+    }
+    return Answer("\n".join(shown + lines), about, 1 if broken else 0)

@@ -215,21 +215,27 @@ def _hand_in(choices) -> None:
     about = "an executed notebook (what run left, else 1_ProjetClip.ipynb)"
     pdf.add_argument("notebook", nargs="?", help=about)
     pdf.add_argument("-o", "--output", help="the PDF (beside the notebook)")
-    about = "Write the report's numbers, tables and figures, then compile it."
-    report = _add(choices, "hand_in", "report", about, "-o 7.pdf")
-    report.add_argument("-o", "--output", help="(report/rapport.pdf)")
+    about = "Write the report's numbers, tables and figures, then compile it into "
+    about += "report/rapport.pdf, where submit looks."
+    report = _add(choices, "hand_in", "report", about, "--no-pdf")
     report.add_argument("--no-pdf", action="store_true", help="do not compile")
     about = "Check what the course demands, then make the archive to hand in. Exit "
     about += "status 0: every rule is kept, <group>.zip is written; 1: not so."
     submit = _add(choices, "hand_in", "submit", about, "--report main.pdf")
     for name, about in (
         ("--report", "the report (report/rapport.pdf)"),
-        ("--notebook", "the executed notebook (what run left)"),
-        ("--pdf", "the same as PDF (beside it)"),
+        ("--pdf", "the notebook as PDF (beside it)"),
+        ("--check", "examine this archive, as it will be handed in; write none"),
     ):
         submit.add_argument(name, type=_path, help=about)
     submit.add_argument("--output", default=".", help="folder of the archive (.)")
-    submit.add_argument("--force", action="store_true", help="even if a rule is broken")
+    about = "a rule that may be broken, or all; may be repeated"
+    submit.add_argument("--waive", action="append", default=[], help=about)
+    about = "check only what can be known before the PDFs are made"
+    submit.add_argument("--early", action="store_true", help=about)
+    for command in (report, submit):
+        about = "the executed notebook (what run left)"
+        command.add_argument("--notebook", type=_path, help=about)
     for command in (pdf, report, submit):
         command.add_argument("--models", help=MODELS)
 

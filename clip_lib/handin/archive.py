@@ -1,12 +1,17 @@
-"""Write the one zip that the course asks for, once every rule is kept."""
+"""Write the one zip that the course asks for, once every rule is kept; read one."""
 
-import shutil
+import contextlib
+import dataclasses
+import os
+import re
+import subprocess
 import tempfile
 import zipfile
 from pathlib import Path
 
 from clip_lib.atomic import replacing
 from clip_lib.errors import ClipError
+from clip_lib.handin.document_text import read_notebook
 from clip_lib.handin.rules import HandIn, check
 from clip_lib.handin.team import has_number
 
@@ -14,16 +19,21 @@ CODE = (
     "clip_lib/**/*.py",
     "clip_lib/**/*.txt",
     "clip_lib/web/page.*",
+    "clip_lib/handin/shipped.json",
     "clip_lib/handin/paper/*.*",
     "benchmarks/results/*.json",
-    # By kind: an index of somebody's own photos may lie beside them.
-    *(f"models/pretrained/*.{kind}" for kind in ("keras", "txt", "json", "md")),
-    "models/pretrained/SHA256SUMS",
     "requirements*.txt",
     "equipe.toml",
     "LICENSE",
 )
 """What the notebook needs to run where the zip is unpacked."""
+WEIGHTS = (
+    # By kind: an index of somebody's own photos may lie beside them.
+    *(f"models/pretrained/*.{kind}" for kind in ("keras", "txt", "json", "md")),
+    "models/pretrained/SHA256SUMS",
+)
+"""What goes along if the notebook's code uses it."""
+_USES_WEIGHTS = r"list_options|pretrained"
 _READ_ME = """HAI923, groupe {group}
 
 {members}
@@ -39,48 +49,101 @@ Les données sont cherchées dans data/flickr, sinon téléchargées, à défaut
 
 
 def build_archive(
-    hand_in: HandIn, folder=".", force: bool = False
-) -> tuple[Path | None, dict[str, list[str]]]:
+    hand_in: HandIn, folder=".", waived=()
+) -> tuple[Path | None, dict[str, list[str]], list[str]]:
     """Check every rule, and write ``<group>.zip`` if none is broken.
+
+    An earlier archive stays until the new one is complete, then as ``<group>.zip.old``.
 
     Args:
         hand_in: The files.
         folder: Where the archive goes.
-        force: Whether to write it even if a rule is broken.
+        waived: Names of the rules that may be broken.
 
     Returns:
-        The archive, None if it was not written, and what `check` found. An earlier
-        archive stays untouched until the new one is complete.
+        The archive, None if it was not written; what `check` found; and what else its
+        team should know, a sentence each.
 
     Raises:
-        ClipError: If ``force`` is set and a file is missing, or the group has no
-            number: there is nothing to pack, or no name to give.
+        ClipError: If a file is missing and ``files`` is waived, or the group has no
+            number and ``team`` is: there is nothing to pack, or no name to give.
     """
     missing = [str(path) for path in hand_in.names.values() if not path.is_file()]
     if missing or not has_number(hand_in.group):
-        if force:
+        if ("files" if missing else "team") in waived:
             lack = ", ".join(missing) or "a group number in equipe.toml"
             raise ClipError(f"no archive can be made without {lack}.")
-        return None, check(hand_in)
+        return None, check(hand_in), []
     with tempfile.TemporaryDirectory() as scratch:
         hand_in.archive = Path(scratch, f"{hand_in.group}.zip")
-        _write(hand_in)
-        faults = check(hand_in)
-        if any(faults.values()) and not force:
-            return None, faults
-        with replacing(Path(folder) / hand_in.archive.name) as temporary:
-            shutil.copyfile(hand_in.archive, temporary)
-    return Path(folder) / hand_in.archive.name, faults
+        notes, faults = _write(hand_in), check(hand_in)
+        if any(faults[name] for name in faults.keys() - set(waived)):
+            return None, faults, notes
+        target = Path(folder) / hand_in.archive.name
+        made = hand_in.archive.read_bytes()
+        with replacing(target) as temporary:
+            temporary.write_bytes(made)
+            if target.is_file() and target.read_bytes() != made:
+                former = target.with_name(f"{target.name}.old")
+                os.replace(target, former)
+                notes.append(f"the earlier {target.name} is now {former.name}.")
+    return target, faults, notes
 
 
-def _write(hand_in: HandIn) -> None:
-    """Write the archive: the same files give the same bytes."""
-    files = {
-        file.relative_to(hand_in.root).as_posix(): file
-        for pattern in CODE
-        for file in hand_in.root.glob(pattern)
-        if file.is_file()
-    }
+@contextlib.contextmanager
+def open_archive(path, hand_in: HandIn):
+    """Give a hand-in whose files come from an archive; they are removed at the end.
+
+    Args:
+        path: A zip, as it will be handed in.
+        hand_in: What the project would hand in: its team and its root.
+
+    Raises:
+        ClipError: If there is no such file, it is not a zip or cannot be unpacked.
+    """
+    path, group = Path(path), hand_in.group
+    if not path.is_file():
+        raise ClipError(f"{path}: no such file.")
+    if not zipfile.is_zipfile(path):
+        raise ClipError(f"{path}: not a zip.")
+    with tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if "/" not in name]
+        notebooks = [name for name in names if name.endswith(".ipynb")]
+        notebook = notebooks[0] if notebooks else f"{group}_ProjetClip.ipynb"
+        wanted = (f"{group}.pdf", notebook, str(Path(notebook).with_suffix(".pdf")))
+        for name in set(wanted).intersection(names):
+            try:
+                file = Path(archive.extract(name, scratch))
+            except (RuntimeError, zipfile.BadZipFile) as error:
+                raise ClipError(f"{path}: {error}.") from error
+            # Its own time: `today` may ask for it.
+            os.utime(file, (path.stat().st_mtime,) * 2)
+        report, notebook, notebook_pdf = (Path(scratch, name) for name in wanted)
+        yield dataclasses.replace(
+            hand_in,
+            report=report,
+            notebook=notebook,
+            notebook_pdf=notebook_pdf,
+            archive=path,
+        )
+
+
+def _write(hand_in: HandIn) -> list[str]:
+    """Write the archive: the same files give the same bytes; return notes on it."""
+    root, notes = hand_in.root, []
+    files = _matching(root, CODE)
+    weights = _matching(root, WEIGHTS)
+    with contextlib.suppress(ClipError):  # A rule says so.
+        cells = read_notebook(hand_in.notebook).cells
+        code = "\n".join(one.source for one in cells if one.cell_type == "code")
+        if weights and re.search(_USES_WEIGHTS, code):
+            files |= weights
+            size = sum(file.stat().st_size for file in weights.values()) / 1e6
+            used = "for a cell of the notebook loads the pretrained weights"
+            notes.append(f"{size:.1f} MB of models/pretrained go along, {used}.")
+    if tracked := _tracked(root):
+        hand_in.left_out = sorted(files.keys() - tracked)
+        files = {name: file for name, file in files.items() if name in tracked}
     code = f"{hand_in.group}_code"
     named = hand_in.names | {f"{code}/{name}": files[name] for name in sorted(files)}
     members = "\n".join(map(" ".join, hand_in.members.to_numpy()))
@@ -92,3 +155,23 @@ def _write(hand_in: HandIn) -> None:
             archive.write(file, name)
         # Of a fixed date, as ZipInfo gives it.
         archive.writestr(zipfile.ZipInfo(f"{code}/LISEZMOI.txt"), text)
+    return notes
+
+
+def _matching(root: Path, patterns) -> dict[str, Path]:
+    """Return name -> file of what matches, without hidden files and folders."""
+    files = (file for pattern in patterns for file in root.glob(pattern))
+    named = {
+        file.relative_to(root).as_posix(): file for file in files if file.is_file()
+    }
+    return {name: file for name, file in named.items() if "/." not in f"/{name}"}
+
+
+def _tracked(root: Path) -> set[str]:
+    """Return the names of the files that git tracks; none where there is no git."""
+    with contextlib.suppress(OSError):
+        listed = ("git", "-C", str(root), "ls-files", "-z")
+        done = subprocess.run(listed, capture_output=True)
+        if not done.returncode:
+            return set(done.stdout.decode(errors="replace").split("\0")) - {""}
+    return set()

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -16,6 +17,18 @@ INSTALL = (
     "Debian and Ubuntu: apt install latexmk texlive-latex-recommended texlive-luatex "
     "texlive-lang-french lmodern; macOS: MacTeX; Windows: TeX Live (tug.org/texlive)"
 )
+
+
+def require_latex() -> None:
+    """Raise a ClipError if LaTeX is not installed: what to do."""
+    missing = [name for name in ("latexmk", "lualatex") if not shutil.which(name)]
+    if missing:
+        raise ClipError(
+            f"{' and '.join(missing)} not found: install LaTeX ({INSTALL}), or run "
+            f"`{sys.executable} -m clip_lib report --no-pdf` and upload the folder "
+            "report to an online LaTeX, where LuaLaTeX must be chosen; then `submit` "
+            "takes its PDF with --report FILE, or `make zip` with REPORT=FILE."
+        )
 
 
 def compile_report(folder, output) -> tuple[Paper, list[str], list[str]]:
@@ -33,13 +46,7 @@ def compile_report(folder, output) -> tuple[Paper, list[str], list[str]]:
     Raises:
         ClipError: If LaTeX is missing, or finds an error: file, line and reason.
     """
-    missing = [name for name in ("latexmk", "lualatex") if not shutil.which(name)]
-    if missing:
-        raise ClipError(
-            f"{' and '.join(missing)} not found: install LaTeX ({INSTALL}), or upload "
-            f"{folder} to an online LaTeX, where LuaLaTeX must be chosen; `submit "
-            "--report FILE` takes the PDF that it makes."
-        )
+    require_latex()
     with tempfile.TemporaryDirectory() as build:
         command = ["latexmk", "-norc", "-lualatex", "-halt-on-error"]
         command += ["-interaction=nonstopmode", "-file-line-error", f"-outdir={build}"]

@@ -1,8 +1,10 @@
 """Read a PDF or a notebook as its reader sees it, and look for names in it."""
 
+import ast
 import contextlib
 import dataclasses
 import hashlib
+import html
 import json
 import re
 import unicodedata
@@ -17,6 +19,8 @@ MOST_PAGES = {"body": 8, "appendix": 2}
 """Pages that the course allows a report."""
 LONG = 6
 """Letters from which a name cannot appear in a text by chance."""
+BESIDE = 160
+"""Characters within which a number stands beside a name."""
 _ACCENTS = ("Mn", "Lm", "Sk")
 # What nbformat raises, depending on how JSON differs from a notebook.
 _NOT_A_NOTEBOOK = (ValueError, LookupError, AttributeError, TypeError)
@@ -104,12 +108,23 @@ def notebook_text(cells) -> str:
     parts = []
     for cell in cells:
         parts.append(cell.source)
-        for output in cell.get("outputs", []):
-            parts.append(output.get("text", ""))
-            forms = output.get("data", {}).items()
-            # The letters of an encoded picture would contain any short name.
-            parts += [str(form) for kind, form in forms if kind.startswith("text/")]
+        parts += map(_output_text, cell.get("outputs", []))
     return "\n".join(parts)
+
+
+def outputs_text(cells) -> str:
+    """Return the text of the outputs alone."""
+    return "\n".join(_output_text(out) for c in cells for out in c.get("outputs", []))
+
+
+def _output_text(output) -> str:
+    # The letters of an encoded picture would contain any short name.
+    forms = {k: v for k, v in output.get("data", {}).items() if k.startswith("text/")}
+    if table := forms.pop("text/html", ""):
+        # Without its plain twin, which a narrow screen cuts into blocks of columns.
+        forms.pop("text/plain", None)
+        forms["text/html"] = html.unescape(re.sub(r"<[^<>]*>", " ", str(table)))
+    return "\n".join([output.get("text", ""), *map(str, forms.values())])
 
 
 def execution_faults(notebook, in_order: bool = True) -> list[str]:
@@ -128,11 +143,30 @@ def execution_faults(notebook, in_order: bool = True) -> list[str]:
         if output.output_type == "error"
     ]
     for place, cell in enumerate(cells, 1):
+        if in_order and not cell.outputs and _should_show(cell.source):
+            what = "shows no result (if it has none, end it with ;)"
+            faults.append(f"cell {place} of {len(cells)} {what}")
+    for place, cell in enumerate(cells, 1):
         count = cell.execution_count
         if count is None or (in_order and count != place):
             when = "has not run" if count is None else f"ran as number {count}"
             return [*faults, f"cell {place} of {len(cells)} {when}"]
     return faults if cells or not in_order else ["it has no code"]
+
+
+def _should_show(source: str) -> bool:
+    """Whether code prints, draws or ends in a value: not so if it ends in ``;``."""
+    try:
+        lines = ast.parse(source).body
+    except SyntaxError:  # Commands of Jupyter.
+        return False
+    if not lines or source.rstrip().endswith(";"):
+        return False
+    calls = [line.value for line in lines if isinstance(line, ast.Expr)]
+    names = [getattr(getattr(call, "func", None), "id", "") for call in calls]
+    stored = [line.targets[0] for line in lines if isinstance(line, ast.Assign)]
+    drawn = any(getattr(target, "id", "") == "figure" for target in stored)
+    return "print" in names or drawn or isinstance(lines[-1], ast.Expr)
 
 
 def same_cells(one, other) -> bool:
@@ -178,9 +212,66 @@ def _contains(folded: str, squeezed: str, value: str) -> bool:
     parts = re.findall(r"[^\W_]+", _fold(value))
     if not parts:
         return False
-    if sum(map(len, parts)) >= LONG and "".join(parts) in squeezed:
+    name = "".join(parts)
+    if name.isdigit():
+        return bool(re.search(_number(name), folded))
+    if len(name) >= LONG and name in squeezed:
         return True
     # A PDF may leave no space between two columns, a name and a number.
     kinds = ["\\d" if end.isdigit() else "[^\\W\\d_]" for end in (parts[0], parts[-1])]
     name = r"[\W_]*".join(parts)
     return bool(re.search(rf"(?<!{kinds[0]}){name}(?!{kinds[1]})", folded))
+
+
+def _number(digits: str) -> str:
+    """Return the pattern of a number that is a whole one, as 2200 1234 may be."""
+    spaced = r"\s?".join(map(re.escape, digits))
+    return rf"(?<!\d){spaced}(?!\d)"
+
+
+def strangers(text: str, members: list[tuple[str, str, str]]) -> list[str]:
+    """Return the student numbers beside another's name, beside none, or of nobody.
+
+    Args:
+        text: Text of a file.
+        members: Surname, first name and number of each.
+
+    Returns:
+        A sentence without subject for each; none for numbers that are nowhere.
+    """
+    folded = _fold(text)
+    found = sorted(
+        (*match.span(), member)
+        for member in members
+        for match in re.finditer(_number(_fold(member[2])), folded)
+    )
+    faults, right, step = {}, set(), -1
+    for index, (start, end, member) in enumerate(found):
+        before = found[index - 1][1] if index else 0
+        after = found[index + 1][0] if index + 1 < len(found) else len(folded)
+        near = {
+            -1: folded[max(before, start - BESIDE) : start],
+            1: folded[end : min(after, end + BESIDE)],
+        }
+        # Names come first, unless a list has begun with a number.
+        for side in (step if start - before < BESIDE else -1, -1, 1):
+            names = [one for one in members if not absent(near[side], one[:2])]
+            if names and member not in names:
+                faults[member] = f"{names[0][1]} {names[0][0]}"
+            if names:
+                right |= {member} & set(names)
+                step = side
+                break
+    for _, _, member in found:
+        if member not in right:
+            faults.setdefault(member, "no name")
+    cards = [member[2] for member in members]
+    lengths = {len(card) for card in cards if card.isdigit() and len(card) > LONG}
+    others = [
+        f"names {other[0]}, a student number of nobody in the team"
+        for other in re.finditer(r"(?<![\d.,-])\d+(?![\d-]|[.,]\d)", folded)
+        if len(other[0]) in lengths
+        and other[0] not in cards
+        and any(abs(other.start() - start) < BESIDE for start, *_ in found)
+    ]
+    return [f"shows {m[2]} beside {who}" for m, who in faults.items()] + others

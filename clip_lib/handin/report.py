@@ -19,11 +19,13 @@ from clip_lib.config import Config
 from clip_lib.errors import ClipError
 from clip_lib.handin import report_figures
 from clip_lib.handin.report_numbers import Numbers, benchmark_numbers, escape
+from clip_lib.handin.rules import command
+from clip_lib.handin.stamp import GENERATED
 from clip_lib.handin.team import read_team
 from clip_lib.retrieval.search import Search
 
 REPORT = Path(__file__).parents[2] / "report"
-GENERATED = "generated"
+_SWALLOWED = r"^(\\%|[^%])*?(\d[ ~]*%|\\resultat\{[^}]*\}[ ~]*%.*\w)"
 _MACRO = r"\\%s\{([^{}#]*)\}"  # Those in macros with arguments are for LaTeX to check.
 
 
@@ -45,7 +47,7 @@ def write_generated(config: Config, folder) -> Numbers:
     print(f"models of {config.model_dir}")
     if not config.config_file.is_file():
         raise ClipError(
-            f"{config.config_file}: no such file; `make run` trains a model."
+            f"{config.config_file}: no such file; {command('run')} trains a model."
         )
     settings = Config.load(config.config_file)
     settings = dataclasses.replace(settings, model_dir=config.model_dir)
@@ -90,8 +92,10 @@ def check_text(folder, numbers: Numbers) -> list[str]:
         if GENERATED in path.relative_to(folder).parts:
             continue
         for place, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            swallowed = re.search(_SWALLOWED, line)
             line = re.sub(r"(?<!\\)%.*", "", line)
-            found = [
+            found = ["an unescaped % hides what follows: \\%." if swallowed else ""]
+            found += [
                 _missing(key, numbers) for key in re.findall(_MACRO % "resultat", line)
             ]
             found += [
