@@ -314,6 +314,8 @@ def test_questions_are_answered_one_after_another(ask, monkeypatch):
     status, printed, said = ask("search", "-k", "2")
     assert status == 0 and printed.count("among ") == 2
     assert said.count("error: ") == 2 and "none.jpg: no such picture" in said
+    monkeypatch.setattr(sys, "stdin", io.StringIO("the grass\n"))
+    assert len(json.loads(ask("search", "-k", "2", "--json")[1])) == 2
 
 
 def test_a_gallery_is_narrowed_and_sorted(ask, pictures):

@@ -39,7 +39,7 @@ def search(arguments, config) -> Answer:
     reply = functools.partial(_reply, arguments=arguments, engine=engine, split=split)
     if arguments.query:
         return reply(" ".join(arguments.query))
-    return Answer(then=functools.partial(_converse, reply, arguments.json))
+    return Answer("", "", then=functools.partial(_converse, reply, arguments.json))
 
 
 def _converse(reply, as_json: bool) -> None:

@@ -155,9 +155,11 @@ def fits(search, question: str, gallery: str = "test", pictures=False) -> bool:
 
 @functools.lru_cache(maxsize=16)
 def _nonsense_level(search, gallery: str) -> float:
-    embeds, best = search.images.part(gallery).embeds, []
-    for text in _nonsense(search.clip):  # One by one: the gallery may be large.
-        best.append(np.max(embeds @ text))
+    embeds, nonsense = search.images.part(gallery).embeds, _nonsense(search.clip).T
+    best = np.full(NONSENSE, -1.0)
+    for start in range(0, len(embeds), 10_000):  # The gallery may be large.
+        scores = embeds[start : start + 10_000] @ nonsense
+        best = np.maximum(best, scores.max(axis=0))
     return float(np.quantile(best, LEVEL))
 
 
