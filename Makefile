@@ -56,6 +56,7 @@ bench: .venv/installed-app  ## Measure everything anew (hours): make bench DATA=
 	$(BIN)/python benchmarks/speed.py --data "$(DATA)"
 	$(BIN)/python benchmarks/cost.py --data "$(DATA)"
 	$(BIN)/python benchmarks/page.py --data "$(DATA)"
+	$(BIN)/python benchmarks/folder.py --data "$(DATA)"
 	$(BIN)/python benchmarks/tables.py
 
 # DATA is a folder of thousands of captioned pictures; labels are not needed.
