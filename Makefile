@@ -59,6 +59,7 @@ bench: .venv/installed-app  ## Measure everything anew (hours): make bench DATA=
 	$(BIN)/python benchmarks/startup.py --data "$(DATA)"
 	$(BIN)/python benchmarks/cost.py --data "$(DATA)"
 	$(BIN)/python benchmarks/page.py --data "$(DATA)"
+	$(BIN)/python benchmarks/folder.py --data "$(DATA)"
 	$(BIN)/python benchmarks/tables.py
 
 # DATA is a folder of thousands of captioned pictures; labels are not needed.

@@ -429,6 +429,26 @@ def fits_table() -> str:
     return _table(heading, rows) + _about(result)
 
 
+def folder_table() -> str:
+    """Return what killed processes left, and the times of a large folder."""
+    result = result_of("folder")
+    killed, large = result["killed"], result["large"]
+    rows = [
+        [
+            "pictures saved after each kill",
+            ", ".join(map(str, killed["saved_after_each_kill"])),
+        ],
+        [
+            "kept and read at the end",
+            f"{killed['kept_at_the_end']}, {killed['read_at_the_end']}",
+        ],
+    ]
+    for name, seconds in large["seconds"].items():
+        rows.append([f"{large['pictures']:,} pictures: {name}", f"{seconds:.2f} s"])
+    rows.append(["peak memory", f"{large['peak_gigabytes']:.1f} GB"])
+    return _table(["", "measured"], rows) + _about(result)
+
+
 TABLES = {
     "results": results_table,
     "untouched": functools.partial(results_table, UNTOUCHED),
@@ -445,6 +465,7 @@ TABLES = {
     "queries": queries_table,
     "exclusion": exclusion_table,
     "fits": fits_table,
+    "folder": folder_table,
 }
 
 
