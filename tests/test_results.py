@@ -34,7 +34,7 @@ def test_tables_have_french_names_and_a_deviation_if_there_is_one():
     shown = tables.summary_table(two)
     assert shown["mesuré"].str.contains(" ± ").all()
     assert shown.loc["exactitude", "CLIP, zéro-shot"]["oracle"] == ""
-    assert shown.loc["image → texte", "R@10"]["hasard"] == "0.25"
+    assert shown.loc["image → texte", "R@10"]["hasard"] == "0,25"
     for table in (tables.retrieval_table(run(0)["clip"]), shown):
         words = table.to_string()
         assert "label" not in words and "low" not in words and "nan" not in words
