@@ -19,6 +19,7 @@ from clip_lib.retrieval.photo_folder import open_folder
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("docs/*.md"))
 MODULES = sorted((ROOT / "clip_lib").rglob("*.py"))
 ROOMS = re.findall(
     r"\w+",
@@ -73,7 +74,9 @@ def test_the_tree_in_readme_is_the_tree():
 
 
 def test_the_commands_in_readme_exist():
-    lines = "".join(README.split("```")[1::2]).replace("\\\n", " ").splitlines()
+    lines = (
+        "".join((README + GUIDES).split("```")[1::2]).replace("\\\n", " ").splitlines()
+    )
     commands = [line.split("clip_lib ")[1] for line in lines if "-m clip_lib " in line]
     assert len(commands) > 10
     for command in commands:
@@ -81,7 +84,9 @@ def test_the_commands_in_readme_exist():
         parse(words)  # Exits if there is no such command or option.
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)
-    used = re.findall(r"(?:^|`|[A-Z_]+=\S* )make ([a-z-]+)", README, re.MULTILINE)
+    used = re.findall(
+        r"(?:^|`|[A-Z_]+=\S* )make ([a-z-]+)", README + GUIDES, re.MULTILINE
+    )
     assert len(used) > 5 and set(used) <= set(targets)
     scripts = re.findall(r"benchmarks/(\w+\.py)", README + makefile)
     scripts += re.findall(r"`(\w+\.py)", (ROOT / "benchmarks/README.md").read_text())
