@@ -12,9 +12,8 @@ test: .venv/installed .venv/installed-app .venv/installed-enrich .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2
 
-pdf: .venv/installed  ## The executed notebook as a PDF, then the report
+pdf: .venv/installed  ## The executed notebook as a PDF
 	@$(BIN)/python -m clip_lib pdf
-	@$(BIN)/python -m clip_lib report
 
 report: .venv/installed  ## Write the report's figures from models/, compile it with LaTeX
 	@$(BIN)/python -m clip_lib report
@@ -42,11 +41,12 @@ enrich: .venv/installed-enrich  ## Longer captions: make enrich ARGS="--url URL 
 	@$(BIN)/python -m clip_lib enrich $(ARGS)
 
 # DATA is the folder of photographs; CAPTIONS, if given, a table with more of them; OTHERS, if given,
-# the folder of the pretraining, whose test part is searched too; JOBS, how many trainings run at a time. By estimate four hours on two cores, half of them the ablation's.
+# the folder of the pretraining, whose test part is searched too; BERT, if given, the folder of a text encoder (MiniLM); JOBS, how many trainings run at a time. By estimate four hours on two cores, half of them the ablation's.
 JOBS ?= 1
 bench: .venv/installed-app  ## Measure everything anew (hours): make bench DATA=FOLDER [JOBS=N]
 	@test -n "$(DATA)" || { echo "bench: name the photographs: make bench DATA=FOLDER" >&2; exit 2; }
 	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name folds --folds 5 --seeds 42 --jobs $(JOBS)
+	$(if $(BERT),$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name minilm --text-encoder "$(BERT)" --seeds 42 --train-seeds 42 43 44 --jobs $(JOBS))
 	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name untouched --seeds 42 --train-seeds 42 43 44 --jobs $(JOBS)
 	$(if $(CAPTIONS),$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name five --folds 5 --seeds 42 --captions "$(CAPTIONS)" --jobs $(JOBS))
 	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name tuned --preset fine-tuning --folds 5 --seeds 42 $(if $(OTHERS),--others "$(OTHERS)") --jobs $(JOBS)

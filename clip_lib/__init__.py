@@ -8,4 +8,4 @@ Imports run one way::
 ``cli`` stand on top. Nothing is loaded before it is used: TensorFlow takes seconds.
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

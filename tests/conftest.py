@@ -69,7 +69,7 @@ def cache(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         name = "clip_lib.retrieval.index.user_cache_path"
-        patch.setattr(name, lambda name: folder / name)
+        patch.setattr(name, lambda name, version: folder / name)
         yield folder
 
 

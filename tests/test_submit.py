@@ -212,7 +212,11 @@ FAULTS = (
         "qui dépose sur Moodle ? ici personne ; il fau",
     ),
     ("team", team, "9999'", "9999'\ndepose = true", f"? ici {DEPOSITOR} et Anh Nguyễn"),
-    ("team", three_members, "équipe de 3, quand le cours en veut 4, donne sa raison s"),
+    (
+        "team",
+        three_members,
+        "équipe de 3, quand le cours en demande 4 : dites pourquoi",
+    ),
     ("files", REPORT.unlink, "rapport.pdf: no such file: `"),
     ("files", cut, REPORT, 5000, "rapport.pdf: not a readable PDF ("),
     ("files", lock, "rapport.pdf: encrypted; save it without password: `"),

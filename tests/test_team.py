@@ -62,7 +62,7 @@ def test_a_faulty_file_is_explained_in_french_with_its_line(path):
 def test_a_team_that_is_not_four_says_why(path):
     path.write_text(TEAM + "depose = true", "utf-8")
     (fault,) = team_faults()
-    assert "équipe de 1, quand le cours en veut 4, donne sa raison" in fault
+    assert "équipe de 1, quand le cours en demande 4 : dites pourquoi" in fault
     text = TEAM.replace("7\n", "7\nraison = 'accord du 3 mars'\n")
     path.write_text(text + "depose = true", "utf-8")
     assert team_faults() == []

@@ -6,7 +6,7 @@ import json
 import math
 import signal
 import sys
-import threading
+import time
 from pathlib import Path
 
 from clip_lib.cli.common import (
@@ -24,7 +24,6 @@ from clip_lib.retrieval.narrow import dates, narrow
 from clip_lib.retrieval.photo_folder import open_gallery
 from clip_lib.retrieval.question import (
     fits,
-    is_picture,
     negations,
     read_question,
     words_of,
@@ -45,35 +44,38 @@ def search(arguments, config) -> Answer:
 def _converse(reply, as_json: bool) -> None:
     """Answer each line of the standard input; a faulty one does not end it."""
     prompt = ""
-    if sys.stdin.isatty():
-        import readline  # noqa: F401  The arrow keys bring earlier questions back.
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        with contextlib.suppress(ModuleNotFoundError):  # Not on Windows.
+            import readline  # noqa: F401  The arrow keys bring earlier questions back.
 
         prompt = "search> "
     with contextlib.suppress(EOFError):
         while True:
-            if not (question := input(prompt).strip()):
-                continue
             try:
-                reply(question).show(as_json)
-            except (ClipError, OSError) as error:
+                if question := input(prompt).strip():
+                    reply(question).show(as_json)
+            except BrokenPipeError:  # Nobody reads the answers any more.
+                raise
+            except (ClipError, OSError, UnicodeDecodeError) as error:
                 warn(f"error: {error}")
 
 
 def _reply(question: str, arguments, engine, split: str) -> Answer:
-    k, by_picture, texts = arguments.k, is_picture(question), False
+    terms, k, texts = read_question(question, pictures=True), arguments.k, False
+    by_picture = len(terms) == 1 and terms[0].is_picture
     if not by_picture:
         answers = engine.images_for(question, k, split, pictures=True)
     elif arguments.similar or engine.texts is None:
-        answers = engine.images_like(question, k, split)
+        answers = engine.images_like(terms[0].text, k, split)
     else:
-        answers, texts = engine.texts_for(question, k, split), True
+        answers, texts = engine.texts_for(terms[0].text, k, split), True
     if arguments.min_score is not None:
         answers = answers[answers["score"] >= arguments.min_score]
     if arguments.sort == "date" and not texts:
         order = dates(answers).replace("", "9999").argsort(kind="stable")
         answers = answers.iloc[order].reset_index(drop=True)
     title = question
-    for term in read_question(question, pictures=True):
+    for term in terms:
         if term.is_picture:  # Named without its folder.
             title = title.replace(term.text, Path(term.text).name)
     if arguments.figure and len(answers):
@@ -168,4 +170,9 @@ def app(arguments, config) -> Answer:
     text = f"Search page: {address}\nIt shows pictures of {', '.join(page.folders)}"
     # On one line: a program that started this waits for it.
     about = json.dumps({"address": address, "folders": page.folders})
-    return Answer(text, about, then=threading.Event().wait)
+    return Answer(text, about, then=_wait)
+
+
+def _wait() -> None:
+    while True:  # In short naps: on Windows nothing else hears an interrupt.
+        time.sleep(1)

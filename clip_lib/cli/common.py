@@ -6,20 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import clip_lib.towers  # noqa: F401  For their tokenizers.
 from clip_lib.atomic import replacing
-from clip_lib.config import PRETRAINED, TOKENIZER_FILE, Config, find_pretrained
-from clip_lib.data.vocabulary import READERS, sort_words
+from clip_lib.config import PRETRAINED, Config, find_pretrained
+from clip_lib.data.vocabulary import sort_words
 from clip_lib.errors import ClipError, printable
-
-
-def _read_tokenizer(path, sequence_length: int):
-    """Read the tokenizer of a BERT, which takes seconds to import."""
-    from clip_lib.towers.texts import WordPieces
-
-    return WordPieces(path, sequence_length)
-
-
-READERS[TOKENIZER_FILE] = _read_tokenizer
 
 
 class Answer(NamedTuple):

@@ -16,7 +16,7 @@ Ce qu'aucun programme ne voit, à vérifier ensemble avant de déposer :
   - le groupe {group} est inscrit dans le fichier du cours, avec les mêmes membres ;
   - le rapport suit le modèle LaTeX du cours, et chaque phrase est de vous :
     le cours interdit d'en faire rédiger par une IA ;
-  - la vidéo est jointe, si le cours en demande une ;
+  - la vidéo, si le cours en demande une, est déposée à part ;
   - chacun sait expliquer chaque partie, à l'oral ;
   - {who} dépose {name} sur Moodle, une seule fois, avant la date limite."""
 

@@ -30,7 +30,7 @@ def parse(argv=None) -> argparse.Namespace:
     arguments, rest = parser.parse_known_args(argv)
     # In `rerank TEXT -k 3 FILE...` argparse closes the list of files before the option.
     lists = {"files", "images", "query"} & set(vars(arguments))
-    if lists and not any(word.startswith("-") for word in rest):
+    if lists and not any(word.startswith("-") and word != "-" for word in rest):
         name = lists.pop()
         setattr(arguments, name, getattr(arguments, name) + rest)
     elif rest:
@@ -173,7 +173,7 @@ def _photos(choices) -> None:
     about = "Embed a folder of photos, or what changed in it, for search to query."
     index = _add(choices, "photos", "index", about, "~/photos")
     index.add_argument("folder", help="a folder, and the folders within it")
-    about = "write the vectors for another engine (.npy and .csv, .parquet)"
+    about = "write the vectors for another engine (.npy, and a .csv beside it)"
     index.add_argument("--export", metavar="FILE", help=about)
     for command in (classify, rerank, index):
         command.add_argument("--model", help=MODEL)

@@ -27,7 +27,7 @@ from clip_lib.retrieval.photo_folder import (
 )
 from clip_lib.retrieval.runtime import open_clip
 from clip_lib.retrieval.search import IMAGE_INDEX_FILE, open_index
-from clip_lib.retrieval.zero_shot import TEMPLATES, label_ranking
+from clip_lib.retrieval.zero_shot import TEMPLATES, label_ranking, split_labels
 
 
 def classify(arguments, config) -> Answer:
@@ -115,8 +115,6 @@ def _labels(words: str | None, clip, model_file, config) -> list[str]:
         if not (labels := set(filter(None, labels))):
             raise ClipError(f"{path}: without labels; name some with --labels.")
         return sorted(labels)
-    labels = [" ".join(word.split()) for word in words.split(",")]
-    labels = list(dict.fromkeys(filter(None, labels)))
-    if len(labels) < 2:
+    if len(labels := split_labels(words)) < 2:
         raise ClipError(f"labels {words!r}: expected at least two, with commas.")
     return labels

@@ -43,7 +43,7 @@ def read_records(folder) -> pd.DataFrame:
     folder = Path(folder)
     if (folder / TABLE).is_file():
         rows = _table_rows(folder / TABLE)
-    elif texts := _own_files(folder, "captions/*.txt"):
+    elif texts := own_files(folder, "captions/*.txt"):
         rows = _text_rows(folder, texts)
     else:
         raise ClipError(
@@ -60,11 +60,11 @@ def read_records(folder) -> pd.DataFrame:
 
 def picture_files(folder, pattern: str = "**/*") -> list[Path]:
     """Return the files named like pictures, relative to the data folder, in order."""
-    paths = (path.relative_to(folder) for path in _own_files(folder, pattern))
+    paths = (path.relative_to(folder) for path in own_files(folder, pattern))
     return [path for path in paths if path.suffix.lower() in SUFFIXES]
 
 
-def _own_files(folder, pattern: str) -> list[Path]:
+def own_files(folder, pattern: str) -> list[Path]:
     """List files, but not what systems add: .ipynb_checkpoints/, ._dog.jpg of macOS."""
     return [
         path

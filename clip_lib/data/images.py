@@ -160,5 +160,5 @@ def date_taken(path) -> str:
             found = exif.get_ifd(0x8769).get(0x9003) or exif.get(0x0132)
     except Exception:  # As for `open_picture`.
         return ""
-    parts = re.fullmatch(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)\0*", str(found))
+    parts = re.fullmatch(r"([12]\d{3}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)\0*", str(found))
     return "{}-{}-{} {}".format(*parts.groups()) if parts else ""

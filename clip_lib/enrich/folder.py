@@ -43,7 +43,7 @@ def write_folder(
 
     Args:
         dataset: The original data.
-        rows: What became of each row; see `outcomes`.
+        rows: What became of each row; see `runner.Enrichment.rows`.
         output: A folder that is missing or empty.
         report: The content of enrichment.json.
         replace: Whether an enriched caption replaces the original; otherwise it gets a

@@ -158,7 +158,9 @@ def example(search: Search, queries: pd.DataFrame, way: str, outcome: str) -> Fi
     if way == "text_to_image":
         where = f"{gallery_name(search.images, 'test')} ; {title}"
         where += f" : la bonne image est au rang {pair[way]}"
-        answers = search.images_for(pair["captions"])
+        # A caption is a text as it stands, whatever signs it holds.
+        embedding, images = search.clip.embed_text(pair["captions"]), search.images
+        answers = images.part("test").search(embedding, 5, search.clip.temperature)
         return image_answers(answers, pair["captions"], where, own=pair["paths"])
     where = f"{gallery_name(search.texts, 'test')} ; {title}\n"
     where += f"rang {pair[way]} : «\u00a0{pair['captions']}\u00a0»"

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 from clip_lib.atomic import replacing
+from clip_lib.data.captions_table import own_files
 from clip_lib.errors import ClipError
 from clip_lib.handin.document_text import read_notebook
 from clip_lib.handin.rules import HandIn, check
@@ -160,11 +161,8 @@ def _write(hand_in: HandIn) -> list[str]:
 
 def _matching(root: Path, patterns) -> dict[str, Path]:
     """Return name -> file of what matches, without hidden files and folders."""
-    files = (file for pattern in patterns for file in root.glob(pattern))
-    named = {
-        file.relative_to(root).as_posix(): file for file in files if file.is_file()
-    }
-    return {name: file for name, file in named.items() if "/." not in f"/{name}"}
+    files = [file for pattern in patterns for file in own_files(root, pattern)]
+    return {file.relative_to(root).as_posix(): file for file in files}
 
 
 def _tracked(root: Path) -> set[str]:

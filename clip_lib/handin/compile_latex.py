@@ -25,7 +25,7 @@ def require_latex() -> None:
     if missing:
         raise ClipError(
             f"{' and '.join(missing)} not found: install LaTeX ({INSTALL}), or run "
-            f"`{sys.executable} -m clip_lib report --no-pdf` and upload the folder "
+            f'`"{sys.executable}" -m clip_lib report --no-pdf` and upload the folder '
             "report to an online LaTeX, where LuaLaTeX must be chosen; then `submit` "
             "takes its PDF with --report FILE, or `make zip` with REPORT=FILE."
         )

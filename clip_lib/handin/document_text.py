@@ -142,8 +142,9 @@ def execution_faults(notebook, in_order: bool = True) -> list[str]:
         for output in cell.outputs
         if output.output_type == "error"
     ]
+    nothing = not any(cell.outputs for cell in cells)
     for place, cell in enumerate(cells, 1):
-        if in_order and not cell.outputs and _should_show(cell.source):
+        if in_order and not cell.outputs and _should_show(cell.source, nothing):
             what = "shows no result (if it has none, end it with ;)"
             faults.append(f"cell {place} of {len(cells)} {what}")
     for place, cell in enumerate(cells, 1):
@@ -154,8 +155,11 @@ def execution_faults(notebook, in_order: bool = True) -> list[str]:
     return faults if cells or not in_order else ["it has no code"]
 
 
-def _should_show(source: str) -> bool:
-    """Whether code prints, draws or ends in a value: not so if it ends in ``;``."""
+def _should_show(source: str, calls_too: bool) -> bool:
+    """Whether code prints, draws or ends in a value: not so if it ends in ``;``.
+
+    A call in the end may show something or not: ``calls_too`` takes it for a value.
+    """
     try:
         lines = ast.parse(source).body
     except SyntaxError:  # Commands of Jupyter.
@@ -166,7 +170,10 @@ def _should_show(source: str) -> bool:
     names = [getattr(getattr(call, "func", None), "id", "") for call in calls]
     stored = [line.targets[0] for line in lines if isinstance(line, ast.Assign)]
     drawn = any(getattr(target, "id", "") == "figure" for target in stored)
-    return "print" in names or drawn or isinstance(lines[-1], ast.Expr)
+    valued = isinstance(lines[-1], ast.Expr) and (
+        calls_too or not isinstance(lines[-1].value, ast.Call)
+    )
+    return "print" in names or drawn or valued
 
 
 def same_cells(one, other) -> bool:
@@ -230,7 +237,7 @@ def _number(digits: str) -> str:
 
 
 def strangers(text: str, members: list[tuple[str, str, str]]) -> list[str]:
-    """Return the student numbers beside another's name, beside none, or of nobody.
+    """Return the student numbers beside another's name, or of nobody in the team.
 
     Args:
         text: Text of a file.
@@ -245,7 +252,7 @@ def strangers(text: str, members: list[tuple[str, str, str]]) -> list[str]:
         for member in members
         for match in re.finditer(_number(_fold(member[2])), folded)
     )
-    faults, right, step = {}, set(), -1
+    faults, step = {}, -1
     for index, (start, end, member) in enumerate(found):
         before = found[index - 1][1] if index else 0
         after = found[index + 1][0] if index + 1 < len(found) else len(folded)
@@ -259,18 +266,15 @@ def strangers(text: str, members: list[tuple[str, str, str]]) -> list[str]:
             if names and member not in names:
                 faults[member] = f"{names[0][1]} {names[0][0]}"
             if names:
-                right |= {member} & set(names)
                 step = side
                 break
-    for _, _, member in found:
-        if member not in right:
-            faults.setdefault(member, "no name")
     cards = [member[2] for member in members]
-    lengths = {len(card) for card in cards if card.isdigit() and len(card) > LONG}
+    # Of a year alike: the length alone would be that of a date.
+    kinds = {(len(c), c[:2]) for c in cards if c.isdigit() and len(c) > LONG}
     others = [
         f"names {other[0]}, a student number of nobody in the team"
         for other in re.finditer(r"(?<![\d.,-])\d+(?![\d-]|[.,]\d)", folded)
-        if len(other[0]) in lengths
+        if (len(other[0]), other[0][:2]) in kinds
         and other[0] not in cards
         and any(abs(other.start() - start) < BESIDE for start, *_ in found)
     ]

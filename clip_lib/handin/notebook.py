@@ -11,6 +11,7 @@ import nbclient
 import nbformat
 from jupyter_client.kernelspec import NoSuchKernel
 
+from clip_lib.data.captions_table import own_files
 from clip_lib.errors import ClipError
 from clip_lib.handin.document_text import read_notebook
 
@@ -21,11 +22,11 @@ RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 def library_files() -> list[Path]:
     """Return what the notebook shows the work of: the library, and measurements."""
-    code = Path(__file__).parents[1].rglob("*.py")
+    code = own_files(Path(__file__).parents[1], "**/*.py")
     measured = [
         RESULTS / f"pipeline_{name}.json" for name in ("folds", "tuned", "untouched")
     ]
-    return [*sorted(code), *measured]
+    return [*code, *measured]
 
 
 def library_mark() -> str:

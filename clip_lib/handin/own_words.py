@@ -16,6 +16,8 @@ from clip_lib.handin.document_text import letters
 
 MOST = 1 / 3
 """Largest share of a shipped section that may still stand in a report."""
+FEWEST = 20
+"""Fewer pieces than these of a section are too few to judge it by."""
 LENGTH, EVERY = 30, 16
 """Letters of a piece, five or six words; and of so many pieces one is kept."""
 SHIPPED = Path(__file__).with_name("shipped.json")
@@ -80,7 +82,11 @@ def write_shipped() -> None:
         if sum(shares.values()) < len(shares) / 2:
             raise ClipError(f"{SECTIONS}: a team's own words are not to be listed.")
     marks = {name: sorted(_marks(text.split("\n"))) for name, text in proses.items()}
-    lines = (f"  {json.dumps(name)}: {json.dumps(m)}" for name, m in marks.items() if m)
+    lines = (
+        f"  {json.dumps(name)}: {json.dumps(listed)}"
+        for name, listed in marks.items()
+        if len(listed) >= FEWEST
+    )
     with replacing(SHIPPED) as temporary:
         temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 

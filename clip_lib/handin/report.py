@@ -16,6 +16,7 @@ import pandas as pd
 
 import clip_lib.towers  # noqa: F401  For their tokenizers.
 from clip_lib.config import Config
+from clip_lib.data.captions_table import own_files
 from clip_lib.errors import ClipError
 from clip_lib.handin import report_figures
 from clip_lib.handin.report_numbers import Numbers, benchmark_numbers, escape
@@ -88,10 +89,15 @@ def check_text(folder, numbers: Numbers) -> list[str]:
         A sentence a fault, beginning with file and line.
     """
     faults = []
-    for path in sorted(Path(folder).rglob("*.tex")):
-        if GENERATED in path.relative_to(folder).parts:
+    for path in own_files(folder, "**/*.tex"):
+        # What the course's template holds is not the team's.
+        if {GENERATED, "template"}.intersection(path.relative_to(folder).parts):
             continue
-        for place, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        try:
+            lines = path.read_text("utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise ClipError(f"{path}: not text in UTF-8 ({error}).") from error
+        for place, line in enumerate(lines, 1):
             swallowed = re.search(_SWALLOWED, line)
             line = re.sub(r"(?<!\\)%.*", "", line)
             found = ["an unescaped % hides what follows: \\%." if swallowed else ""]

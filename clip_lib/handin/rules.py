@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from clip_lib.config import Config
+from clip_lib.config import PRESETS
 from clip_lib.errors import ClipError
 from clip_lib.handin import document_text as reading
 from clip_lib.handin import own_words, stamp
@@ -28,7 +28,10 @@ MEGABYTES = 50
 """Largest archive: many Moodle servers accept no more."""
 TEMPLATE = Path("report", "template", "preambule.tex")
 """Where report/rapport.tex looks for the course's template."""
-_LEFT = r"\bTODO\b|\bFIXME\b|[ÀA] (?:RÉÉCRIRE|COMPLÉTER)|\bVOTRE-\w+|[Ll]orem ipsum"
+_GROUP = r"\b(?:groupe|[ée]quipe)[ \t\xa0:]{,3}"
+_GROUP += r"(?:n(?:um[ée]ro|[o°º.])?[ \t\xa0:]{,3})?(\d+)\b"
+_LEFT = r"\bTODO\b|\bFIXME\b|(?i:\b[àa] (?:r[ée][ée]crire|compl[ée]ter)\b)|\bVOTRE-\w+"
+_LEFT += r"|[Ll]orem ipsum"
 _LEFT_OF_LATEX = _LEFT + r"|\?\?|\[\?\]"
 
 
@@ -155,7 +158,8 @@ def command(name: str) -> str:
     ours = Path(__file__).parents[2] / ".venv"
     if os.name != "nt" and shutil.which("make") and Path(sys.prefix) == ours:
         return f"`make {name}`"
-    return f"`{sys.executable} -m clip_lib {name}`"
+    python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
+    return f"`{python} -m clip_lib {name}`"
 
 
 def _remedy(name: str) -> str:
@@ -205,8 +209,7 @@ def _members(hand_in):
 @_rule("group", "no file names another group", "any file")
 def _group(hand_in):
     for name, text in hand_in.texts.items():
-        pattern = r"\b(?:groupe|[ée]quipe)\W{,3}(?:n(?:um[ée]ro|[o°º])?\W{,3})?(\d+)\b"
-        others = set(re.findall(pattern, text, re.IGNORECASE)) - {hand_in.group}
+        others = set(re.findall(_GROUP, text, re.IGNORECASE)) - {hand_in.group}
         if has_number(hand_in.group) and others:
             yield f"the {name} is of group {min(others)}: {_remedy(name)}."
 
@@ -225,10 +228,12 @@ def _photographs(hand_in):
 def _settings(hand_in):
     shown = reading.outputs_text(hand_in.contents["notebook"].cells)
     printed = dict(re.findall(r"^(\w+) *= (.+?) *$", shown, re.MULTILINE))
-    usual, small = (dataclasses.asdict(one) for one in (Config(), Config.quick()))
-    quick = {name: repr(value) for name, value in small.items() if value != usual[name]}
-    if quick.items() <= printed.items():
-        yield f"the notebook ran with the quick preset, a trial: {command('run')}."
+    full = [make() for name, make in PRESETS.items() if name != "quick"]
+    for name in ("image_epochs", "text_epochs", "clip_epochs"):
+        usual = min(getattr(config, name) for config in full)
+        if printed.get(name, "").isdigit() and int(printed[name]) < usual / 2:
+            about = f"{name} = {printed[name]}, a trial, as with the quick preset"
+            yield f"the notebook ran with {about}: {command('run')}."
 
 
 @_rule("own-words", "no section is as it was shipped", "report")
@@ -316,7 +321,8 @@ def _today(hand_in):
     newest = max(path.stat().st_mtime for path in library_files())
     older = hand_in.notebook.stat().st_mtime < newest
     if mark != library_mark() if mark else older:
-        yield f"clip_lib has changed since: {_remedy('notebook')}."
+        # A run in Jupyter keeps the mark of an earlier run.
+        yield f"clip_lib has changed since: {command('run')}."
 
 
 @_rule("same-run", "report and PDF are of this very run", "notebook")
@@ -329,7 +335,9 @@ def _same_run(hand_in):
     report = hand_in.contents.get("report")
     marks = stamp.read_stamp(report.keywords) if report else {}
     if marks and marks.get("run") != run.split()[1]:
-        yield f"{hand_in.report.name} is of another run: {_remedy('report')}."
+        # By default the report is made from what `run` left.
+        which = f"{_remedy('report')}, with the same --notebook if you name one"
+        yield f"{hand_in.report.name} is of another run: {which}."
 
 
 @_rule("archive", "the archive holds what belongs, no more", "archive")

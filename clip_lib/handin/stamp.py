@@ -9,12 +9,15 @@ import re
 from pathlib import Path
 
 from clip_lib.atomic import replacing
+from clip_lib.data.captions_table import own_files
 from clip_lib.errors import ClipError
 from clip_lib.handin.document_text import read_notebook, run_mark
 from clip_lib.handin.notebook import RESULTS
 
 GENERATED = "generated"
 """Folder of the report with what is made of the measurements, the stamp included."""
+NUMBERS = ("pipeline_[ftu]*", "handed_out_folds", "ablation", "pretraining", "cleaning")
+"""The results that the report reads, see report_numbers.py."""
 PARTS = {
     "text": "the report's text",
     "numbers": "benchmarks/results",
@@ -38,14 +41,15 @@ def current(folder, models, notebook) -> dict[str, str]:
     folder, models = Path(folder), Path(models)
     texts = [
         path
-        for path in folder.rglob("*.*")
-        if path.suffix in (".tex", ".sty", ".cls")
+        for path in own_files(folder, "**/*.*")
+        if path.suffix in (".tex", ".sty", ".cls", ".bib")
         and GENERATED not in path.relative_to(folder).parts
     ]
+    read = [path for name in NUMBERS for path in RESULTS.glob(f"{name}.json")]
     saved = ("config.json", "myclip_with_*.keras", "*_index.npz")
     found = {
         "text": _digest(texts),
-        "numbers": _digest(RESULTS.glob("*.json")),
+        "numbers": _digest(read),
         "model": _digest(path for name in saved for path in models.glob(name)),
     }
     try:

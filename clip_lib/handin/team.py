@@ -96,8 +96,8 @@ def team_faults() -> list[str]:
         what = f"qui dépose sur Moodle ? ici {who} ; il faut une seule personne"
         faults.append(_fault("depose", what, 1))
     if len(members) != SIZE and not _on_one_line(_load().get("raison", "")):
-        what = f"une équipe de {len(members)}, quand le cours en veut {SIZE}, donne"
-        what += " sa raison sous « groupe »"
+        what = f"équipe de {len(members)}, quand le cours en demande {SIZE} : dites"
+        what += " pourquoi, sous « groupe »"
         faults.append(_fault("raison", what))
     return faults
 

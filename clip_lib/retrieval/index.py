@@ -5,7 +5,8 @@ The files are what the course defines: ``image_index.npz`` holds ``embeds`` and
 also hold ``labels``, the ``splits`` of the rows (a demonstration can keep to pictures
 the model was not trained on), and two values for all rows: ``model``, the fingerprint
 of the weights, and ``source``, what the pictures are. The index of a folder of photos
-(see photo_folder.py) has the columns ``paths``, ``size`` and ``mtime_ns``.
+(see photo_folder.py) has the columns ``paths``, ``size``, ``mtime_ns``, ``content``
+and ``taken``.
 """
 
 import dataclasses
@@ -16,6 +17,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 from platformdirs import user_cache_path
 
+from clip_lib import __version__
 from clip_lib.atomic import replacing
 from clip_lib.errors import ClipError, first_line
 
@@ -25,7 +27,8 @@ ROUNDING = 1e-5
 
 def in_cache(name: str) -> Path:
     """Return the path of a file in the user's cache directory."""
-    return user_cache_path("clip_lib") / name
+    # By version: another one may clean texts or read pictures in another way.
+    return user_cache_path("clip_lib", version=__version__) / name
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -68,7 +71,7 @@ class Index:
         # The last margin needs the row after it.
         order = _best_rows(scores, min(k + 1, len(scores) - len(left_out)))
         best = scores[order]
-        powers = np.exp((scores - best[:1]) / temperature)
+        powers = np.exp((scores - best[:1].sum()) / temperature)
         measures = {
             "rank": np.arange(1, len(order) + 1),
             "score": best,
@@ -124,28 +127,21 @@ class Index:
     def export(self, path) -> Path:
         """Write ids, columns and vectors for another engine; see docs/engines.md.
 
-        ``.npy`` holds the vectors alone, a ``.csv`` beside it the rest; ``.parquet``
-        holds everything, the vectors in a column ``vector``.
+        The ``.npy`` file holds the vectors, a ``.csv`` beside it the rest.
 
         Raises:
-            ClipError: If the path has another suffix, or pyarrow is missing.
+            ClipError: If the path has another suffix, or a table of another kind is
+                beside it.
         """
-        path, items = Path(path), self.items.rename_axis("id").reset_index()
-        if path.suffix == ".npy":
-            with replacing(path) as temporary:
-                np.save(temporary, self.embeds)
-            with replacing(path.with_suffix(".csv")) as temporary:
-                items.to_csv(temporary, index=False)
-        elif path.suffix == ".parquet":
-            try:
-                with replacing(path) as temporary:
-                    items.assign(vector=list(self.embeds)).to_parquet(temporary)
-            except ImportError as error:
-                raise ClipError(
-                    f"{path}: pip install pyarrow, or name a .npy file."
-                ) from error
-        else:
-            raise ClipError(f"{path}: expected a name ending in .npy or .parquet.")
+        path, table = Path(path), Path(path).with_suffix(".csv")
+        if path.suffix != ".npy":
+            raise ClipError(f"{path}: expected a name ending in .npy.")
+        if table.is_file() and not table.read_bytes().startswith(b"id,"):
+            raise ClipError(f"{table}: another table is there; name another file.")
+        with replacing(path) as temporary:
+            np.save(temporary, self.embeds)
+        with replacing(table) as temporary:
+            self.items.rename_axis("id").to_csv(temporary)
         return path
 
     @classmethod

@@ -11,6 +11,7 @@ import collections
 import contextlib
 import dataclasses
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from clip_lib.atomic import replacing
 from clip_lib.config import Config
 from clip_lib.data.captions_table import ENRICHED, ORIGIN, READ, TABLE, read_records
 from clip_lib.data.dataset import SPLITS
@@ -97,12 +99,12 @@ def embed_files(clip: Clip, paths) -> tuple[list[str], np.ndarray, list[str]]:
     for chunk in _embed_chunks(clip, [str(path) for path in paths]):
         read += chunk[0]
         embeds.append(chunk[1])
-        faults += chunk[2]
+        faults += chunk[2].values()
     return read, np.concatenate(embeds), faults
 
 
 def _embed_chunks(clip: Clip, paths: list[str]):
-    """Yield what `embed_files` returns, `CHUNK` pictures at a time."""
+    """Yield paths, unit vectors, and path -> fault, for `CHUNK` pictures at a time."""
 
     def load(path: str) -> np.ndarray | str:
         try:
@@ -120,8 +122,9 @@ def _embed_chunks(clip: Clip, paths: list[str]):
         for start in starts:
             chunk = paths[start : start + CHUNK]
             loaded = dict(zip(chunk, pool.map(load, chunk), strict=True))
-            faults = [found for found in loaded.values() if isinstance(found, str)]
-            read = [path for path in chunk if not isinstance(loaded[path], str)]
+            faults = {path: loaded[path] for path in chunk}
+            faults = {p: found for p, found in faults.items() if isinstance(found, str)}
+            read = [path for path in chunk if path not in faults]
             embeds = np.empty((0, clip.width), "float32")
             if read:
                 images = np.stack([loaded[path] for path in read])
@@ -205,7 +208,7 @@ def update_index(clip: Clip, folder) -> tuple[Index, Changes]:
     leaves it to the next one, which goes on from there.
 
     Returns:
-        The index, with the columns `COLUMNS`, in the order of the paths.
+        The index, with the columns `COLUMNS`, in the order of `list_pictures`.
 
     Raises:
         Busy: If another process is making this index.
@@ -213,16 +216,19 @@ def update_index(clip: Clip, folder) -> tuple[Index, Changes]:
     """
     files, skipped = list_pictures(folder)
     path = index_file(clip, folder)
-    known = saved_index(path)
-    if known is None or _parts(path) or _files(known) != files:
+    known, faults = saved_index(path), _faults(path)
+    good = [file for file in files if file not in faults]
+    if known is None or _parts(path) or _files(known) != good:
         with _alone(path, folder):
             return _update(clip, folder, files, skipped)
-    return known, Changes(0, len(files), 0, [], skipped)
+    unreadable = [faults[file] for file in files if file in faults]
+    return known, Changes(0, len(good), 0, unreadable, skipped)
 
 
 def _update(clip: Clip, folder, files, skipped) -> tuple[Index, Changes]:
     path = index_file(clip, folder)
-    known = saved_index(path)  # Another process may have just ended.
+    # Another process may have just ended.
+    known, faulty = saved_index(path), _faults(path)
     rows = (
         {} if known is None else {file: row for row, file in enumerate(_files(known))}
     )
@@ -232,10 +238,10 @@ def _update(clip: Clip, folder, files, skipped) -> tuple[Index, Changes]:
         items, embeds = [known.items], [known.embeds]
         places |= _same_content(known, [file for file in files if file not in rows])
     moved, count = len(places) - kept, len(rows)
-    stale = {file[0]: file for file in files if file not in places}
-    read, faults = 0, []
+    seen = {*places, *faulty}
+    stale, read = {file[0]: file for file in files if file not in seen}, 0
     for paths, vectors, wrong in _embed_chunks(clip, list(stale)):
-        faults += wrong
+        faulty |= {stale[one]: sentence for one, sentence in wrong.items()}
         if not paths:
             continue
         about = [(*stale[one], _hash(one), date_taken(one)) for one in paths]
@@ -245,6 +251,7 @@ def _update(clip: Clip, folder, files, skipped) -> tuple[Index, Changes]:
         items.append(part.items)
         embeds.append(vectors)
         read += len(paths)
+    faults = [faulty[file] for file in files if file in faulty]
     files = [file for file in files if file in places]
     if not files:
         raise ClipError(f"{folder}: not one of its pictures is readable ({faults[0]})")
@@ -255,6 +262,10 @@ def _update(clip: Clip, folder, files, skipped) -> tuple[Index, Changes]:
     index = Index(np.concatenate(embeds)[order], table, clip.fingerprint, source)
     if known is None or _parts(path) or _files(known) != files:
         index.save(path)
+    with replacing(_faults_file(path)) as temporary:
+        # One that cannot even be opened may be allowed to, or be back, tomorrow.
+        stays = [item for item in faulty.items() if _hash(item[0][0])]
+        temporary.write_text(json.dumps(stays), encoding="utf-8")
     shutil.rmtree(_parts_folder(path), ignore_errors=True)
     return index, Changes(read, kept, moved, faults, skipped)
 
@@ -282,6 +293,19 @@ def _hash(path: str) -> str:
 
 def _files(index: Index) -> list[tuple[str, int, int]]:
     return list(zip(*(index.items[name].tolist() for name in FILE), strict=True))
+
+
+def _faults_file(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _faults(path: Path) -> dict[tuple[str, int, int], str]:
+    """Return why each file could not be read: while it stays as it is, it is not."""
+    try:
+        listed = json.loads(_faults_file(path).read_text(encoding="utf-8"))
+        return {tuple(file): sentence for file, sentence in listed}
+    except (OSError, ValueError, TypeError):  # Missing or damaged.
+        return {}
 
 
 def _parts_folder(path: Path) -> Path:
@@ -317,16 +341,12 @@ def saved_index(path: Path) -> Index | None:
 def _alone(path: Path, folder):
     """Hold the lock of an index; the system releases it whatever ends the process."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    file, who = path.with_suffix(".lock"), "another process"
-    lock = filelock.FileLock(file)
+    lock = filelock.FileLock(path.with_suffix(".lock"))
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout as error:
-        with contextlib.suppress(OSError):  # Windows does not show a locked file.
-            who = f"process {file.read_text()}"
-        raise Busy(f"{folder}: {who} is indexing it now.") from error
+        raise Busy(f"{folder}: another process is indexing it now.") from error
     try:
-        file.write_text(str(os.getpid()))
         yield
     finally:
         lock.release()
@@ -385,6 +405,9 @@ def find_data(config: Config) -> Path:
 
     While data/flickr is empty, scenes that were drawn before are taken at once.
     """
+    if not (config.dataset_dir or DEFAULT_FOLDER.is_dir()):
+        # An installed command: nothing is downloaded or drawn into any folder.
+        raise ClipError("nothing to search here: name a folder of photos in --gallery.")
     here = {path.name for path in DEFAULT_FOLDER.glob("*")} - {"README.md"}
     if config.dataset_dir or here or not (SCENES_FOLDER / TABLE).is_file():
         return find_folder(config)[0]

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from clip_lib.data.images import SUFFIXES
+from clip_lib.data.vocabulary import FUNCTION_WORDS
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.index import Index, in_cache
 
@@ -54,7 +55,7 @@ def read_question(question: str, pictures: bool = False) -> list[Term]:
     Raises:
         ClipError: If a term is missing, has an odd weight, or nothing is asked for.
     """
-    if pictures and is_picture(question):
+    if pictures and os.path.isfile(question):
         return [Term(question, 1.0, True)]
     sign, found, words = 1, [], []
     for word in [*re.findall(r'(?:"[^"]*"|\S)+', question), "+"]:
@@ -169,16 +170,12 @@ def _nonsense(clip) -> np.ndarray:
     path = in_cache(f"nonsense_{NONSENSE}_{clip.fingerprint}.npz")
     with contextlib.suppress(ClipError):  # Not there yet, or damaged.
         return Index.load(path).embeds
-    # Here: it takes a second to load, and this is needed once for each model.
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
     words = [word for word in clip.vectorizer.get_vocabulary() if word.isalpha()]
-    words = [word for word in words if word not in ENGLISH_STOP_WORDS]
+    words = [word for word in words if word not in FUNCTION_WORDS]
     drawn = np.random.default_rng(0).choice(words, (NONSENSE, 4))
     texts = [" ".join(four) for four in drawn]
     index = Index(clip.embed_texts(texts), pd.DataFrame({"captions": texts}))
-    with contextlib.suppress(
-        OSError
-    ):  # A cache that cannot be written costs time only.
+    # A cache that cannot be written costs time only.
+    with contextlib.suppress(OSError):
         index.save(path)
     return index.embeds

@@ -130,16 +130,13 @@ def _keep(clip: Clip, path: Path) -> None:
     about = {"fingerprint": clip.fingerprint, "temperature": clip.temperature}
     about["image_shapes"] = clip.image_encoder.input_shape, (None, clip.width)
     about["text_shapes"] = clip.text_encoder.input_shape, (None, clip.width)
+    words = clip.vectorizer.vocabulary_size()
     try:
-        models = {
-            IMAGES: convert(clip.image_encoder, 256),
-            TEXTS: convert(clip.text_encoder, clip.vectorizer.vocabulary_size()),
-        }
-        path.parent.mkdir(parents=True, exist_ok=True)
+        # Opened first: where nothing can be written, nothing is converted.
         with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             archive.writestr(ABOUT, json.dumps(about))
-            for name, model in models.items():
-                archive.writestr(name, model)
+            archive.writestr(IMAGES, convert(clip.image_encoder, 256))
+            archive.writestr(TEXTS, convert(clip.text_encoder, words))
         kept = sorted(path.parent.glob("encoders_*.zip"), key=os.path.getmtime)
         for old in kept[:-KEPT]:
             old.unlink(missing_ok=True)

@@ -88,6 +88,12 @@ def knows_label(clip: Clip, label: str) -> bool:
     return bool(known)
 
 
+def split_labels(words: str) -> list[str]:
+    """Split labels at their commas; each comes once."""
+    labels = [" ".join(word.split()) for word in words.split(",")]
+    return list(dict.fromkeys(filter(None, labels)))
+
+
 def label_words(label: str) -> str:
     """Read a label as words: folders often have names like mountain_bike."""
     return label.replace("_", " ")

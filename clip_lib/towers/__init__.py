@@ -4,7 +4,14 @@
 tokenizer beside a model with a pretrained text encoder.
 """
 
-from clip_lib import silence_tensorflow  # noqa: F401  Before TensorFlow is imported.
+from clip_lib.config import TOKENIZER_FILE
+from clip_lib.data.vocabulary import READERS
 
-# isort: split
-from clip_lib.towers import texts  # noqa: F401
+
+def _read_tokenizer(path, sequence_length: int):
+    from clip_lib.towers.texts import WordPieces  # It takes seconds to import.
+
+    return WordPieces(path, sequence_length)
+
+
+READERS[TOKENIZER_FILE] = _read_tokenizer

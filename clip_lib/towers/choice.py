@@ -6,7 +6,7 @@ from clip_lib.config import Config
 from clip_lib.towers import pretrained_clip as pretrained
 from clip_lib.towers import texts
 from clip_lib.towers.images import LITE0
-from clip_lib.training.pipeline import FROM_SCRATCH, Builders
+from clip_lib.training.pipeline import Builders
 
 
 def choose_builders(config: Config) -> Builders:
@@ -33,4 +33,4 @@ def choose_builders(config: Config) -> Builders:
         chosen["text"] = texts.build_bert_classifier
         # The learning rate of CLIP is too high for a pretrained network.
         chosen["frozen_texts"] = True
-    return Builders(**(vars(FROM_SCRATCH) | chosen))
+    return Builders(**chosen)

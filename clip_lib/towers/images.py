@@ -3,6 +3,9 @@
 benchmarks/pretraining.py puts ImageNet's weights in and trains the upper half further.
 """
 
+from clip_lib import silence_tensorflow  # noqa: F401
+
+# isort: split
 import keras
 import numpy as np
 from keras import layers

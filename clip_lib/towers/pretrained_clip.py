@@ -3,6 +3,9 @@
 Ours lies in models/pretrained, see its README.
 """
 
+from clip_lib import silence_tensorflow  # noqa: F401
+
+# isort: split
 import keras
 from keras import layers
 

@@ -4,6 +4,9 @@ Its checkpoint, in the format of Hugging Face, brings weights and tokenizer, whi
 words into pieces: DistilBERT, BERT, and what was made from them, such as MiniLM.
 """
 
+from clip_lib import silence_tensorflow  # noqa: F401
+
+# isort: split
 import json
 import os
 import re
@@ -17,7 +20,6 @@ from keras import layers, ops
 from clip_lib.atomic import replacing
 from clip_lib.config import TOKENIZER_FILE, Config
 from clip_lib.data.dataset import Dataset
-from clip_lib.data.vocabulary import READERS
 from clip_lib.errors import ClipError, first_line
 
 CHECKPOINTS = {"distilbert": "distilbert/distilbert-base-uncased"}
@@ -145,9 +147,6 @@ class WordPieces:
         self.tokenizer.backend_tokenizer.no_truncation()
         with replacing(path) as temporary:
             self.tokenizer.backend_tokenizer.save(str(temporary))
-
-
-READERS[TOKENIZER_FILE] = WordPieces
 
 
 def load_tokenizer(captions, config: Config) -> WordPieces:

@@ -3,6 +3,9 @@
 A word that no training caption held still has a meaning, near that of its neighbours.
 """
 
+from clip_lib import silence_tensorflow  # noqa: F401
+
+# isort: split
 import keras
 import keras_nlp
 import numpy as np

@@ -18,8 +18,9 @@ from clip_lib.errors import ClipError
 from clip_lib.retrieval.answers import with_captions
 from clip_lib.retrieval.photo_folder import find_data, open_folder
 from clip_lib.retrieval.question import fits, negations, words_of
+from clip_lib.retrieval.runtime import open_clip
 from clip_lib.retrieval.search import IMAGE_INDEX_FILE, Clip, Search
-from clip_lib.retrieval.zero_shot import knows_label, label_ranking
+from clip_lib.retrieval.zero_shot import knows_label, label_ranking, split_labels
 from clip_lib.web.cards import answer_list, more_button, note
 from clip_lib.web.thumbnails import Thumbnails
 
@@ -159,8 +160,7 @@ class Page:
         with _saying(words["no_picture"].format(*limits)):
             embedding = clip.embed_image(upload, MAX_PIXELS)
         if labels := _clean(labels):
-            names = [" ".join(name.split()) for name in labels.split(",")]
-            names = list(dict.fromkeys(filter(None, names)))
+            names = split_labels(labels)
             known = [name for name in names if knows_label(clip, name)]
             unknown = [name for name in names if name not in known]
             notes, total = _warning(known, unknown, clip, words), len(names)
@@ -219,8 +219,8 @@ def _bounded(k) -> int:
 
 def _galleries(model_file, folders, config) -> dict[str, tuple[Search, Thumbnails]]:
     own, found = Path(model_file).with_name(IMAGE_INDEX_FILE), {}
-    whole = Search.load(model_file) if own.is_file() else None
-    clip = whole.clip if whole else Clip.load(model_file)
+    whole = Search.load(model_file, open_clip) if own.is_file() else None
+    clip = whole.clip if whole else open_clip(model_file)
     if not whole and not folders:
         folders = [find_data(config or Config.from_environment())]
     for folder in folders:

@@ -23,7 +23,7 @@ def make_folder() -> tuple[tempfile.TemporaryDirectory, FileLock]:
                     shutil.rmtree(folder, ignore_errors=True)
             except (Timeout, OSError):  # In use, or another user's.
                 pass
-    folder = tempfile.TemporaryDirectory(prefix=PREFIX)
+    folder = tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
     lock = FileLock(Path(folder.name, LOCK))
     lock.acquire()
     return folder, lock
