@@ -104,7 +104,7 @@ def test_only_what_is_new_or_changed_is_read_again(clip, read, photos):
     assert len(np.unique(index.embeds.round(4), axis=0)) == 5
 
 
-def test_what_cannot_be_read_is_left_out_and_named(clip, photos):
+def test_what_cannot_be_read_is_left_out_and_named(clip, photos, monkeypatch):
     update_index(clip, photos)
     (photos / "a.jpg").write_bytes(b"not a picture")
     (photos / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
@@ -114,6 +114,10 @@ def test_what_cannot_be_read_is_left_out_and_named(clip, photos):
     assert "cut.jpg: not a readable picture" in changes.unreadable[1]
     paths = Index.load(index_file(clip, photos)).items["paths"]
     assert str(photos / "a.jpg") not in paths.tolist()
+    # It is not read again, and said again.
+    with monkeypatch.context() as patch:
+        patch.setattr(photo_folder, "load_image", None)
+        assert update_index(clip, photos)[1].unreadable == changes.unreadable
     # Once repaired it is there again.
     draw(photos / "a.jpg")
     assert update_index(clip, photos)[1].read == 1
@@ -194,7 +198,8 @@ def test_an_interrupted_index_goes_on_from_its_last_batch(
 def test_a_second_process_is_told_that_one_is_at_work(clip, photos, capsys):
     """And searches what is saved. The lock of a process that was killed is free."""
     lock = index_file(clip, photos).with_suffix(".lock")
-    script = "import filelock, sys, time; filelock.FileLock(sys.argv[1]).acquire(); "
+    script = "import filelock, sys, time; lock = filelock.FileLock(sys.argv[1]); "
+    script += "lock.acquire(); "
     lock.parent.mkdir(exist_ok=True)
     command = [sys.executable, "-c", script + "print(flush=True); time.sleep(600)"]
     with subprocess.Popen([*command, lock], stdout=subprocess.PIPE) as process:

@@ -140,6 +140,7 @@ def test_a_question_is_the_weighed_sum_of_its_terms(search, photo):
         ('"a dog" - "the water"', dog - 0.75 * water),
         ("- the water + a dog", dog - 0.75 * water),
         (f"{photo} + on the grass", picture + grass),
+        (f"on the grass - {photo}", grass - 0.75 * picture),
         # Text taken as it is: its signs are no signs, and punctuation is dropped.
         ('"a dog - a dog"', search.clip.embed_text("a dog a dog")),
     ):

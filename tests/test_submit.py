@@ -44,7 +44,9 @@ SOURCES = (
 )
 WEIGHTS = "models/pretrained/vocab.txt"
 WHO = "\n".join(map(" ".join, NAMES))
-TEAM_IN_REPORT = f"Groupe 7\n{WHO}"
+# None of this is another group, or a student number.
+OTHERS = "de l'équipe.\n3 Protocole, par groupe (32 images), le 20261215"
+TEAM_IN_REPORT = f"Groupe 7\n{OTHERS}\n{WHO}"
 
 
 def write_paper(path, text, body=1, appendix=0, mark="Annexes", keywords="", **form):

@@ -338,17 +338,17 @@ def test_the_backup_of_another_training_is_not_taken_up(interrupted, capsys, cha
     assert len(history["loss"]) == 5
 
 
-@pytest.mark.parametrize("damaged", ["*.h5*", "training_metadata.json"])
-def test_a_damaged_backup_starts_anew(interrupted, tmp_path, capsys, damaged):
+def test_a_damaged_backup_starts_anew(interrupted, tmp_path, capsys):
     _, whole = interrupted()
-    with pytest.raises(Killed):
-        interrupted(killed_after=1)
-    for file in (tmp_path / "clip.backup").glob(damaged):
-        file.write_bytes(b"")
-    _, history = interrupted()
-    assert "training starts anew" in capsys.readouterr().out
-    # With the initial weights and learning rates, not what was left of the old ones.
-    assert history["loss"] == pytest.approx(whole["loss"], rel=1e-3)
+    for damaged in ("*.h5*", "training_metadata.json"):
+        with pytest.raises(Killed):
+            interrupted(killed_after=1)
+        for file in (tmp_path / "clip.backup").glob(damaged):
+            file.write_bytes(b"")
+        _, history = interrupted()
+        assert "training starts anew" in capsys.readouterr().out
+        # With the initial weights and learning rates, not what was left of others.
+        assert history["loss"] == pytest.approx(whole["loss"], rel=1e-3)
 
 
 _DEVICES = """

@@ -405,9 +405,6 @@ def find_data(config: Config) -> Path:
 
     While data/flickr is empty, scenes that were drawn before are taken at once.
     """
-    if not (config.dataset_dir or DEFAULT_FOLDER.is_dir()):
-        # An installed command: nothing is downloaded or drawn into any folder.
-        raise ClipError("nothing to search here: name a folder of photos in --gallery.")
     here = {path.name for path in DEFAULT_FOLDER.glob("*")} - {"README.md"}
     if config.dataset_dir or here or not (SCENES_FOLDER / TABLE).is_file():
         return find_folder(config)[0]
