@@ -114,7 +114,7 @@ class Clip:
                 digest.update(weights.tobytes())
         return digest.hexdigest()[:16]
 
-    @property
+    @functools.cached_property
     def width(self) -> int:
         """Width D of the embeddings."""
         return self.text_encoder.output_shape[1]
