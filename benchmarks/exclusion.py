@@ -3,7 +3,7 @@
     python benchmarks/exclusion.py --data FOLDER --captions FILE --gallery FOLDER
 
 `exclusions.csv` holds questions such as "dog - snow", with the words of captions that
-make a picture right and those of what is left out, both as in `queries.csv`;
+describe a right picture and those of the excluded term, both as in `queries.csv`;
 `off_topic.txt` holds questions that no picture of the galleries answers.
 """
 

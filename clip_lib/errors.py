@@ -1,6 +1,9 @@
-"""The one exception for what users cause, and what a message may show of files."""
+"""What users are told: an exception for what they can put right, and messages."""
 
+import contextlib
+import os
 import re
+import sys
 
 _CONTROL = r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 
@@ -25,3 +28,17 @@ def printable(text: object) -> str:
     forge a line, or turn the direction of the writing.
     """
     return re.sub(_CONTROL, lambda found: ascii(found[0])[1:-1], str(text))
+
+
+@contextlib.contextmanager
+def without_stderr():
+    """Divert file descriptor 2 to nowhere."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

@@ -8,7 +8,7 @@ they end up in the first cell's output and in the PDF, where they read like erro
 import os
 import warnings
 
-from clip_lib.quiet import without_stderr
+from clip_lib.errors import without_stderr
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["KERAS_BACKEND"] = "tensorflow"

@@ -376,7 +376,7 @@ def test_an_archive_is_examined_as_it_will_be_handed_in(project, capsys):
     (broken,) = (one for one in answer["rules"] if one["faults"])
     assert broken["rule"] == "archive" and len(broken["faults"]) == 4
     assert "6.zip: the archive of group 7 is 7.zip." in broken["faults"]
-    assert "autre.pdf: does not belong to what is handed in." in broken["faults"]
+    assert "autre.pdf: does not belong in the archive." in broken["faults"]
     assert Path("6.zip").read_bytes() == before
     shutil.make_archive("vide", "zip", "report")
     assert main(["submit", "--check", "vide.zip"]) == 1

@@ -355,7 +355,7 @@ def _archive(hand_in):
         if not re.fullmatch(r"[\w./ -]+", name, re.ASCII):
             yield f"{name}: some systems change this name; use plain letters."
         elif name.startswith(".") or "/." in name or parts[0] not in {name, folder}:
-            yield f"{name}: does not belong to what is handed in."
+            yield f"{name}: does not belong in the archive."
         elif file.flag_bits & 1 or file.compress_type not in (0, zipfile.ZIP_DEFLATED):
             yield f"{name}: not every system unpacks this; use no password, plain zip."
     top = {name for name in names if "/" not in name}
@@ -366,7 +366,7 @@ def _archive(hand_in):
         yield f"{name} is not in the archive."
     for name in sorted(top - wanted):
         if not name.startswith("."):
-            yield f"{name}: does not belong to what is handed in."
+            yield f"{name}: does not belong in the archive."
 
 
 @_rule("size", f"at most {MEGABYTES} MB", "archive")

@@ -21,8 +21,8 @@ from clip_lib.errors import ClipError
 from clip_lib.retrieval.index import Index, in_cache
 
 EXCLUDED = 0.75
-"""Weight of what is left out, by benchmarks/exclusion.py: a projection that makes the
-question orthogonal to it leaves three times as many of the unwanted pictures."""
+"""Weight of an excluded term, chosen with benchmarks/exclusion.py. Projecting the term
+out of the question leaves three times as many unwanted pictures."""
 NONSENSE, LEVEL = 200, 0.9
 """Nonsense questions, and the share of them that a question must beat to fit."""
 

@@ -22,8 +22,7 @@ from ai_edge_litert.interpreter import Interpreter
 from clip_lib.atomic import replacing
 from clip_lib.config import VOCABULARY_FILE
 from clip_lib.data.vocabulary import Vectorizer, load_vocabulary
-from clip_lib.errors import first_line
-from clip_lib.quiet import without_stderr
+from clip_lib.errors import first_line, without_stderr
 from clip_lib.retrieval.index import in_cache
 from clip_lib.retrieval.search import Clip, settings_beside
 
@@ -102,6 +101,8 @@ def open_clip(model_file) -> Clip:
             about = "preparing this model for quick starts, once"
             print(f"{model_file}: {about}", file=sys.stderr, flush=True)
             _keep(clip, path)
+            # From the first use on: Keras is not safe in several threads.
+            clip = _read(path, model_file) or clip
     return clip
 
 
