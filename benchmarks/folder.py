@@ -20,7 +20,7 @@ from PIL import Image
 from queries import WEIGHTS
 from record import ROOT, options, peak_gigabytes, provenance, write_result
 
-from clip_lib.retrieval import photo_folder
+from clip_lib.retrieval import folder_index
 from clip_lib.retrieval.index import Index
 from clip_lib.retrieval.search import Clip, Search
 
@@ -39,7 +39,7 @@ def make_pictures(folder: Path, count: int) -> None:
 def kill_and_resume(clip: Clip, folder: Path, kills: int, count: int) -> dict:
     """Kill the command at random moments; count what the next process finds saved."""
     make_pictures(folder, count)
-    path, saved = photo_folder.index_file(clip, folder), []
+    path, saved = folder_index.index_file(clip, folder), []
     command = [sys.executable, "-m", "clip_lib", "index", str(folder)]
     command += ["--model", str(WEIGHTS)]
     for _ in range(kills):
@@ -50,16 +50,16 @@ def kill_and_resume(clip: Clip, folder: Path, kills: int, count: int) -> dict:
                 time.sleep(0.01)
             time.sleep(random.uniform(0, 0.5))
             process.kill()
-        saved.append(len(photo_folder.saved_index(path).items))
-    index, changes = photo_folder.update_index(clip, folder)
-    _, vectors, _ = photo_folder.embed_files(clip, index.items["paths"])
+        saved.append(len(folder_index.saved_index(path).items))
+    index, changes = folder_index.update_index(clip, folder)
+    _, vectors, _ = folder_index.embed_files(clip, index.items["paths"])
     return {
         "pictures": len(index.items),
         "saved_after_each_kill": saved,
         "kept_at_the_end": changes.kept,
         "read_at_the_end": changes.read,
         "largest_difference": float(np.abs(vectors - index.embeds).max()),
-        "batch": photo_folder.CHUNK,
+        "batch": folder_index.CHUNK,
     }
 
 
@@ -71,13 +71,13 @@ def open_large(clip: Clip, folder: Path, count: int) -> dict:
     )
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     seconds, began = {}, time.perf_counter()
-    files, _ = photo_folder.list_pictures(folder)
+    files, _ = folder_index.list_pictures(folder)
     seconds["list"] = time.perf_counter() - began
-    items = pd.DataFrame(files, columns=photo_folder.FILE).assign(content="", taken="")
+    items = pd.DataFrame(files, columns=folder_index.FILE).assign(content="", taken="")
     index = Index(vectors, items, clip.fingerprint, str(folder))
-    index.save(photo_folder.index_file(clip, folder))
+    index.save(folder_index.index_file(clip, folder))
     began = time.perf_counter()
-    found, changes = photo_folder.update_index(clip, folder)
+    found, changes = folder_index.update_index(clip, folder)
     seconds["open, nothing changed"] = time.perf_counter() - began
     assert changes.kept == count
     search, times = Search(clip, found), []

@@ -18,7 +18,13 @@ from record import ROOT
 from clip_lib import silence_tensorflow  # noqa: F401
 from clip_lib.evaluation import results
 from clip_lib.evaluation.evaluate import DIRECTIONS, LEVELS
-from clip_lib.evaluation.results import decimals, read_result, spread, summary
+from clip_lib.evaluation.results import (
+    decimals,
+    paired_difference,
+    read_result,
+    spread,
+    summary,
+)
 
 READMES = (
     ROOT / "README.md",
@@ -263,8 +269,7 @@ def cleaning_table() -> str:
 def ablation_table() -> str:
     """Return the tables of the recipe's pieces, each changed alone.
 
-    A difference is that to the recipe on the same fold; its error is the standard error
-    of the mean over the folds.
+    A difference is that to the recipe on the same folds, with half its 95 % interval.
     """
     result = result_of("ablation")
     runs = result["runs"]
@@ -286,10 +291,9 @@ def ablation_table() -> str:
         values = measured(name)
         cells = [_cell(*spread(row)) for row in values[[0, 1, 3]]]
         for one, other in zip(values[2:], recipe[2:], strict=True):
-            mean, deviation = spread(one - other)
-            error = deviation / len(runs) ** 0.5
-            known = name != "the recipe" and not np.isnan(error)
-            cells.append(f"{mean:+.3f} ± {error:.3f}" if known else "")
+            mean, half = paired_difference(one, other)
+            known = name != "the recipe" and not np.isnan(half)
+            cells.append(f"{mean:+.3f} ± {half:.3f}" if known else "")
         seconds = np.mean([run["variants"][name]["seconds"] for run in runs])
         rows.append([name, *cells, f"{seconds:.0f}"])
     heading = ["CLIP", *(f"R@10 {NAMES[way]}" for way in DIRECTIONS), "label P@5, mean"]

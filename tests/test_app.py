@@ -315,3 +315,24 @@ def test_it_shows_below_a_cell(page, address, photo):
         InteractiveShell.clear_instance()
     frames = [output.data.get("text/html", "") for output in shown.outputs]
     assert any("<iframe" in one and "127.0.0.1" in one for one in frames)
+
+
+def test_on_colab_the_limits_of_size_remain(monkeypatch, tmp_path):
+    """There the page is reached by a name of Google's, within a frame of its own."""
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    responses = pytest.importorskip("starlette.responses")
+    from starlette.testclient import TestClient
+
+    from clip_lib.web.guard import Guard
+
+    async def app(scope, receive, send):
+        await responses.PlainTextResponse("served")(scope, receive, send)
+
+    client = TestClient(
+        Guard(app, tmp_path), base_url="https://x.googleusercontent.com"
+    )
+    asked = {"origin": "https://colab.research.google.com"}
+    answer = client.post("/", content=b"1", headers=asked)
+    assert answer.text == "served" and "X-Frame-Options" not in answer.headers
+    monkeypatch.setattr("clip_lib.web.guard.MAX_BODY", 3)
+    assert client.post("/", content=b"1234", headers=asked).status_code == 413

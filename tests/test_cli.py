@@ -30,7 +30,7 @@ from clip_lib.data.images import load_image, open_picture
 from clip_lib.errors import ClipError
 from clip_lib.evaluation.cleaning import read_list, write_list
 from clip_lib.figures.image_grids import image_answers
-from clip_lib.retrieval import photo_folder
+from clip_lib.retrieval import folder_index
 from clip_lib.retrieval.index import Index
 from clip_lib.retrieval.photo_folder import open_folder
 from clip_lib.retrieval.search import (
@@ -698,7 +698,7 @@ def fresh(models, tmp_path, monkeypatch):
     few = functools.partial(source.draw_scenes, per_label=2)
     monkeypatch.setattr(source, "download_archive", download)
     monkeypatch.setattr(source, "draw_scenes", few)
-    monkeypatch.setattr(photo_folder, "load_image", read)
+    monkeypatch.setattr(folder_index, "load_image", read)
     yield clone
     assert sorted(os.listdir(clone.folder)) == names
 

@@ -11,15 +11,10 @@ import pytest
 from PIL import Image
 
 from clip_lib.errors import ClipError
-from clip_lib.retrieval import photo_folder
+from clip_lib.retrieval import folder_index
+from clip_lib.retrieval.folder_index import index_file, list_pictures, update_index
 from clip_lib.retrieval.index import Index
-from clip_lib.retrieval.photo_folder import (
-    index_file,
-    list_pictures,
-    open_folder,
-    open_gallery,
-    update_index,
-)
+from clip_lib.retrieval.photo_folder import open_folder, open_gallery
 from clip_lib.retrieval.search import MODEL_FILE, TEXT_INDEX_FILE, Clip
 
 
@@ -31,13 +26,13 @@ def clip(run_config):
 @pytest.fixture
 def read(monkeypatch):
     """The names of the pictures that are read."""
-    load, names = photo_folder.load_image, []
+    load, names = folder_index.load_image, []
 
     def noted(path, size):
         names.append(os.path.basename(path))
         return load(path, size)
 
-    monkeypatch.setattr(photo_folder, "load_image", noted)
+    monkeypatch.setattr(folder_index, "load_image", noted)
     return names
 
 
@@ -50,7 +45,7 @@ def draw(path, seed=0):
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
     """Four pictures, read two at a time, and names of which none is one."""
-    monkeypatch.setattr(photo_folder, "CHUNK", 2)
+    monkeypatch.setattr(folder_index, "CHUNK", 2)
     folder = tmp_path / "mes photos"
     names = ("a.jpg", "été/plage à midi.PNG", "été/nuit/b.webp", "'; rm -rf $HOME.gif")
     for seed, name in enumerate(names):
@@ -116,7 +111,7 @@ def test_what_cannot_be_read_is_left_out_and_named(clip, photos, monkeypatch):
     assert str(photos / "a.jpg") not in paths.tolist()
     # It is not read again, and said again.
     with monkeypatch.context() as patch:
-        patch.setattr(photo_folder, "load_image", None)
+        patch.setattr(folder_index, "load_image", None)
         assert update_index(clip, photos)[1].unreadable == changes.unreadable
     # Once repaired it is there again.
     draw(photos / "a.jpg")
@@ -144,7 +139,7 @@ def test_a_failed_update_leaves_the_index_as_it_was(clip, photos, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(photo_folder, "load_image", interrupt)
+        patch.setattr(folder_index, "load_image", interrupt)
         with pytest.raises(KeyboardInterrupt):
             update_index(clip, photos)
     os.remove(photos / "new.jpg")
@@ -172,7 +167,7 @@ def test_an_interrupted_index_goes_on_from_its_last_batch(
     """Batches of two. The files of a batch appear whole: a killed process is alike."""
     for seed in range(5):
         draw(photos / f"new/{seed}.png", 20 + seed)
-    load = photo_folder.load_image  # That of the fixture, which notes what is read.
+    load = folder_index.load_image  # That of the fixture, which notes what is read.
 
     def stop(path, size):
         if path.endswith("new/3.png"):
@@ -180,11 +175,11 @@ def test_an_interrupted_index_goes_on_from_its_last_batch(
         return load(path, size)
 
     with monkeypatch.context() as patch:
-        patch.setattr(photo_folder, "load_image", stop)
+        patch.setattr(folder_index, "load_image", stop)
         with pytest.raises(KeyboardInterrupt):
             update_index(clip, photos)
     path = index_file(clip, photos)
-    saved = photo_folder.saved_index(path).items["paths"].tolist()
+    saved = folder_index.saved_index(path).items["paths"].tolist()
     assert len(saved) in (4, 6) and not path.exists()
     read.clear()
     _, changes = update_index(clip, photos)
@@ -215,7 +210,7 @@ def test_a_second_process_is_told_that_one_is_at_work(clip, photos, capsys):
         finally:
             process.kill()
     draw(photos / "new.jpg", 8)
-    with photo_folder.filelock.FileLock(lock):
+    with folder_index.filelock.FileLock(lock):
         search = open_folder(clip, photos)
     said = capsys.readouterr().err
     assert "is indexing it now. 4 pictures are searched" in said

@@ -22,6 +22,17 @@ CONVERT = runtime.convert
 TEXTS = ["a dog on the grass", "GRASS! qwertz", "!", "ball " * 50, "dog's bike"]
 
 
+def run(script: str, **options) -> subprocess.CompletedProcess:
+    """Run a script in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        **options,
+    )
+
+
 @pytest.fixture
 def model_file(run_config, tmp_path):
     """A copy of a model, whose encoders are kept already."""
@@ -103,13 +114,7 @@ heavy = {{"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "requests"}}
 print("loaded:", sorted(heavy & set(sys.modules)))
 """
     for _ in range(2):  # What is kept for each model takes more, once.
-        process = subprocess.run(
-            [sys.executable, "-c", script],
-            env=os.environ | {"XDG_CACHE_HOME": str(cache)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        process = run(script, env=os.environ | {"XDG_CACHE_HOME": str(cache)})
     assert process.stdout.endswith("loaded: []\n")
     assert process.stderr == ""
 
@@ -195,17 +200,13 @@ def test_an_installed_library_brings_its_command_and_its_weights(tmp_path, cache
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             os.link(ROOT / name, source / name)
     build = "from setuptools.build_meta import build_wheel; build_wheel(%r)"
-    subprocess.run(
-        [sys.executable, "-c", build % str(tmp_path)],
-        cwd=source,
-        check=True,
-        capture_output=True,
-    )
+    run(build % str(tmp_path), cwd=source)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
-    for path in (ROOT / "clip_lib").rglob("*.py"):
-        assert (site / path.relative_to(ROOT)).is_file()
+    for path in (ROOT / "clip_lib").rglob("*.*"):
+        if path.suffix != ".pyc":
+            assert (site / path.relative_to(ROOT)).is_file()
     (about,) = site.glob("*.dist-info")
     assert (
         "clip-search = clip_lib.__main__:main"
@@ -223,14 +224,7 @@ from clip_lib.config import Config
 print(find_model("pretrained", Config()))
 parse(["search", "--help"])
 """
-    process = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | {"PYTHONPATH": str(site)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    process = run(script, env=os.environ | {"PYTHONPATH": str(site)}, cwd=tmp_path)
     found, usage = process.stdout.splitlines()[:2]
     assert found == str(site / "clip_lib/pretrained" / MODEL_FILE)
     assert usage.startswith("usage: clip-search search")

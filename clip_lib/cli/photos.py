@@ -18,13 +18,9 @@ from clip_lib.cli.parser import PROGRAM
 from clip_lib.data.captions_table import read_records
 from clip_lib.errors import ClipError, printable
 from clip_lib.retrieval.answers import answer_lines, answer_records
+from clip_lib.retrieval.folder_index import embed_files, index_file, update_index
 from clip_lib.retrieval.index import Index
-from clip_lib.retrieval.photo_folder import (
-    embed_files,
-    find_data,
-    index_file,
-    update_index,
-)
+from clip_lib.retrieval.photo_folder import find_data
 from clip_lib.retrieval.runtime import open_clip
 from clip_lib.retrieval.search import IMAGE_INDEX_FILE, open_index
 from clip_lib.retrieval.zero_shot import TEMPLATES, label_ranking, split_labels

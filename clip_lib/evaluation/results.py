@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
 from clip_lib.errors import ClipError
 from clip_lib.evaluation.evaluate import DIRECTIONS, LEVELS
+from clip_lib.evaluation.metrics import LEVEL
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 ACCURACIES = ("image_accuracy", "text_accuracy", "zero_shot_accuracy")
@@ -64,3 +66,15 @@ def decimals(metric: str) -> int:
 def spread(values) -> tuple[float, float]:
     """Return mean and standard deviation; the latter is NaN for a single value."""
     return np.mean(values), np.std(values, ddof=1) if len(values) > 1 else np.nan
+
+
+def paired_difference(values, others) -> tuple[float, float]:
+    """Compare runs on the same splits, one by one.
+
+    Returns:
+        Mean of their differences, and half its 95 % interval (Student's, paired); the
+        latter is NaN for a single run.
+    """
+    mean, deviation = spread(np.subtract(values, others))
+    width = student.ppf((1 + LEVEL) / 2, max(len(values) - 1, 1))
+    return mean, width * deviation / len(values) ** 0.5

@@ -19,6 +19,7 @@ from clip_lib.handin.team import has_number
 CODE = (
     "clip_lib/**/*.py",
     "clip_lib/**/*.txt",
+    "clip_lib/**/*.toml",
     "clip_lib/web/page.*",
     "clip_lib/handin/shipped.json",
     "clip_lib/handin/paper/*.*",

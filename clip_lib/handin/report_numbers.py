@@ -22,11 +22,16 @@ import re
 import unicodedata
 
 import numpy as np
-from scipy.stats import t as student
 
 from clip_lib.evaluation.evaluate import DIRECTIONS
 from clip_lib.evaluation.metrics import LEVEL
-from clip_lib.evaluation.results import decimals, read_result, spread, summary
+from clip_lib.evaluation.results import (
+    decimals,
+    paired_difference,
+    read_result,
+    spread,
+    summary,
+)
 from clip_lib.figures.french import french
 from clip_lib.models.contrastive_loss import MAX_SCALE
 
@@ -172,13 +177,9 @@ def _summed_up(runs: list[dict]) -> dict:
 
 
 def _ablation(runs: list[dict]) -> dict:
-    """Return what each variant of the recipe measured, as the mean of both ways.
-
-    The interval of a difference is Student's, over the folds.
-    """
+    """Return what each variant of the recipe measured, as the mean of both ways."""
     found = {"runs": len(runs), "accuracy": {}}
     found["variants"] = len(runs[0]["variants"]) - 1
-    width = student.ppf((1 + LEVEL) / 2, len(runs) - 1) / len(runs) ** 0.5
 
     def measured(name, metric):
         reports = [run["variants"][name]["clip"] for run in runs]
@@ -193,8 +194,7 @@ def _ablation(runs: list[dict]) -> dict:
         for metric in ("recall@10", "label_precision@5"):
             values = measured(name, metric)
             found[name][metric] = _spread(values)
-            mean, deviation = spread(values - measured("the recipe", metric))
-            half = width * deviation
+            mean, half = paired_difference(values, measured("the recipe", metric))
             found[name][metric]["difference"] = {"mean": mean, "deviation": half} | {
                 "low": mean - half,
                 "high": mean + half,

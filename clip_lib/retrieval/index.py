@@ -5,7 +5,7 @@ The files are what the course defines: ``image_index.npz`` holds ``embeds`` and
 also hold ``labels``, the ``splits`` of the rows (a demonstration can keep to pictures
 the model was not trained on), and two values for all rows: ``model``, the fingerprint
 of the weights, and ``source``, what the pictures are. The index of a folder of photos
-(see photo_folder.py) has the columns ``paths``, ``size``, ``mtime_ns``, ``content``
+(see folder_index.py) has the columns ``paths``, ``size``, ``mtime_ns``, ``content``
 and ``taken``.
 """
 

@@ -229,21 +229,22 @@ class Search:
         return self.images.part(gallery).search(embedding, k, self.clip.temperature)
 
     def images_like(
-        self, picture, k: int = 5, gallery: str = "test", max_pixels: int = MAX_PIXELS
+        self, picture, k: int = 5, gallery: str = "test", embedding=None
     ) -> pd.DataFrame:
         """Return the k pictures most like a picture, itself left out.
 
         Args:
             picture: Path of a picture; one of the gallery's is not read again.
             k, gallery: See `Index.search`.
-            max_pixels: See `open_picture`.
+            embedding: The picture's unit vector (D,), if it is known already.
         """
         images = self.images.part(gallery)
         own = (images.items["paths"] == os.path.abspath(picture)).to_numpy()
         if own.any():
             embedding = images.embeds[own.argmax()]
         else:
-            embedding = self.clip.embed_image(picture, max_pixels)
+            if embedding is None:
+                embedding = self.clip.embed_image(picture)
             # A copy of it, such as what a visitor of the search page uploads.
             own = images.embeds @ embedding > 1 - ROUNDING
         return images.search(embedding, k, self.clip.temperature, np.flatnonzero(own))

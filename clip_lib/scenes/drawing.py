@@ -9,15 +9,9 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw
 
-from clip_lib.scenes.sketches import (
-    DOG_POSES,
-    PAINTS,
-    PERSON_POSES,
-    PLACES,
-    SKETCHES,
-    SKIES,
-)
+from clip_lib.scenes.tables import SKETCHES
 
+THINGS = SKETCHES["things"]
 SIDE = 224  # scenes are composed on SIDE x SIDE units, drawn FINE times larger
 FINE = 2
 INK = (52, 44, 62)
@@ -135,9 +129,9 @@ def _gradient(image, top, bottom, first, last):
 
 def _draw_place(image, place, sky, rng):
     """Paint sky, ground and everything behind the actors."""
-    ground, sketch, scatter = PLACES[place].split("|")
+    ground, sketch, scatter = SKETCHES["places"][place].split("|")
     horizon = rng.randint(104, 116) - 22 * (place in WATER)
-    light, things = SKIES[sky].split("|")
+    light, things = SKETCHES["skies"][sky].split("|")
     top, bottom, tint = map(ImageColor.getrgb, light.split()[:3])
     tint = tint, float(light.split()[3])
     _gradient(image, top, bottom, 0, horizon * FINE)
@@ -145,7 +139,7 @@ def _draw_place(image, place, sky, rng):
         count, size, low, high = map(int, numbers)
         for _ in range(count):
             pen = Pen(image, rng.uniform(8, SIDE - 8), rng.uniform(low, high), size)
-            pen.sketch(SKETCHES[name]).finish()
+            pen.sketch(THINGS[name]).finish()
     ends = [_mix(ImageColor.getrgb(end), *tint) for end in ground.split()]
     _gradient(image, *ends, horizon * FINE, SIDE * FINE)
     Pen(image, 0, horizon, 1, tint=tint).sketch(sketch).finish()
@@ -156,9 +150,12 @@ def _draw_place(image, place, sky, rng):
         for depth, slot in sorted((rng.uniform(low, high), n) for n in range(count)):
             x = (slot + 0.5 + rng.uniform(-loose, loose)) * SIDE / count
             size = small + (large - small) * (depth - low) / max(high - low, 1)
-            look = {part: rng.choice(codes.split()) for part, codes in PAINTS.items()}
+            look = {
+                part: rng.choice(codes.split())
+                for part, codes in SKETCHES["paints"].items()
+            }
             pen = Pen(image, x, horizon + depth, size, tint=tint)
-            pen.sketch(SKETCHES[name], look).finish()
+            pen.sketch(THINGS[name], look).finish()
 
 
 def _figure(kind, pose, look, seat=""):
@@ -167,9 +164,9 @@ def _figure(kind, pose, look, seat=""):
     halves = [" ".join(path.split()[:2]) for path in paths]
     ends = [path.split()[-1] for path in paths]
     names = ("hair_cut", "hat_kind", "ears", "extra")
-    parts = {name: SKETCHES.get(look.get(name), "") for name in names}
+    parts = {name: THINGS.get(look.get(name), "") for name in names}
     parts |= {"seat": seat, "zoom": look["zoom"]}
-    return SKETCHES[kind].format(*paths, *halves, *ends, **parts)
+    return THINGS[kind].format(*paths, *halves, *ends, **parts)
 
 
 def _draw_actor(image, actor, afloat):
@@ -184,18 +181,20 @@ def _draw_actor(image, actor, afloat):
         Pen(image, actor.x, actor.y, size).sketch(shadow).finish()
     pen = Pen(layer, actor.x, height, size, actor.flip, tilt)
     if kind == "dog":
-        pen.sketch(_figure(kind, DOG_POSES[actor.pose], look), look)
+        pen.sketch(_figure(kind, SKETCHES["dog_poses"][actor.pose], look), look)
     elif kind in ("person", "rider"):
-        seat = SKETCHES["bike"] if kind == "rider" else ""
-        pen.sketch(_figure("person", PERSON_POSES[actor.pose], look, seat), look)
+        seat = THINGS["bike"] if kind == "rider" else ""
+        pen.sketch(
+            _figure("person", SKETCHES["person_poses"][actor.pose], look, seat), look
+        )
     else:
         for seat, rower in enumerate(look.get("crew", ())):
-            pose = _figure("person", PERSON_POSES["row"], rower)
+            pose = _figure("person", SKETCHES["person_poses"]["row"], rower)
             pen.sketch(pose, rower, (-0.1 - 0.7 * seat, 0.1))
         names = look.get("sketch", kind), look.get("extra")
-        pen.sketch(";".join(SKETCHES.get(name, "") for name in names), look)
+        pen.sketch(";".join(THINGS.get(name, "") for name in names), look)
         if kind == "surfer":
-            rider = _figure("person", PERSON_POSES["surf"], look)
+            rider = _figure("person", SKETCHES["person_poses"]["surf"], look)
             pen.sketch(rider, look, (0.1, 0.45))
     pen.finish(INK)
     if afloat:  # what is under water shines through a little

@@ -24,7 +24,7 @@ from clip_lib.data.images import small_jpeg
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.answers import QUERIES
 from clip_lib.web.cards import note
-from clip_lib.web.guard import guarded
+from clip_lib.web.guard import Guard
 from clip_lib.web.page import MAX_CHARACTERS, K, Page
 from clip_lib.web.thumbnails import media_type
 from clip_lib.web.uploads import make_folder
@@ -232,7 +232,7 @@ def launch(page: Page, port: int | None = None, open_browser: bool = False, **op
         # Outermost: around what app_kwargs name, Gradio sets headers of its own that
         # allow other ports of this machine to read everything.
         stack, uploads = app.middleware_stack, Path(_UPLOADS.name)
-        app.middleware_stack = guarded(stack, uploads, in_notebook)
+        app.middleware_stack = Guard(stack, uploads, in_notebook)
         yield
 
     try:

@@ -168,7 +168,7 @@ class Page:
                 answers = label_ranking(clip, names)(embedding)
         elif search.texts:
             answers = search.texts.search(embedding, _bounded(k), clip.temperature)
-        similar = self._similar(gallery, upload, k, words)
+        similar = self._similar(gallery, upload, k, words, embedding=embedding)
         if answers is None:
             return similar
         text = "labels" if labels else "captions"
@@ -182,10 +182,12 @@ class Page:
             raise ClipError(words["no_gallery"].format(gallery))
         return self.galleries[gallery].search
 
-    def _similar(self, gallery: str, picture: str, k: int, words, name="") -> str:
+    def _similar(
+        self, gallery: str, picture: str, k: int, words, name="", embedding=None
+    ) -> str:
         """Show the k pictures most like one, by the name that it has in the gallery."""
         search = self.galleries[gallery].search
-        answers = search.images_like(picture, _bounded(k), "all", MAX_PIXELS)
+        answers = search.images_like(picture, _bounded(k), "all", embedding)
         # The temperature is that of texts: a probability would mean nothing.
         answers = answers.drop(columns="probability")
         total = len(search.images.items) - bool(name)
