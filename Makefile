@@ -7,7 +7,7 @@ BIN := .venv/bin
 run: .venv/installed  ## Train, save, reload and query: executes the notebook
 	@$(BIN)/python -m clip_lib run
 
-test: .venv/installed .venv/installed-app .venv/installed-enrich .venv/installed-distilbert  ## Lint, then the tests (no network, no real data)
+test: .venv/installed-dev  ## Lint, then the tests (no network, no real data)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2
@@ -43,7 +43,7 @@ enrich: .venv/installed-enrich  ## Longer captions: make enrich ARGS="--url URL 
 # DATA is the folder of photographs; CAPTIONS, if given, a table with more of them; OTHERS, if given,
 # the folder of the pretraining, whose test part is searched too; BERT, if given, the folder of a text encoder (MiniLM); JOBS, how many trainings run at a time. By estimate four hours on two cores, half of them the ablation's.
 JOBS ?= 1
-bench: .venv/installed-app  ## Measure everything anew (hours): make bench DATA=FOLDER [JOBS=N]
+bench: .venv/installed-dev  ## Measure everything anew (hours): make bench DATA=FOLDER [JOBS=N]
 	@test -n "$(DATA)" || { echo "bench: name the photographs: make bench DATA=FOLDER" >&2; exit 2; }
 	$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name folds --folds 5 --seeds 42 --jobs $(JOBS)
 	$(if $(BERT),$(BIN)/python benchmarks/pipeline.py --data "$(DATA)" --name minilm --text-encoder "$(BERT)" --seeds 42 --train-seeds 42 43 44 --jobs $(JOBS))
@@ -60,18 +60,19 @@ bench: .venv/installed-app  ## Measure everything anew (hours): make bench DATA=
 	$(BIN)/python benchmarks/cost.py --data "$(DATA)"
 	$(BIN)/python benchmarks/page.py --data "$(DATA)"
 	$(BIN)/python benchmarks/folder.py --data "$(DATA)"
+	$(BIN)/python benchmarks/failures.py --data "$(DATA)"
 	$(BIN)/python benchmarks/tables.py
 
 # DATA is a folder of thousands of captioned pictures; labels are not needed.
-pretrain: .venv/installed  ## Make the pretrained weights anew: make pretrain DATA=FOLDER
+pretrain: .venv/installed-dev  ## Make the pretrained weights anew: make pretrain DATA=FOLDER
 	@test -n "$(DATA)" || { echo "pretrain: name the photographs: make pretrain DATA=FOLDER" >&2; exit 2; }
 	$(BIN)/python benchmarks/pretraining.py --data "$(DATA)"
 	$(BIN)/python benchmarks/tables.py
 
-tables: .venv/installed  ## Put the measured numbers into the README files
+tables: .venv/installed-dev  ## Put the measured numbers into the README files
 	$(BIN)/python benchmarks/tables.py
 
-format: .venv/installed  ## Format the code, the notebook included
+format: .venv/installed-dev  ## Format the code, the notebook included
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -98,6 +99,6 @@ help:  ## Show this list
 	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements-enrich.txt
 	@touch $@
 
-.venv/installed-distilbert: requirements-distilbert.txt .venv/installed
-	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements-distilbert.txt
+.venv/installed-dev: requirements-dev.txt requirements-app.txt requirements-enrich.txt requirements-distilbert.txt .venv/installed
+	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements-dev.txt
 	@touch $@

@@ -2,7 +2,7 @@
 
     python benchmarks/screenshot.py
 
-Needs Chromium (CLIP_BROWSER names another browser) and requirements-app.txt.
+Needs Chromium (CLIP_BROWSER names another browser) and requirements-dev.txt.
 """
 
 import os

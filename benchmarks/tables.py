@@ -30,6 +30,7 @@ READMES = (
     ROOT / "README.md",
     ROOT / "benchmarks" / "README.md",
     ROOT / "models" / "pretrained" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
 )
 HEADLINE = "pipeline_folds"
 CLEANING = {
@@ -76,6 +77,16 @@ RUNS = {
     "scenes": "drawn scenes",
     "quick": "drawn scenes, quick preset",
 }
+PEERS = {"image_accuracy": "0.50; 0.75, ResNet50 frozen", "text_accuracy": "0.83"}
+"""Published by teams of the course, on validation."""
+PUBLISHED = {
+    "VSE, VGG, 2014 (later code)": ("0.61", "0.54"),
+    "m-CNN, VGG, 2015": ("0.67", "0.62"),
+    "NAA, ResNet": ("0.79", "0.72"),
+    "CLIP ViT-B/32, 400 million pairs, zero-shot": ("0.95", "0.86"),
+}
+"""R@10 on the 1,000 test pictures, image to text and text to image: the sources are in
+models/pretrained/README.md."""
 QUERIES = {"search_text": "a text", "search_picture": "a picture", "classify": "labels"}
 SEARCHED = {"test": "test part", "all": "all", "larger": "others"}
 ANSWERS = ("precision@5", "answered@5")
@@ -156,6 +167,47 @@ def results_table(columns: dict[str, str] = COLUMNS) -> str:
     first = next(iter(shown.values()))
     about = f"\n\nCommits: {', '.join(sorted(commits))}. Machine: {first['machine']}."
     return runs_table(runs) + about + left_out
+
+
+def headline_table() -> str:
+    """Return the short table: from scratch, and from pretrained towers."""
+    scratch, tuned = (result_of(name)["runs"] for name in (HEADLINE, TUNED))
+    start = [{"clip": run["start"], "chance_accuracy": 0.25} for run in tuned]
+    columns = [summary(runs) for runs in (scratch, start, tuned)]
+    rows = []
+    for row, levels in columns[0].iterrows():
+        if row[1] in ("recall@1", "recall@5", "median_rank"):
+            continue
+        cells = [
+            _cell(*table.loc[row, ["mean", "deviation"]]) if row in table.index else ""
+            for table in columns
+        ]
+        rows.append([_title(row), *cells, f"{levels['chance']:.2f}"])
+        rows[-1].append(PEERS.get(row[1], ""))
+    searched = result_of("queries")["runs"]
+    found = [
+        [run["galleries"]["all"] for run in searched if run["model"] == model]
+        for model in ("from scratch", "pretrained", "fine-tuned")
+    ]
+    cells = [_cell(*spread([one["precision@5"] for one in each])) for each in found]
+    chance = f"{found[0][0]['chance_precision@5']:.2f}"
+    rows.append(["everyday queries, precision@5 among 600", *cells, chance, ""])
+    minutes = [np.mean([run["minutes"] for run in runs]) for runs in (scratch, tuned)]
+    cells = [f"{minutes[0]:.1f}", "none", f"{minutes[1]:.1f}", "", ""]
+    rows.append(["minutes of training, upper bounds", *cells])
+    heading = ["", "from scratch", "pretrained, nothing trained", "fine-tuned"]
+    return _table([*heading, "chance", "peers"], rows)
+
+
+def published_table() -> str:
+    """Return the table of the pretrained weights beside what papers report."""
+    (run,) = result_of("pretraining")["runs"]
+    ours = [f"{run['test'][way]['recall@10']:.2f}" for way in DIRECTIONS]
+    rows = [
+        ["ours, 15 MB, 2 cores", *ours],
+        *([name, *both] for name, both in PUBLISHED.items()),
+    ]
+    return _table(["", *(NAMES[way] for way in DIRECTIONS)], rows)
 
 
 def runs_table(runs: dict[str, list[dict]]) -> str:
@@ -240,6 +292,30 @@ def pretraining_table() -> str:
         f"validation before rounding: {'; '.join(after)}."
     )
     return _table(["", *sum(columns, ())], rows) + about + _about(result)
+
+
+def reloads_table() -> str:
+    """Return what Keras says of layers that do not reload."""
+    said = result_of("failures")["reloads"]
+    rows = [
+        [name, f"`{text}`" if "Error" in text else text] for name, text in said.items()
+    ]
+    return _table(["a layer of one's own", "what Keras says in a fresh process"], rows)
+
+
+def leak_table() -> str:
+    """Return what a vocabulary of all captions hides."""
+    found = result_of("failures")["curves"]
+    unknown = found["unknown words of test"]
+    rows = [
+        [title, f"{100 * unknown[key]:.0f} %", f"{max(found[curve]['val_recall']):.2f}"]
+        for title, key, curve in (
+            ("the training captions", "train", "right"),
+            ("all captions", "all", "vocabulary of all"),
+        )
+    ]
+    heading = ["vocabulary of", "test words unknown", "best validation recall"]
+    return _table(heading, rows)
 
 
 def cost_table() -> str:
@@ -454,6 +530,10 @@ def folder_table() -> str:
 
 
 TABLES = {
+    "headline": headline_table,
+    "published": published_table,
+    "reloads": reloads_table,
+    "leak": leak_table,
     "results": results_table,
     "untouched": functools.partial(results_table, UNTOUCHED),
     "minilm": functools.partial(results_table, MINILM),

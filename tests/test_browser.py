@@ -12,7 +12,7 @@ from clip_lib.web.words import ENGLISH, FRENCH
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = os.environ.get("CLIP_BROWSER") or next(filter(None, map(which, NAMES)), None)
-pytest.importorskip("playwright", reason="pip install -r requirements-app.txt")
+pytest.importorskip("playwright", reason="pip install -r requirements-dev.txt")
 pytestmark = pytest.mark.skipif(
     BROWSER is None,
     reason="no browser: install Debian's chromium, or name one with CLIP_BROWSER",

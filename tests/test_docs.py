@@ -19,7 +19,9 @@ from clip_lib.retrieval.photo_folder import open_folder
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-GUIDES = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("docs/*.md"))
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+GUIDES = "".join(path.read_text(encoding="utf-8") for path in PAGES[1:])
+OTHERS = ("benchmarks", "models", "models/pretrained", "report/template", "data/flickr")
 MODULES = sorted((ROOT / "clip_lib").rglob("*.py"))
 ROOMS = re.findall(
     r"\w+",
@@ -61,8 +63,9 @@ def test_imports_run_one_way():
     graphlib.TopologicalSorter(graph).prepare()  # Raises for a circle.
 
 
-def test_the_tree_in_readme_is_the_tree():
-    tree = re.search(r"```\n(1_ProjetClip.*?)```", README, re.DOTALL)[1]
+def test_the_tree_is_the_tree():
+    page = (ROOT / "docs/tree.md").read_text(encoding="utf-8")
+    tree = re.search(r"```\n(1_ProjetClip.*?)```", page, re.DOTALL)[1]
     found, parents = set(), []
     for line in tree.splitlines():
         name = line.split()[0]
@@ -73,7 +76,46 @@ def test_the_tree_in_readme_is_the_tree():
     assert {f"clip_lib/{room}" for room in rooms} <= found
 
 
-def test_the_commands_in_readme_exist():
+def headings(path) -> set[str]:
+    """Return the anchors of a page, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    titles = re.findall(r"(?m)^#+ (.*)", text)
+    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in titles}
+
+
+def test_every_link_leads_somewhere():
+    pages = [*PAGES, *(ROOT / folder / "README.md" for folder in OTHERS)]
+    count = 0
+    for page in pages:
+        text = re.sub(
+            r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL
+        )
+        links = re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", text)
+        for link in filter(None, map("".join, links)):
+            if re.match("https?:", link):
+                continue
+            name, _, anchor = link.partition("#")
+            target = (page.parent / name) if name else page
+            assert target.exists(), f"{page}: {link}"
+            assert not anchor or anchor in headings(target), f"{page}: {link}"
+            count += 1
+    assert count > 60
+    # README names every page.
+    assert all(f"(docs/{path.name})" in README for path in PAGES[1:])
+
+
+def test_no_measured_number_is_typed():
+    """Those of the pages are in blocks that benchmarks/tables.py fills."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for hidden in (r"<!-- \w+ -->.*?<!-- end -->", r"```.*?```", r"`[^`]*`"):
+            text = re.sub(hidden, "", text, flags=re.DOTALL)
+        text = re.sub(r"\]\([^)]*\)|\b0\.3\.0\b", "", text)
+        typed = re.findall(r"(?<![\w.,])0?[.,]\d+\b", text)
+        assert not typed, f"{page.name}: {typed}"
+
+
+def test_the_commands_in_the_pages_exist():
     lines = (
         "".join((README + GUIDES).split("```")[1::2]).replace("\\\n", " ").splitlines()
     )
@@ -88,7 +130,7 @@ def test_the_commands_in_readme_exist():
         r"(?:^|`|[A-Z_]+=\S* )make ([a-z-]+)", README + GUIDES, re.MULTILINE
     )
     assert len(used) > 5 and set(used) <= set(targets)
-    scripts = re.findall(r"benchmarks/(\w+\.py)", README + makefile)
+    scripts = re.findall(r"benchmarks/(\w+\.py)", README + GUIDES + makefile)
     scripts += re.findall(r"`(\w+\.py)", (ROOT / "benchmarks/README.md").read_text())
     assert all((ROOT / "benchmarks" / name).is_file() for name in scripts)
 
@@ -132,7 +174,7 @@ def test_another_engine_gives_the_same_answers(
     assert "expected a name ending in .npy" in capsys.readouterr().err
 
 
-def test_the_numbers_in_readme_are_the_measured_ones():
+def test_the_numbers_in_the_pages_are_the_measured_ones():
     from tables import READMES, TABLES, with_tables
 
     texts = [path.read_text(encoding="utf-8") for path in READMES]

@@ -27,6 +27,9 @@ from clip_lib.handin.notebook import (
 )
 from clip_lib.models import contrastive_loss
 from clip_lib.models.clip import build_clip
+from clip_lib.models.saving import save_model
+from clip_lib.models.smallbert import build_text_classifier
+from clip_lib.training.pipeline import IMAGE_FILE, TEXT_FILE
 
 ROOT = Path(__file__).parents[1]
 
@@ -90,6 +93,31 @@ def test_the_unpacked_notebook_finds_its_library(tmp_path, committed, monkeypatc
     outputs = [str(cell.outputs) for cell in code_cells(notebook)]
     assert "Groupe 7" in outputs[1] and NAMES[1][0] in outputs[1]
     assert str(unpacked / "7_code") in outputs[2]
+
+
+def test_the_solutions_of_the_exercises_run(
+    run_config, tiny_config, vectorizer, started_image_classifier, tmp_path, monkeypatch
+):
+    """On a small run: each asserts what it says."""
+    folder = tmp_path / "models"
+    shutil.copytree(run_config.model_dir, folder)
+    save_model(started_image_classifier, folder / IMAGE_FILE)
+    words = vectorizer.vocabulary_size()
+    save_model(build_text_classifier(tiny_config, words, 4), folder / TEXT_FILE)
+    monkeypatch.setenv("CLIP_MODEL_DIR", str(folder))
+    monkeypatch.setenv("CLIP_PRESET", "")
+    solutions = ROOT / "docs" / "exercices.ipynb"
+    ran = execute_notebook(solutions, tmp_path / "ran.ipynb")
+    assert all(cell.outputs for cell in code_cells(ran)[1:])
+    told = "".join(c.source for c in nbformat.read(ROOT / NOTEBOOK, 4).cells)
+    solved = "".join(c.source for c in nbformat.read(solutions, 4).cells)
+    for chapter in range(1, 6):
+        part = told.split(f"### Exercices du chapitre {chapter}")[1].split("###")[0]
+        asked = re.findall(r"(?m)^\d\. \*\*(.*?)\.\*\*", part)
+        assert len(asked) == 3
+        answered = solved.split(f"## Chapitre {chapter}")[1].split("\n## ")[0]
+        titles = re.findall(r"### \d\. (.*?)\n", answered)
+        assert len(titles) == 3
 
 
 def test_run_executes_then_asks(run_config, tmp_path, monkeypatch, capsys):

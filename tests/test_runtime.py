@@ -3,6 +3,7 @@
 import email
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -213,7 +214,7 @@ def test_an_installed_library_brings_its_command_and_its_weights(tmp_path, cache
         in (about / "entry_points.txt").read_text()
     )
     needs = email.message_from_string((about / "METADATA").read_text())
-    needs = {line.split("~")[0] for line in needs.get_all("Requires-Dist")}
+    needs = {re.split("[~=<>]", line)[0] for line in needs.get_all("Requires-Dist")}
     assert {"ai-edge-litert", "numpy"} < needs and "pytest" not in needs
     script = """
 import sys

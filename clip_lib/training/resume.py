@@ -79,10 +79,11 @@ class Resume(keras.callbacks.BackupAndRestore):
         try:
             # Keras writes this file last: without it, the weights may be half written.
             epoch = json.loads(self._read(_EPOCH))["epoch"]
-            history = json.loads(self._read(_HISTORY))
+            kept = json.loads(self._read(_HISTORY))
             # The history is written first: it can hold one epoch more.
-            self.history = {name: values[:epoch] for name, values in history.items()}
-            self.best.best = max(self.history[self.best.monitor])
+            history = kept["history"].items()
+            self.history = {name: values[:epoch] for name, values in history}
+            self.best.best = kept["best"]  # Of the saved epochs: a disk may be full.
             super().on_train_begin(logs)
         except (OSError, ValueError, KeyError) as error:
             # Nothing of the old training is left in the model.
@@ -101,7 +102,8 @@ class Resume(keras.callbacks.BackupAndRestore):
         for name, value in logs.items():
             self.history.setdefault(name, []).append(float(value))
         try:
-            self._write(_HISTORY, json.dumps(self.history))
+            kept = {"history": self.history, "best": float(self.best.best)}
+            self._write(_HISTORY, json.dumps(kept))
             super().on_epoch_end(epoch, logs)
         except OSError as error:  # Whatever is damaged now, on_train_begin notices.
             warn_unsaved(epoch, error)

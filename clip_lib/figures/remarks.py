@@ -1,0 +1,120 @@
+"""Say in a French sentence what a figure shows, on this very run.
+
+Each function returns a sentence of the numbers behind one figure; `show` puts it below.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown, display
+from matplotlib.figure import Figure
+from sklearn.metrics import confusion_matrix
+
+from clip_lib.evaluation.embeddings import level_means
+from clip_lib.evaluation.evaluate import DIRECTIONS
+from clip_lib.figures.french import french
+
+
+def show(figure: Figure, *remarks: str) -> None:
+    """Display a figure, and below it what was seen."""
+    display(figure)
+    plt.close(figure)  # Jupyter would draw it once more at the end of the cell.
+    if remarks:
+        display(Markdown(f"*Sur cette exécution.* {' '.join(remarks)}"))
+
+
+def classifier(history: dict, num_classes: int) -> str:
+    """Read the curves of a classifier: the kept epoch, chance, overfitting."""
+    accuracy = history["val_accuracy"]
+    best = int(np.argmax(accuracy))
+    gap = history["accuracy"][best] - accuracy[best]
+    words = "le modèle apprend aussi par cœur" if gap > 0.1 else "les deux se suivent"
+    side = "haut" if gap >= 0 else "bas"
+    lowest = int(np.argmin(history["val_loss"]))
+    return (
+        f"Époque gardée : {best + 1} sur {len(accuracy)}, exactitude en validation "
+        f"{french(accuracy[best])} (hasard : {french(1 / num_classes)}). "
+        f"L'entraînement est {french(abs(gap))} plus {side} : {words}. La perte de "
+        f"validation, elle, est la plus basse à l'époque {lowest + 1}."
+    )
+
+
+def confusion(labels, predictions, class_names) -> str:
+    """Read a confusion matrix: the surest label, the most frequent confusion."""
+    counts = confusion_matrix(labels, predictions, labels=range(len(class_names)))
+    shares = counts.diagonal() / np.maximum(counts.sum(axis=1), 1)
+    best = int(shares.argmax())
+    wrong = counts - np.diag(counts.diagonal())
+    real, taken = np.unravel_index(wrong.argmax(), wrong.shape)
+    sentence = (
+        f"L'étiquette la mieux reconnue est *{class_names[best]}* "
+        f"({french(100 * shares[best], 0)} %)."
+    )
+    if wrong.any():
+        sentence += (
+            f" La confusion la plus fréquente : *{class_names[real]}* pris pour "
+            f"*{class_names[taken]}*, {wrong[real, taken]} fois."
+        )
+    return sentence
+
+
+def clip(history: dict, batch_size: int) -> str:
+    """Read the curves of CLIP: loss beside ln B, the kept epoch, the temperature."""
+    recall, loss = history["val_recall"], history["val_loss"]
+    best, lowest = int(np.argmax(recall)), int(np.argmin(loss))
+    rises = "remonte" if loss[-1] > loss[lowest] + 0.02 else "ne remonte pas"
+    temperature = history["temperature"]
+    return (
+        f"La perte d'entraînement passe de {french(history['loss'][0])} à "
+        f"{french(history['loss'][-1])} (ln {batch_size} = "
+        f"{french(np.log(batch_size))}). Celle de validation est la plus basse à "
+        f"l'époque {lowest + 1}, puis {rises} ; le rappel est le plus haut à l'époque "
+        f"{best + 1}, qui est gardée. La température va de "
+        f"{french(temperature[0], 3)} à {french(temperature[-1], 3)}."
+    )
+
+
+def similarity(table: pd.DataFrame) -> str:
+    """Read a `similarity_table`: more than the labels, or not."""
+    means = level_means(table)
+    above, label = means["pair"] - means["same label"], means["same label"]
+    more = "plus que les étiquettes" if above > 0.05 else "guère que les étiquettes"
+    return (
+        f"Une bonne paire est en moyenne {french(above)} au-dessus des autres paires "
+        f"de son étiquette, et celles-ci {french(label - means['other label'])} "
+        f"au-dessus des étrangères : le modèle distingue {more}."
+    )
+
+
+def retrieval(report: dict) -> str:
+    """Read a report of `evaluate_dataset`: recall@10 beside chance and oracle."""
+    names = {"image_to_text": "image → texte", "text_to_image": "texte → image"}
+    parts = []
+    for way in DIRECTIONS:
+        found, chance = report[way]["recall@10"], report["chance"][way]["recall@10"]
+        part = (
+            f"{names[way]} {french(found)}, {french(found / chance, 1)} fois le hasard"
+        )
+        if "label_oracle" in report:
+            oracle = report["label_oracle"][way]["recall@10"]
+            place = "au-dessus de" if found > oracle else "au-dessous de"
+            part += f", {place} l'oracle ({french(oracle)})"
+        parts.append(part)
+    return f"Rappel à 10 : {' ; '.join(parts)}."
+
+
+def neighbours(points: pd.DataFrame) -> str:
+    """Read a `tsne_table`: whether pictures and captions mix."""
+    places = points[["x", "y"]].to_numpy()
+    apart = np.linalg.norm(places[:, None] - places, axis=2)
+    np.fill_diagonal(apart, np.inf)
+    nearest, kinds = apart.argmin(axis=1), points.index.to_numpy()
+    labels = points["label"].to_numpy()
+    same_kind = np.mean(kinds == kinds[nearest])
+    same_label = np.mean(labels == labels[nearest])
+    clouds = "deux nuages" if same_kind > 0.8 else "un seul nuage, ou presque"
+    return (
+        f"Le voisin le plus proche est de la même étiquette dans "
+        f"{french(100 * same_label, 0)} % des cas, de la même modalité dans "
+        f"{french(100 * same_kind, 0)} % : {clouds}."
+    )
