@@ -269,31 +269,33 @@ def searches(bench: Bench) -> dict[str, dict]:
 
 
 def padding(bench: Bench, token_ids) -> dict[str, float]:
-    """Compare the length of a caption with that of its nearest, by both means."""
+    """Return the cosine of a caption's vectors, once it is padded further."""
     text = initialization.start_text_classifier(
         bench.dataset, bench.vectorizer, bench.config
     )
-    contexts = text.get_layer("last_norm").output
+    # A product carries no mask: the layer below would take it, and average the words.
+    contexts = text.get_layer("last_norm").output * 1.0
     mask = keras.ops.not_equal(text.input, 0)
-    pool = layers.GlobalAveragePooling1D
-    # A product carries no mask: the layer then averages everything.
-    means = [pool()(contexts * 1.0, mask=mask), pool()(contexts * 1.0)]
-    lengths, found = (token_ids > 0).sum(axis=1), {}
-    for name, outputs in zip(("masked mean", "mean over all"), means, strict=True):
-        vectors = keras.Model(text.input, outputs).predict(token_ids, verbose=0)
-        vectors -= vectors.mean(axis=0)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        similarity = vectors @ vectors.T
-        np.fill_diagonal(similarity, -np.inf)
-        apart = np.abs(lengths - lengths[similarity.argmax(axis=1)])
-        found[name] = float(apart.mean())
-    found["two captions at random"] = float(np.abs(lengths[:, None] - lengths).mean())
+    pool, found = layers.GlobalAveragePooling1D(), {}
+    short = int((token_ids > 0).sum(axis=1).max())
+    for name, masked in (("masked mean", True), ("mean over all positions", False)):
+        vectors = []
+        for length in (short, token_ids.shape[1]):
+            own = mask[:, :length] if masked else None
+            outputs = pool(contexts[:, :length], mask=own)
+            both = keras.Model(text.input, outputs).predict(token_ids, verbose=0)
+            vectors.append(both / np.linalg.norm(both, axis=1, keepdims=True))
+        found[name] = float((vectors[0] * vectors[1]).sum(axis=1).mean())
+    others = vectors[0] @ vectors[0].T
+    others = others[~np.eye(len(others), dtype=bool)]
+    found["two captions, mean over all positions"] = float(others.mean())
     return found
 
 
 _SAVE = """
 import sys
 import keras
+import numpy as np
 
 {register}
 class Twice(keras.layers.Layer):
@@ -322,7 +324,8 @@ def reloads() -> dict[str, str]:
     """Save a layer of one's own and load it in another process; return what it says."""
     found = {}
     for name, layer, register, config, again in (
-        ("no get_config", "Twice(2)", _REGISTER, "", True),
+        ("no get_config, a number", "Twice(2)", _REGISTER, "", True),
+        ("no get_config, an array", "Twice(np.ones(1))", _REGISTER, "", True),
         ("the class is not imported", "Twice(2)", _REGISTER, _CONFIG, False),
         ("a Lambda", "keras.layers.Lambda(lambda x: 2 * x)", "", "", True),
         ("registered, with get_config", "Twice(2)", _REGISTER, _CONFIG, True),
@@ -342,8 +345,8 @@ def reloads() -> dict[str, str]:
                 if process.returncode:
                     break
         said = [line for line in process.stderr.splitlines() if "Error" in line]
-        said = said[-1].replace(folder, "") if process.returncode else f"{what}ed"
-        found[name] = said[:160]
+        said = said[-1].split(". ")[0] if process.returncode else f"{what}ed"
+        found[name] = said.replace("`", "").replace("|", " ")[:120]
     return found
 
 
@@ -431,7 +434,7 @@ def draw(found: dict) -> None:
     searched = found["searches"]
     title, label = "validation recall@10", "mean of both ways"
     figure("pixels", bars(searched["pixels"], title, label))
-    title, label = "a caption and its nearest", "difference of length, words"
+    title, label = "a caption, and the same padded further", "cosine"
     figure("padding", bars(searched["padding"], title, label))
 
 

@@ -27,8 +27,8 @@ class _FrenchScale(LinearScale):
 
     name = "linear"
 
-    def __init__(self):
-        super().__init__(None)
+    def __init__(self, axis=None):  # Matplotlib passes it up to version 3.10.
+        super().__init__(axis)
 
     def set_default_locators_and_formatters(self, axis):
         super().set_default_locators_and_formatters(axis)
