@@ -79,6 +79,9 @@ SETTINGS = {
 FROZEN_TEMPERATURE = 0.06
 """As long as the towers are frozen; learned, both temperatures end near these."""
 WORD_DROPOUT, WEIGHT_DECAY = 0.1, 0.05
+NEWER = ("input_axes", "output_axes", "quantization_config")
+NEWER += ("renorm", "renorm_clipping", "renorm_momentum")
+"""Settings of layers since Keras 3.10, see `for_keras_3_10`."""
 
 
 def fetch(address: str, sha256: str) -> str:
@@ -326,8 +329,24 @@ def save_small(model: keras.Model, path) -> Path:
             ) as target,
         ):
             for name in source.namelist():
-                target.writestr(name, source.read(name))
+                content = source.read(name)
+                if name == "config.json":
+                    content = json.dumps(for_keras_3_10(json.loads(content)))
+                target.writestr(name, content)
     return Path(path)
+
+
+def for_keras_3_10(config):
+    """Drop from a model's configuration what the Keras of Colab does not know.
+
+    All of it stands at its default, which is what an older Keras computes.
+    """
+    if isinstance(config, list):
+        return [for_keras_3_10(each) for each in config]
+    if not isinstance(config, dict):
+        return config
+    kept = {name: value for name, value in config.items() if name not in NEWER}
+    return {name: for_keras_3_10(value) for name, value in kept.items()}
 
 
 def measure(config: Config, lite0, glove, output) -> dict:

@@ -14,6 +14,7 @@ from clip_lib.models.saving import (
     SCALE,
     TEXT_ENCODER,
     split_encoders,
+    without_lists,
 )
 
 FEATURES = "features"
@@ -45,9 +46,7 @@ def _features(model: keras.Model) -> keras.Model:
 
 
 def _copy(model: keras.Model) -> keras.Model:
-    copy = keras.models.clone_model(model)
-    # One tensor each, which a clone of Keras 3.10 puts into a list.
-    copy = keras.Model(copy.inputs[0], copy.outputs[0], name=model.name)
+    copy = without_lists(keras.models.clone_model(model))
     copy.set_weights(model.get_weights())
     return copy if model.trainable_weights else _freeze(copy)
 

@@ -55,6 +55,16 @@ def gather(tensor):
     return context.all_gather(tf.identity(tensor), axis=0)
 
 
+class _AtMost(keras.constraints.Constraint):
+    """Keep a weight between 0 and a limit."""
+
+    def __init__(self, limit: float):
+        self.limit = limit
+
+    def __call__(self, value):
+        return ops.clip(value, 0.0, self.limit)
+
+
 @keras.saving.register_keras_serializable(package="clip_lib")
 class ContrastiveLoss(keras.layers.Layer):
     """Pass two batches of unit embeddings through, and add their contrastive loss.
@@ -92,7 +102,7 @@ class ContrastiveLoss(keras.layers.Layer):
             name="log_scale",
             shape=(),
             initializer=keras.initializers.Constant(start),
-            constraint=lambda value: ops.clip(value, 0.0, highest),
+            constraint=_AtMost(highest),
         )
 
     @property

@@ -25,7 +25,15 @@ CHECKSUMS = "SHA256SUMS"
 
 def split_encoders(clip: keras.Model) -> tuple[keras.Model, keras.Model]:
     """Return the image encoder and the text encoder: each usable on its own."""
-    return clip.get_layer(IMAGE_ENCODER), clip.get_layer(TEXT_ENCODER)
+    names = IMAGE_ENCODER, TEXT_ENCODER
+    return tuple(without_lists(clip.get_layer(name)) for name in names)
+
+
+def without_lists(model: keras.Model) -> keras.Model:
+    """Return a model whose input is a tensor, not the list of one of Keras 3.10."""
+    if not isinstance(model.input, list):
+        return model
+    return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
 
 
 def token_embedding(text_encoder: keras.Model) -> keras.layers.Embedding:
