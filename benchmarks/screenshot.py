@@ -1,17 +1,27 @@
-"""Take README's pictures of the search page: pretrained weights on drawn scenes.
+"""Take README's pictures: the search page, and one question to two models.
 
-    python benchmarks/screenshot.py
+    python benchmarks/screenshot.py --models models
 
-Needs Chromium (CLIP_BROWSER names another browser) and requirements-dev.txt.
+All on the drawn scenes, with the models that a run on them left (`make run`). Needs
+Chromium (CLIP_BROWSER names another browser) and requirements-dev.txt.
 """
 
+import argparse
+import io
 import os
 import shutil
 import tempfile
 
+import matplotlib
 from page import start_page
+from PIL import Image
 from record import ROOT
 
+from clip_lib.config import PRETRAINED, Config, find_pretrained
+from clip_lib.data.dataset import load_dataset
+from clip_lib.errors import ClipError
+from clip_lib.figures.image_grids import gallery_name, image_answers
+from clip_lib.retrieval.search import MODEL_FILE, Clip, Search, build_indexes
 from clip_lib.scenes.folder import draw_scenes
 
 FIGURES = ROOT / "report" / "figures"
@@ -41,7 +51,37 @@ def by_picture(page) -> None:
     page.wait_for_selector("#search_picture_answers li")
 
 
+def side_by_side(models: str) -> None:
+    """Draw the answers of a run's model, and below them of the pretrained weights."""
+    matplotlib.use("Agg")
+    config = Config(model_dir=models, dataset_dir="scenes")
+    scratch = Search.load(config.clip_file)
+    if scratch.images.source != "drawn scenes":
+        raise ClipError(f"{models}: a run on {scratch.images.source}; expected scenes.")
+    clip = Clip.load(find_pretrained(PRETRAINED) / MODEL_FILE)
+    pretrained = Search(clip, *build_indexes(clip, load_dataset(config)))
+    drawn = []
+    for name, search in (("de zéro", scratch), ("préentraîné", pretrained)):
+        where = f"{gallery_name(search.images, 'test')}, modèle {name}"
+        query = "A group of cyclists"
+        figure, stored = (
+            image_answers(search.images_for(query), query, where),
+            io.BytesIO(),
+        )
+        figure.set_size_inches(12, 3.3)  # With the labels below.
+        figure.savefig(stored, dpi=70)
+        drawn.append(Image.open(stored).convert("RGB"))
+    both = Image.new("RGB", (drawn[0].width, 2 * drawn[0].height))
+    for place, one in enumerate(drawn):
+        both.paste(one, (0, place * one.height))
+    both.quantize(192).save(FIGURES / "side_by_side.png", optimize=True)
+
+
 def main() -> None:
+    """Take them all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", default="models", help="folder of a run on scenes")
+    side_by_side(parser.parse_args().models)
     from playwright.sync_api import sync_playwright
 
     browser_path = os.environ.get("CLIP_BROWSER") or shutil.which("chromium")
