@@ -271,7 +271,7 @@ def test_the_committed_notebook_ran_whole_on_drawn_scenes_and_is_set(tmp_path, c
     assert "SCÈNES DESSINÉES" in text and "PHOTOS" not in text and len(text) < 3e6
     reader = PdfReader(write_pdf(ROOT / NOTEBOOK, tmp_path / "a.pdf"))
     assert capfd.readouterr().err == ""
-    assert 15 <= len(reader.pages) <= 30
+    assert 15 <= len(reader.pages) <= 34
     markdown = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
     assert titles(reader) == re.findall(r"^#+ (.*)$", markdown, re.MULTILINE)
     figures = sum("image/jpeg" in str(one) for one in outputs)
