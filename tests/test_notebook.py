@@ -109,8 +109,8 @@ def test_the_solutions_of_the_exercises_run(
     solutions = ROOT / "docs" / "exercices.ipynb"
     ran = execute_notebook(solutions, tmp_path / "ran.ipynb")
     assert all(cell.outputs for cell in code_cells(ran)[1:])
-    told = "".join(c.source for c in nbformat.read(ROOT / NOTEBOOK, 4).cells)
-    solved = "".join(c.source for c in nbformat.read(solutions, 4).cells)
+    told = "\n".join(c.source for c in nbformat.read(ROOT / NOTEBOOK, 4).cells)
+    solved = "\n".join(c.source for c in nbformat.read(solutions, 4).cells)
     for chapter in range(1, 6):
         part = told.split(f"### Exercices du chapitre {chapter}")[1].split("###")[0]
         asked = re.findall(r"(?m)^\d\. \*\*(.*?)\.\*\*", part)
