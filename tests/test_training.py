@@ -1,4 +1,4 @@
-"""Training: what is kept, what is read, what an interruption or several devices do."""
+"""Training: what is kept, what is read, what several devices do."""
 
 import contextlib
 import dataclasses
@@ -36,7 +36,6 @@ from clip_lib.training.fit import (
     fit_image_classifier,
     fit_text_classifier,
 )
-from clip_lib.training.resume import Resume
 
 
 @pytest.fixture(autouse=True)
@@ -255,7 +254,6 @@ def test_nothing_is_learned_from_test(
     assert "val_recall=" in bar and "val_recall@" not in bar
     # The settings lie beside the model.
     assert Config.load(tmp_path / "config.json") == tiny_config
-    assert not list(tmp_path.glob("*.backup"))
 
 
 @pytest.mark.parametrize(("perfect", "size"), [(True, 4), (False, 3)])
@@ -280,71 +278,6 @@ def test_validation_recall_of_perfect_and_of_equal_answers(
         assert logs["val_recall@1"] == 0.0
         assert logs["val_loss"] == pytest.approx(np.log(size), rel=1e-5)
     assert logs["temperature"] == pytest.approx(0.01, rel=1e-4)
-
-
-class Killed(BaseException):
-    """Ends a training at once, as a signal does."""
-
-
-@pytest.fixture
-def interrupted(
-    tmp_path, tiny_dataset, vectorizer, tiny_config, image_features, monkeypatch
-):
-    """A function that trains a CLIP, killed after an epoch if it is told so."""
-    config = dataclasses.replace(tiny_config, clip_epochs=5, clip_learning_rate=3e-3)
-    path = tmp_path / "clip.keras"
-    words = vectorizer.vocabulary_size()
-
-    def train(killed_after=None, seed=0, **changes):
-        keras.utils.set_random_seed(seed)
-        texts = without_head(build_text_classifier(config, words, 4))
-        changed = dataclasses.replace(config, **changes)
-        clip = build_clip(image_features, texts, changed)
-        keep = Resume.on_epoch_end
-
-        def keep_and_die(self, epoch, logs=None):
-            keep(self, epoch, logs)
-            if epoch + 1 == killed_after:
-                raise Killed
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Resume, "on_epoch_end", keep_and_die)
-            return fit_clip(clip, tiny_dataset, vectorizer, changed, path)
-
-    return train
-
-
-def test_an_interrupted_training_continues(interrupted, tmp_path, capsys):
-    _, whole = interrupted()
-    with pytest.raises(Killed):
-        interrupted(killed_after=3)
-    capsys.readouterr()
-    _, history = interrupted()
-    assert "clip.backup: training resumed after epoch 3." in capsys.readouterr().out
-    assert {len(values) for values in history.values()} == {5}
-    assert history["loss"][:3] == pytest.approx(whole["loss"][:3], rel=1e-3)
-    # The order of the batches starts anew: the end is near, not the same.
-    assert history["val_loss"][-1] == pytest.approx(whole["val_loss"][-1], rel=0.1)
-    assert not (tmp_path / "clip.backup").exists()
-    # A damaged backup starts anew, with the initial weights and learning rates.
-    with pytest.raises(Killed):
-        interrupted(killed_after=1)
-    for file in (tmp_path / "clip.backup").glob("*.h5*"):
-        file.write_bytes(b"")
-    _, history = interrupted()
-    assert "training starts anew" in capsys.readouterr().out
-    assert history["loss"] == pytest.approx(whole["loss"], rel=1e-3)
-
-
-def test_the_backup_of_another_training_is_not_taken_up(interrupted, capsys):
-    """Other initial weights, or other settings: nothing old is mixed in."""
-    with pytest.raises(Killed):
-        interrupted(killed_after=2)
-    for change in ({"seed": 1, "killed_after": 1}, {"temperature": 0.2}):
-        with contextlib.suppress(Killed):
-            _, history = interrupted(**change)
-        assert "clip.backup: backup of another training" in capsys.readouterr().out
-    assert len(history["loss"]) == 5
 
 
 _DEVICES = """

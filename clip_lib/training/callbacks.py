@@ -45,18 +45,13 @@ class KeepBest(keras.callbacks.Callback):
                     self.settings.save(self.path.with_name(CONFIG_FILE))
             except OSError as error:
                 self.error = error
-                warn_unsaved(epoch, error)
+                print(f"epoch {epoch + 1} is not saved: {error}", file=sys.stderr)
             else:
                 self.best = logs[self.monitor]
 
     def on_train_end(self, logs=None):
         if self.error and self.best == -np.inf:
             raise self.error
-
-
-def warn_unsaved(epoch: int, error: OSError) -> None:
-    """Say that an epoch, from 0, could not be saved."""
-    print(f"epoch {epoch + 1} is not saved: {error}", file=sys.stderr)
 
 
 class ValidationRecall(keras.callbacks.Callback):

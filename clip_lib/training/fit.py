@@ -1,8 +1,6 @@
 """The one way models are trained: by the notebook, the command line, the benchmarks."""
 
-import dataclasses
 import functools
-import json
 import sys
 from pathlib import Path
 
@@ -31,7 +29,6 @@ from clip_lib.models.clip import (
 from clip_lib.models.saving import LOSS, split_encoders
 from clip_lib.training.callbacks import RECALLS, KeepBest, ValidationRecall
 from clip_lib.training.distribution import check_batch_size, on_devices, open_strategy
-from clip_lib.training.resume import Resume, training_mark
 
 
 def build_schedule(learning_rate: float, steps: int):
@@ -232,9 +229,8 @@ def _shuffled(dataset: Dataset, split: str, config: Config):
 def fit_clip(clip: keras.Model, dataset: Dataset, vectorizer, config: Config, path):
     """Train CLIP; the best epoch by validation recall is kept.
 
-    The features of a frozen image encoder are computed once. An interrupted training
-    continues where it was; see `Resume`. The settings are saved beside the model, as
-    ``config.json``.
+    The features of a frozen image encoder are computed once. The settings are saved
+    beside the model, as ``config.json``.
 
     Args:
         clip: Model of `build_clip`, which carries its loss.
@@ -251,8 +247,7 @@ def fit_clip(clip: keras.Model, dataset: Dataset, vectorizer, config: Config, pa
     """
     keras.utils.set_random_seed(config.seed)
     path = Path(path)
-    vocabulary = vocabulary_fingerprint(vectorizer)
-    clip.get_layer(LOSS).vocabulary = vocabulary
+    clip.get_layer(LOSS).vocabulary = vocabulary_fingerprint(vectorizer)
     strategy = open_strategy(config.strategy)
     check_batch_size(config.clip_batch_size, strategy)
     clip = on_devices(clip, strategy)
@@ -273,17 +268,11 @@ def fit_clip(clip: keras.Model, dataset: Dataset, vectorizer, config: Config, pa
         trained.compile(build_optimizer(config.clip_learning_rate, steps))
     rows = _shuffled(dataset, "validation", config).drop_duplicates("image_path")
     labels = dataset.labels(rows) if dataset.class_names else None
-    best = KeepBest(path, "val_recall", clip, config)
-    settings = dataclasses.asdict(config)
-    for place in ("strategy", "model_dir", "dataset_dir"):
-        del settings[place]
-    records = dataset.records.to_csv(index=False)
-    mark = training_mark(clip, json.dumps(settings), records, vocabulary)
     if dataset.class_names and config.label_stretch != 1:
         stretch_labels(clip, batches, config.label_stretch)
-    resume = Resume(path, mark, best)
+    best = KeepBest(path, "val_recall", clip, config)
     measure = ValidationRecall(
         trainable_part(clip), pairs, config.clip_batch_size, labels
     )
-    _fit(trained, batches, None, config.clip_epochs, [measure, best, resume])
-    return keras.saving.load_model(path), resume.history
+    history = _fit(trained, batches, None, config.clip_epochs, [measure, best])
+    return keras.saving.load_model(path), history
