@@ -69,7 +69,7 @@ pretrain: .venv/installed-dev  ## Make the pretrained weights anew: make pretrai
 	$(BIN)/python benchmarks/pretraining.py --data "$(DATA)"
 	$(BIN)/python benchmarks/tables.py
 
-tables: .venv/installed-dev  ## Put the measured numbers into the README files
+tables: .venv/installed-dev  ## Put the measured numbers into the pages
 	$(BIN)/python benchmarks/tables.py
 
 format: .venv/installed-dev  ## Format the code, the notebook included
@@ -84,21 +84,22 @@ clean:  ## Remove the environments, the drawn scenes and the trained models
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
-# pip installs from outside: Debian's python3 has no ensurepip to put one inside.
+# Debian's python3 has no ensurepip to put pip inside: its own pip does, from outside.
+PIP := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on
 .venv/installed: requirements.txt requirements-library.txt
 	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else 'Python %d.%d: TensorFlow 2.21 and Keras 3.15 need Python 3.11, 3.12 or 3.13; name one with: make PYTHON=python3.12 ...' % v)"
 	$(PYTHON) -m venv --clear --without-pip .venv
-	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements.txt
+	$(PIP) pip -r requirements.txt
 	@touch $@
 
 .venv/installed-app: requirements-app.txt .venv/installed
-	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements-app.txt
+	$(PIP) -r requirements-app.txt
 	@touch $@
 
 .venv/installed-enrich: requirements-enrich.txt .venv/installed
-	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements-enrich.txt
+	$(PIP) -r requirements-enrich.txt
 	@touch $@
 
 .venv/installed-dev: requirements-dev.txt requirements-app.txt requirements-enrich.txt requirements-distilbert.txt .venv/installed
-	$(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q --progress-bar on -r requirements-dev.txt
+	$(PIP) -r requirements-dev.txt
 	@touch $@

@@ -8,6 +8,7 @@ docs/when_it_goes_wrong.md explains each.
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path
 import keras
 import matplotlib
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 from keras import layers
 from record import ROOT, options, provenance, write_result
@@ -42,6 +44,7 @@ from clip_lib.training.callbacks import ValidationRecall
 from clip_lib.training.fit import build_optimizer, clip_batches
 
 FIGURES = ROOT / "docs" / "figures"
+INPUTS = (FEATURE_INPUT, "text_input")
 CURVES = ("loss", "val_loss", "val_recall", "temperature")
 PIECES = 3
 """Captions of a picture, made by cutting its own: whole, first half, second half."""
@@ -82,19 +85,12 @@ class Rows(keras.utils.PyDataset):
     def __getitem__(self, number):
         rows = self.order[number * self.pictures :][: self.pictures]
         count = self.token_ids.shape[1]
-        drawn = np.arange(count) if self.all_at_once else None
-        places = [
-            (row, caption)
-            for row in rows
-            for caption in (
-                drawn if self.all_at_once else [self.random.integers(count)]
-            )
-        ]
-        pictures, captions = np.transpose(places)
-        inputs = {
-            FEATURE_INPUT: self.features[pictures].astype("float32"),
-            "text_input": self.token_ids[pictures, captions],
-        }
+        if self.all_at_once:
+            rows, captions = np.repeat(rows, count), np.tile(range(count), len(rows))
+        else:
+            captions = self.random.integers(count, size=len(rows))
+        pairs = self.features[rows].astype("float32"), self.token_ids[rows, captions]
+        inputs = dict(zip(INPUTS, pairs, strict=True))
         return (inputs,)
 
     def on_epoch_end(self):
@@ -127,8 +123,8 @@ class Bench:
         vectorizer = vectorizer or self.vectorizer
         dataset = dataset or self.dataset
         pairs = clip_batches(dataset, vectorizer, self.config, split, self.cached)
-        inputs = (FEATURE_INPUT, "text_input")  # No targets are shared by label.
-        return pairs.map(lambda batch: {name: batch[name] for name in inputs})
+        # No targets are shared by label.
+        return pairs.map(lambda batch: {name: batch[name] for name in INPUTS})
 
     def train(self, clip, batches=None, pairs=None, epochs=None, rate=None) -> dict:
         """Train; return the curves."""
@@ -185,8 +181,6 @@ def with_fixed_temperature(clip: keras.Model) -> keras.Model:
 
 def eight_pairs(bench: Bench):
     """Return a data set of eight pairs, to learn and to be measured on."""
-    import pandas as pd
-
     rows = bench.dataset.train.groupby("label").head(2)[:8]
     both = [rows.assign(split=split) for split in ("train", "validation")]
     return dataclasses.replace(bench.dataset, records=pd.concat(both))
@@ -219,7 +213,7 @@ def train_all(bench: Bench) -> dict[str, dict]:
     for name, all_at_once in (("one caption a picture", False), ("all captions", True)):
         size = config.clip_batch_size // (PIECES if all_at_once else 1)
         batches = Rows(features, token_ids, size, all_at_once)
-        found[name] = bench.train(bench.clip(), batches)
+        found[name] = bench.train(bench.clip(), batches, epochs=long)
     everything = learn_vocabulary(bench.dataset.records["caption"], config)
     streams = [bench.stream(split, everything) for split in ("train", "validation")]
     found["vocabulary of all"] = bench.train(bench.clip(everything), *streams)
@@ -349,10 +343,10 @@ def reloads() -> dict[str, str]:
                 )
                 if process.returncode:
                     break
-        lines = process.stderr.replace("Error: \n", "Error: ").splitlines()
-        said = [line for line in lines if "Error" in line]
-        said = said[-1].split(". ")[0] if process.returncode else f"{what}ed"
-        found[name] = said.replace("`", "").replace("|", " ")[:120]
+        outermost = process.stderr.rpartition("Traceback")[2]
+        said = re.findall(r"(?ms)^\w+Error: .*", outermost)
+        sentence = " ".join(said[0].split()).split(". ")[0] if said else f"{what}ed"
+        found[name] = sentence.replace("`", "").replace("|", " ").removesuffix(",")
     return found
 
 

@@ -79,9 +79,9 @@ SETTINGS = {
 FROZEN_TEMPERATURE = 0.06
 """As long as the towers are frozen; learned, both temperatures end near these."""
 WORD_DROPOUT, WEIGHT_DECAY = 0.1, 0.05
-NEWER = ("input_axes", "output_axes", "quantization_config")
-NEWER += ("renorm", "renorm_clipping", "renorm_momentum")
-"""Settings of layers since Keras 3.10, see `for_keras_3_10`."""
+NEWER = dict.fromkeys(("input_axes", "output_axes", "quantization_config"))
+NEWER |= {"renorm": False, "renorm_clipping": None, "renorm_momentum": 0.99}
+"""Settings of layers since Keras 3.10 and their defaults, see `for_keras_3_10`."""
 
 
 def fetch(address: str, sha256: str) -> str:
@@ -339,14 +339,18 @@ def save_small(model: keras.Model, path) -> Path:
 def for_keras_3_10(config):
     """Drop from a model's configuration what the Keras of Colab does not know.
 
-    All of it stands at its default, which is what an older Keras computes.
+    Raises:
+        ValueError: If a setting differs from its default, as an older Keras has it.
     """
     if isinstance(config, list):
         return [for_keras_3_10(each) for each in config]
     if not isinstance(config, dict):
         return config
-    kept = {name: value for name, value in config.items() if name not in NEWER}
-    return {name: for_keras_3_10(value) for name, value in kept.items()}
+    for name in NEWER.keys() & config.keys():
+        if config[name] != NEWER[name]:
+            raise ValueError(f"{name} = {config[name]!r}: unknown to Keras 3.10.")
+    kept = config.keys() - NEWER.keys()
+    return {name: for_keras_3_10(config[name]) for name in config if name in kept}
 
 
 def measure(config: Config, lite0, glove, output) -> dict:

@@ -11,7 +11,6 @@ import json
 import multiprocessing
 import os
 import platform
-import resource
 import shlex
 import subprocess
 import sys
@@ -116,6 +115,8 @@ def provenance(config: Config | None = None) -> dict:
 
 def peak_gigabytes() -> float:
     """Return the most memory that this process has held until now (Linux)."""
+    import resource  # Windows has none, and there the other helpers work.
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 

@@ -1,4 +1,4 @@
-"""Write the measured numbers into the README files, as Markdown tables.
+"""Write the measured numbers into the pages, as Markdown tables.
 
     python benchmarks/tables.py
 
@@ -26,7 +26,7 @@ from clip_lib.evaluation.results import (
     summary,
 )
 
-READMES = (
+PAGES = (
     ROOT / "README.md",
     ROOT / "benchmarks" / "README.md",
     ROOT / "models" / "pretrained" / "README.md",
@@ -575,7 +575,7 @@ def with_tables(text: str) -> tuple[str, list[str]]:
 def main() -> None:
     """Write all of them; exit with status 1 if one is not shown."""
     refused = []
-    for path in READMES:
+    for path in PAGES:
         text, reasons = with_tables(path.read_text(encoding="utf-8"))
         path.write_text(text, encoding="utf-8")
         refused += reasons

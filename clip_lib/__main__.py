@@ -61,7 +61,7 @@ def main(argv=None) -> int:
         needed = OPTIONAL.get(getattr(error, "name", None))
         if arguments.debug or (isinstance(error, ModuleNotFoundError) and not needed):
             raise
-        hint = f"; pip install -r {needed}" if needed else ""
+        hint = f"; {sys.executable} -m pip install -r {needed}" if needed else ""
         print(f"error: {printable(error)}{hint}", file=sys.stderr)
         return 1
 

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import ablation
 import cleaning
+import failures
 import handed_out
 import pipeline
 import pretraining
@@ -283,6 +284,26 @@ def test_small_weights_are_half_the_bytes_and_the_same_model(tiny_clip, tmp_path
     assert small.stat().st_size < 0.7 * whole.stat().st_size
     weights = zip(load_clip(small).get_weights(), tiny_clip.get_weights(), strict=True)
     assert all(np.allclose(one, other, rtol=1e-3, atol=1e-6) for one, other in weights)
+    # What an older Keras does not know is left out, if it changes nothing.
+    assert pretraining.for_keras_3_10([{"renorm": False, "units": 3}]) == [{"units": 3}]
+    with pytest.raises(ValueError, match="renorm = True"):
+        pretraining.for_keras_3_10({"config": {"renorm": True}})
+
+
+def test_failures_are_made_as_the_page_says():
+    batch = {"text_input": tf.range(100), "feature_input": tf.range(100)}
+    (torn,) = failures.shuffled(tf.data.Dataset.from_tensors(batch))
+    assert sorted(torn["text_input"].numpy()) == list(range(100))
+    assert (torn["text_input"].numpy() != torn["feature_input"].numpy()).mean() > 0.8
+    features = np.arange(6)[:, None]
+    token_ids = 10 * features[..., None] + np.arange(3)[None, :, None]
+    ((all_three,),) = [failures.Rows(features, token_ids, 4, True)[0]]
+    pictures, captions = (all_three[key].ravel() for key in failures.INPUTS)
+    assert len(set(pictures)) == 4 and len(set(captions)) == 12
+    assert (captions // 10 == pictures).all()
+    ((one,),) = [failures.Rows(features, token_ids, 4, False)[0]]
+    assert len(set(one[failures.INPUTS[0]].ravel())) == 4
+    assert (one[failures.INPUTS[1]] // 10 == one[failures.INPUTS[0]]).all()
 
 
 def test_tasks_run_in_order_and_share_the_cores(monkeypatch):

@@ -15,7 +15,7 @@ from clip_lib.evaluation.embeddings import (
     similarity_table,
     tsne_table,
 )
-from clip_lib.figures import curves, embedding_plots, image_grids
+from clip_lib.figures import curves, embedding_plots, image_grids, remarks
 from clip_lib.figures.image_grids import contact_sheet
 from clip_lib.retrieval.index import Index
 from clip_lib.retrieval.search import MODEL_FILE, Search
@@ -147,3 +147,35 @@ def test_the_contact_sheet_shows_scores_and_reasons(search, tmp_path):
     assert [text.get_text() for text in empty.axes[0].texts] == ["rien trouvé"]
     with pytest.raises(ValueError, match=r"a\.jpg: a suspicion, but not in the image"):
         contact_sheet(found.assign(image_path="a.jpg"), search.images)
+
+
+def test_remarks_say_what_the_numbers_are():
+    history = {"accuracy": [0.3, 0.9], "val_accuracy": [0.5, 0.4], "val_loss": [2, 1]}
+    said = remarks.classifier(history, 4)
+    assert "Époque gardée : 1 sur 2, exactitude en validation 0,50" in said
+    assert "0,20 plus bas : dropout" in said and "la plus basse à l'époque 2" in said
+    for train, words in ((0.55, "se suivent"), (0.9, "apprend aussi par cœur")):
+        assert words in remarks.classifier(history | {"accuracy": [train, 1]}, 4)
+    said = remarks.confusion([0, 0, 1, 1], [0, 1, 1, 1], ["dog", "ball"])
+    assert "*ball* (100 %)" in said and "*dog* pris pour *ball*, 1 fois" in said
+    assert "confusion" not in remarks.confusion([0, 1], [0, 1], ["dog", "ball"])
+    rising = {"loss": [4, 3, 2], "val_loss": [4, 3, 3.5], "val_recall": [0.1, 0.2, 0.3]}
+    said = remarks.clip(rising | {"temperature": [0.15, 0.14, 0.13]}, 84)
+    assert "époque 2, puis remonte" in said and "l'époque 3, qui est gardée" in said
+    labels = pd.MultiIndex.from_arrays([list("xxy"), list("abc")])
+    labels = labels.set_names(["label", "path"])
+    for own, words in ((0.9, "distingue plus que"), (0.51, "distingue à peine plus")):
+        cosines = np.where(
+            np.eye(3), own, [[0, 0.5, 0.1], [0.5, 0, 0.1], [0.1, 0.1, 0]]
+        )
+        assert words in remarks.similarity(pd.DataFrame(cosines, labels, labels))
+    both = {way: {"recall@10": 0.4} for way in ("image_to_text", "text_to_image")}
+    chance = {way: {"recall@10": 0.1} for way in both}
+    said = remarks.retrieval(both | {"chance": chance})
+    assert said.count("0,40, 4,0 fois le hasard") == 2 and "oracle" not in said
+    points = pd.DataFrame(
+        {"x": [0, 0.1, 9, 9.1], "y": 0.0, "label": list("xyxy")},
+        index=["image", "image", "text", "text"],
+    )
+    assert "0 % des cas" in remarks.neighbours(points)
+    assert "100 % : deux nuages" in remarks.neighbours(points)

@@ -19,6 +19,7 @@ from team_project import NAMES, enter
 from clip_lib.__main__ import main
 from clip_lib.errors import ClipError
 from clip_lib.figures.listing import listing
+from clip_lib.handin.document_text import EXERCISE, read_notebook, same_cells
 from clip_lib.handin.notebook import (
     NOTEBOOK,
     execute_notebook,
@@ -107,8 +108,8 @@ def test_the_solutions_of_the_exercises_run(
     monkeypatch.setenv("CLIP_MODEL_DIR", str(folder))
     monkeypatch.setenv("CLIP_PRESET", "")
     solutions = ROOT / "docs" / "exercices.ipynb"
-    ran = execute_notebook(solutions, tmp_path / "ran.ipynb")
-    assert all(cell.outputs for cell in code_cells(ran)[1:])
+    ran = code_cells(execute_notebook(solutions, tmp_path / "ran.ipynb"))[1:]
+    assert all(cell.outputs and "assert " in cell.source for cell in ran)
     told = "\n".join(c.source for c in nbformat.read(ROOT / NOTEBOOK, 4).cells)
     solved = "\n".join(c.source for c in nbformat.read(solutions, 4).cells)
     for chapter in range(1, 6):
@@ -134,6 +135,20 @@ def test_run_executes_then_asks(run_config, tmp_path, monkeypatch, capsys):
     assert mark == library_mark()
 
 
+def test_exercises_are_not_handed_in(tmp_path):
+    source = small_notebook(tmp_path / "a.ipynb", "1 + 1")
+    asked = new_markdown_cell("### Exercices", metadata={"tags": [EXERCISE]})
+    notebook = nbformat.read(source, as_version=4)
+    notebook.cells.append(asked)
+    nbformat.write(notebook, source)
+    ran = execute_notebook(source, tmp_path / "ran.ipynb")
+    assert "Exercices" not in ran.read_text(encoding="utf-8")
+    assert same_cells(ran, source)
+    # Those of the committed one are tagged.
+    told = read_notebook(ROOT / NOTEBOOK).cells
+    assert not any("Exercices du chapitre" in cell.source for cell in told)
+
+
 def test_a_failing_cell_is_named_and_the_notebook_is_left_alone(tmp_path):
     source = small_notebook(tmp_path / "a.ipynb", "x = 1", "raise ValueError('no dog')")
     before = source.read_bytes()
@@ -151,6 +166,7 @@ def test_the_mark_of_the_library(tmp_path, monkeypatch, committed):
     shown = set(re.findall(r"read_result\(\"(\w+)\"", "\n".join(committed)))
     assert shown == {path.stem for path in files if path.suffix == ".json"}
     assert set(ROOT.glob("clip_lib/**/*.py")) <= set(files)
+    assert ROOT / "clip_lib/scenes/stories.toml" in files
     before, copies = library_mark(), []
     for path in files:
         copies.append(tmp_path / path.parent.name / path.name)

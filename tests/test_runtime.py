@@ -4,6 +4,7 @@ import email
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -199,7 +200,7 @@ def test_an_installed_library_brings_its_command_and_its_weights(tmp_path, cache
     for name in filter(None, files):
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
-            os.link(ROOT / name, source / name)
+            shutil.copy(ROOT / name, source / name)
     build = "from setuptools.build_meta import build_wheel; build_wheel(%r)"
     run(build % str(tmp_path), cwd=source)
     (wheel,) = tmp_path.glob("*.whl")

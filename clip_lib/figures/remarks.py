@@ -28,7 +28,11 @@ def classifier(history: dict, num_classes: int) -> str:
     accuracy = history["val_accuracy"]
     best = int(np.argmax(accuracy))
     gap = history["accuracy"][best] - accuracy[best]
-    words = "le modèle apprend aussi par cœur" if gap > 0.1 else "les deux se suivent"
+    words = "les deux se suivent"
+    if gap > 0.1:
+        words = "le modèle apprend aussi par cœur"
+    elif gap < -0.1:
+        words = "dropout et augmentation le rendent plus dur"
     side = "haut" if gap >= 0 else "bas"
     lowest = int(np.argmin(history["val_loss"]))
     return (
@@ -78,11 +82,11 @@ def similarity(table: pd.DataFrame) -> str:
     """Read a `similarity_table`: more than the labels, or not."""
     means = level_means(table)
     above, label = means["pair"] - means["same label"], means["same label"]
-    more = "plus que les étiquettes" if above > 0.05 else "guère que les étiquettes"
+    more = "plus que" if above > 0.05 else "à peine plus que"
     return (
         f"Une bonne paire est en moyenne {french(above)} au-dessus des autres paires "
         f"de son étiquette, et celles-ci {french(label - means['other label'])} "
-        f"au-dessus des étrangères : le modèle distingue {more}."
+        f"au-dessus des étrangères : le modèle distingue {more} les étiquettes."
     )
 
 

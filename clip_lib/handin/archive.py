@@ -9,6 +9,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import nbformat
+
 from clip_lib.atomic import replacing
 from clip_lib.data.captions_table import own_files
 from clip_lib.errors import ClipError
@@ -149,14 +151,20 @@ def _write(hand_in: HandIn) -> list[str]:
     code = f"{hand_in.group}_code"
     named = hand_in.names | {f"{code}/{name}": files[name] for name in sorted(files)}
     members = "\n".join(map(" ".join, hand_in.members.to_numpy()))
-    text = _READ_ME.format(group=hand_in.group, members=members)
+    read_me = _READ_ME.format(group=hand_in.group, members=members)
     with zipfile.ZipFile(
         hand_in.archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False
     ) as archive:
         for name, file in named.items():
-            archive.write(file, name)
+            read = file == hand_in.notebook and hand_in.contents.get("notebook")
+            if not read:
+                archive.write(file, name)
+                continue
+            about = zipfile.ZipInfo.from_file(file, name, strict_timestamps=False)
+            text = nbformat.writes(read)  # As it was checked, without the exercises.
+            archive.writestr(about, f"{text}\n", zipfile.ZIP_DEFLATED)
         # Of a fixed date, as ZipInfo gives it.
-        archive.writestr(zipfile.ZipInfo(f"{code}/LISEZMOI.txt"), text)
+        archive.writestr(zipfile.ZipInfo(f"{code}/LISEZMOI.txt"), read_me)
     return notes
 
 

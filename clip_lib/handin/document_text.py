@@ -17,6 +17,7 @@ from clip_lib.errors import ClipError
 
 MOST_PAGES = {"body": 8, "appendix": 2}
 """Pages that the course allows a report."""
+EXERCISE = "exercice"
 LONG = 6
 """Letters from which a name cannot appear in a text by chance."""
 BESIDE = 160
@@ -86,6 +87,8 @@ def _appendices(document):
 def read_notebook(path) -> nbformat.NotebookNode:
     """Read a notebook as format 4; every code cell has outputs and a count.
 
+    Cells tagged `EXERCISE` are for whoever learns from it: they are not handed in.
+
     Raises:
         ClipError: If there is no such file, or it is not a notebook.
     """
@@ -93,6 +96,11 @@ def read_notebook(path) -> nbformat.NotebookNode:
         raise ClipError(f"{path}: no such notebook.")
     try:
         notebook = nbformat.read(path, as_version=4)
+        notebook.cells = [
+            cell
+            for cell in notebook.cells
+            if EXERCISE not in cell.metadata.get("tags", ())
+        ]
         for cell in notebook.cells:
             cell.source = str(cell.source)
             if cell.cell_type == "code":

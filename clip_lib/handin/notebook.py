@@ -22,7 +22,8 @@ RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 def library_files() -> list[Path]:
     """Return what the notebook shows the work of: the library, and measurements."""
-    code = own_files(Path(__file__).parents[1], "**/*.py")
+    library = Path(__file__).parents[1]
+    code = [*own_files(library, "**/*.py"), *own_files(library, "**/*.toml")]
     measured = [
         RESULTS / f"pipeline_{name}.json" for name in ("folds", "tuned", "untouched")
     ]

@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -68,7 +69,8 @@ class Changes:
         if self.skipped:
             kinds = [f"{count} {kind}" for kind, count in self.skipped.items()]
             numbers += [f"skipped {' and '.join(kinds)}"]
-        hint = " (HEIC: pip install pillow-heif)" if "HEIC" in self.skipped else ""
+        pip = f"{sys.executable} -m pip install pillow-heif"
+        hint = f" (HEIC: {pip})" if "HEIC" in self.skipped else ""
         return ", ".join(numbers) + hint
 
 

@@ -73,20 +73,16 @@ def _invent(rng, story):
 
 def _arrange(rng, cast, looks, afloat):
     """Place the actors next to each other, as large as the picture allows."""
+    known = STORIES["extents"]
     token = re.compile(r"([a-z]+)(\d?):?(\w*)/?(\w*)@?([-.\d]*)(<?)")
     slots = [
         [token.fullmatch(name).groups() for name in slot.split("&")]
         for slot in cast.split()
     ]
-    known, extents = (
-        STORIES["extents"],
-        [],
-    )  # of the last actor of a slot; the first one may only lie below it
+    extents = []  # Of the last actor of a slot: the first may only lie below it.
     for *_, (kind, _, pose, extra, lift, _) in slots:
-        names = [
-            name for name in (extra, pose, kind, "ball") if name in STORIES["extents"]
-        ]
-        width, height, largest = map(float, known[names[0]].split())
+        names = (name for name in (extra, pose, kind, "ball") if name in known)
+        width, height, largest = map(float, known[next(names)].split())
         extents.append((width, height + max(0, float(lift or 0)), largest))
     widths, heights, largest = zip(*extents, strict=True)
     scale = min(200 / sum(widths), 165 / max(heights), *largest)

@@ -10,6 +10,7 @@ from clip_lib import silence_tensorflow  # noqa: F401
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import keras
@@ -40,7 +41,7 @@ def _transformers():
     except ImportError as error:
         raise ClipError(
             "A pretrained text encoder needs transformers: "
-            "pip install -r requirements-distilbert.txt"
+            f"{sys.executable} -m pip install -r requirements-distilbert.txt"
         ) from error
     return huggingface_hub, DistilBertTokenizerFast
 

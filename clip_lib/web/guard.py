@@ -98,8 +98,10 @@ class Guard:
         foreign = foreign or origin not in (None, f"http://{host}")
         if foreign and not self.proxied:
             return PlainTextResponse("Requests of other sites are refused.", 403)
-        # A body without a length would have to be counted; no browser sends one.
-        if "transfer-encoding" in headers or length > MAX_BODY:
+        # A body without a length would have to be counted; no browser sends one, but
+        # Colab's proxy may.
+        chunked = "transfer-encoding" in headers and not self.proxied
+        if chunked or length > MAX_BODY:
             text = f"Expected a request of at most {MAX_BODY // 1_000_000} MB."
             return PlainTextResponse(text, 413)
         used = size(self.uploads) if path.endswith("/upload") else 0
