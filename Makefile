@@ -33,8 +33,8 @@ prove: .venv/installed  ## A trial team's archive, unpacked and run in a fresh e
 notebook: .venv/installed  ## Open the notebook in Jupyter
 	$(BIN)/jupyter lab 1_ProjetClip.ipynb
 
-app: .venv/installed-app  ## Open the search page of the trained model
-	$(BIN)/python -m clip_lib app --open
+app: .venv/installed-app  ## Open the search page; if nothing is trained, the pretrained weights answer
+	@$(BIN)/python -m clip_lib app --open || test $$? -eq 130  # Ctrl-C
 
 # ARGS: see python -m clip_lib enrich --help.
 enrich: .venv/installed-enrich  ## Longer captions: make enrich ARGS="--url URL --model NAME"

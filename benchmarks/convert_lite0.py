@@ -130,7 +130,7 @@ def dog_share(tensors: dict[str, np.ndarray], folder) -> float:
     lower, upper = load_lite0(tensors)
     pooled = layers.GlobalAveragePooling2D()(upper(lower.output))
     features = keras.Model(lower.input, pooled).predict(
-        image_batches(paths, (224, 224), cached=False), verbose=0
+        image_batches(paths, (224, 224)), verbose=0
     )
     scores = features @ tensors["_fc.weight"].T + tensors["_fc.bias"]
     return float(np.isin(scores.argmax(axis=1), DOGS).mean())

@@ -41,7 +41,6 @@ from clip_lib.data.vocabulary import (
     clean,
     count_words,
     encode,
-    save_vocabulary,
     vocabulary_fingerprint,
 )
 from clip_lib.errors import ClipError
@@ -367,7 +366,7 @@ def measure(config: Config, lite0, glove, output) -> dict:
         "validation_recall@10": curve,
     }
     path = save_small(clip, output / config.clip_file.name)
-    save_vocabulary(vectorizer, output / config.vocabulary_file.name)
+    vectorizer.save(output / config.vocabulary_file.name)
     settings = dataclasses.replace(config, model_dir=PRETRAINED, dataset_dir="")
     settings.save(output / CONFIG_FILE)
     files = path, output / config.vocabulary_file.name

@@ -25,7 +25,7 @@ from clip_lib.config import Config
 from clip_lib.errors import ClipError
 
 ROOT = Path(__file__).parents[1]
-PLACES = ("seed", "model_dir", "dataset_dir", "strategy")
+PLACES = ("seed", "model_dir", "dataset_dir")
 """Settings that are not the recipe's: the runs name their seeds."""
 FOLDERS = ("--data", "--captions", "--gallery", "--model", "--others", "--output")
 FOLDERS += ("--lite0", "--glove", "--rclip")

@@ -20,7 +20,7 @@ from clip_lib import silence_tensorflow  # noqa: F401
 from clip_lib.config import CONFIG_FILE, Config
 from clip_lib.data.dataset import Dataset, load_dataset
 from clip_lib.data.pipelines import CachedFeatures
-from clip_lib.data.vocabulary import learn_vocabulary, save_vocabulary
+from clip_lib.data.vocabulary import learn_vocabulary
 from clip_lib.models.clip import (
     build_clip,
     frozen_features,
@@ -73,7 +73,7 @@ def build(dataset: Dataset, vectorizer, config: Config):
         config,
     )
     save_model(clip, config.clip_file)
-    save_vocabulary(vectorizer, config.vocabulary_file)
+    vectorizer.save(config.vocabulary_file)
     config.save(config.model_path(CONFIG_FILE))
     indexes = build_indexes(Clip.load(config.clip_file), dataset)
     for index, name in zip(indexes, (IMAGE_INDEX_FILE, TEXT_INDEX_FILE), strict=True):

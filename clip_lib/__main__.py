@@ -25,7 +25,6 @@ def _set_environment(arguments) -> None:
     for variable, value in (
         ("CLIP_DATA_DIR", getattr(arguments, "data", None)),
         ("CLIP_MODEL_DIR", models),
-        ("CLIP_STRATEGY", getattr(arguments, "strategy", None)),
         ("CLIP_PRESET", preset),
     ):
         if value:

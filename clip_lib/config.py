@@ -13,18 +13,19 @@ from clip_lib.atomic import replacing
 from clip_lib.errors import ClipError, first_line
 
 VOCABULARY_FILE, TOKENIZER_FILE = "vocab.txt", "tokenizer.json"
-"""The vocabulary beside a model: SmallBERT's, and that of any other text encoder."""
+"""The vocabulary beside a model: SmallBERT's, or the one of any other text encoder."""
 CONFIG_FILE = "config.json"
 """The settings of a training, saved beside its model."""
 IMAGE_ENCODERS = ("cnn", "efficientnet_lite0")
 PRETRAINED = "models/pretrained"
 """Our own pretrained weights, see the README there."""
+COUNTS = ("batch_size", "image_epochs", "text_epochs", "clip_batch_size", "clip_epochs")
+"""Settings that are at least 1: a training of no epoch would leave an older model."""
 ENVIRONMENT = {
     "dataset_dir": "CLIP_DATA_DIR",
     "model_dir": "CLIP_MODEL_DIR",
     "image_encoder": "CLIP_IMAGE_ENCODER",
     "text_encoder": "CLIP_TEXT_ENCODER",
-    "strategy": "CLIP_STRATEGY",
 }
 """Environment variables, by the setting that they change."""
 
@@ -65,8 +66,8 @@ class Config:
     num_layers: int = 2
     dropout: float = 0.1
 
-    # CNN: sides of the cells, in pixels of the half-size image, and number of
-    # descriptors of a patch of 4 x 4 cells.
+    # CNN, see models/cnn.py: the picture, halved, is cut into square cells whose sides
+    # are so many pixels; a convolution over 4 x 4 cells gives so many descriptors.
     cells: tuple[int, ...] = (3, 5, 7)
     descriptors: int = 80
 
@@ -77,8 +78,7 @@ class Config:
     learning_rate: float = 3e-4
 
     # Training of CLIP: a larger batch gives each pair more negatives. 84 rather than
-    # the course's 32 or 64: 5 x 84 = 420, no training pair is left over. strategy names
-    # the devices that share it, see training/distribution.py.
+    # the course's 32 or 64: 5 x 84 = 420, no training pair is left over.
     clip_batch_size: int = 84
     clip_epochs: int = 30
     clip_learning_rate: float = 3e-4
@@ -91,7 +91,6 @@ class Config:
     # How much longer the label directions of a pretrained CLIP are made before it is
     # trained further, see models/clip.py.
     label_stretch: float = 1.0
-    strategy: str = ""
 
     def __post_init__(self):
         if self.image_encoder not in IMAGE_ENCODERS:
@@ -104,13 +103,15 @@ class Config:
                 f"text_encoder = {self.text_encoder!r}: expected smallbert, distilbert "
                 "or the Hugging Face name or folder of another BERT."
             )
-        sides = (*self.image_size, self.clip_batch_size)
-        if len(sides) != 3 or any(type(n) is not int or n < 1 for n in sides):
-            raise ClipError(
-                f"image_size = {self.image_size!r}, clip_batch_size = "
-                f"{self.clip_batch_size!r}: expected (height, width) and a number, "
-                "from 1."
-            )
+        sizes = self.image_size
+        if len(sizes) != 2 or any(type(n) is not int or n < 1 for n in sizes):
+            raise ClipError(f"image_size = {sizes!r}: expected (height, width).")
+        for name in COUNTS:
+            if type(count := getattr(self, name)) is not int or count < 1:
+                raise ClipError(f"{name} = {count!r}: expected a number from 1 on.")
+        for name in ("validation_share", "test_share"):
+            if not 0 < (share := getattr(self, name)) < 0.5:
+                raise ClipError(f"{name} = {share!r}: expected 0 < share < 0.5.")
 
     @classmethod
     def quick(cls, **changes) -> "Config":
@@ -176,7 +177,7 @@ class Config:
 
         A text encoder that is a path or a Hugging Face name gives its last part.
         """
-        name = Path(self.text_encoder).resolve().name
+        name = os.path.basename(os.path.normpath(self.text_encoder))
         return self.model_path(f"myclip_with_{name}.keras")
 
     @property

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clip_lib.config import Config
+from clip_lib.config import ENVIRONMENT, Config
 from clip_lib.data.dataset import load_dataset
-from clip_lib.data.vocabulary import learn_vocabulary, save_vocabulary
+from clip_lib.data.vocabulary import learn_vocabulary
 from clip_lib.models.clip import build_clip, without_head
 from clip_lib.models.initialization import start_image_classifier
 from clip_lib.models.saving import save_model
@@ -24,6 +24,14 @@ from clip_lib.retrieval.search import (
     Clip,
     build_indexes,
 )
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch):
+    """Nothing is asked for there; what a command sets is undone."""
+    for name in (*ENVIRONMENT.values(), "CLIP_PRESET"):
+        monkeypatch.setenv(name, "")
+
 
 LABELS = ("ball", "bike", "dog", "water")
 COLOURS = {
@@ -125,7 +133,7 @@ def run_config(
     texts = build_text_classifier(config, vectorizer.vocabulary_size(), len(LABELS))
     clip = build_clip(without_head(images, frozen=True), without_head(texts), config)
     save_model(clip, config.model_path(MODEL_FILE))
-    save_vocabulary(vectorizer, config.model_path(VOCABULARY_FILE))
+    vectorizer.save(config.model_path(VOCABULARY_FILE))
     config.save(config.config_file)
     indexes = build_indexes(Clip.load(config.model_path(MODEL_FILE)), tiny_dataset)
     for index, name in zip(indexes, (IMAGE_INDEX_FILE, TEXT_INDEX_FILE), strict=True):

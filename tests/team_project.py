@@ -21,6 +21,4 @@ def enter(root, monkeypatch, text=TEAM):
     (root / "equipe.toml").write_text(text, encoding="utf-8")
     monkeypatch.setattr(team, "TEAM_FILE", root / "equipe.toml")
     monkeypatch.chdir(root)
-    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET"):
-        monkeypatch.setenv(name, "")
     return root

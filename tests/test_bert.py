@@ -20,7 +20,6 @@ from clip_lib.data.vocabulary import (
     check_query,
     encode,
     load_vocabulary,
-    save_vocabulary,
     sort_words,
 )
 from clip_lib.errors import ClipError
@@ -75,7 +74,7 @@ def test_a_saved_tokenizer_encodes_alike(tmp_path, config):
     pieces = load_tokenizer([], dataclasses.replace(config, text_encoder=folder))
     texts = ["Dog dog DOG", *TEXTS]
     before = encode(pieces, texts)
-    save_vocabulary(pieces, tmp_path / "tokenizer.json")
+    pieces.save(tmp_path / "tokenizer.json")
     again = load_vocabulary(tmp_path / "tokenizer.json", 32)
     assert (encode(again, texts) == before).all()
     words = [WORDS[token_id] for token_id in before[0, 1:4]]

@@ -10,7 +10,7 @@ from tiny_lite0 import build_small, same
 from clip_lib.__main__ import main
 from clip_lib.config import PRETRAINED, Config, find_pretrained
 from clip_lib.data.pipelines import image_batches
-from clip_lib.data.vocabulary import save_vocabulary, vocabulary_fingerprint
+from clip_lib.data.vocabulary import vocabulary_fingerprint
 from clip_lib.evaluation.embeddings import level_means, similarity_table
 from clip_lib.models.clip import build_clip, without_head
 from clip_lib.models.saving import load_clip, save_model, split_encoders
@@ -38,7 +38,7 @@ def folder(tmp_path_factory, tiny_config, tiny_dataset, vectorizer):
     clip.set_weights(moved)
     clip.get_layer("contrastive_loss").vocabulary = vocabulary_fingerprint(vectorizer)
     save_model(clip, folder / MODEL_FILE)
-    save_vocabulary(vectorizer, folder / "vocab.txt")
+    vectorizer.save(folder / "vocab.txt")
     return folder
 
 

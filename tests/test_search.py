@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clip_lib.data.vocabulary import save_vocabulary, vocabulary_fingerprint
+from clip_lib.data.vocabulary import vocabulary_fingerprint
 from clip_lib.errors import ClipError
 from clip_lib.models.saving import load_clip, save_model
 from clip_lib.retrieval.index import Index
@@ -77,7 +77,7 @@ def test_a_vocabulary_of_another_training_is_refused(tmp_path, tiny_clip, vector
     loss.vocabulary = vocabulary_fingerprint(vectorizer)
     model_file = save_model(tiny_clip, tmp_path / MODEL_FILE)
     path = tmp_path / "vocab.txt"
-    save_vocabulary(vectorizer, path)
+    vectorizer.save(path)
     clip = Clip.load(model_file)
     assert clip.vectorizer.get_vocabulary() == vectorizer.get_vocabulary()
     lines = path.read_text(encoding="utf-8").split("\n")

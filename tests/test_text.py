@@ -29,7 +29,7 @@ def test_the_vocabulary_holds_training_words_alone(tiny_dataset, vectorizer):
 
 
 def test_a_saved_vocabulary_encodes_alike(tmp_path, tiny_dataset, vectorizer):
-    vocabulary.save_vocabulary(vectorizer, tmp_path / "vocab.txt")
+    vectorizer.save(tmp_path / "vocab.txt")
     again = load_vocabulary(tmp_path / "vocab.txt", 32)
     captions = [*tiny_dataset.records["caption"], "grass " * 50, "GRASS! zeppelin", "!"]
     token_ids = encode(vectorizer, captions)

@@ -1,19 +1,14 @@
-"""Training: what is kept, what is read, what several devices do."""
+"""Training: what is kept, what is read."""
 
 import contextlib
 import dataclasses
 import json
 import shutil
-import subprocess
-import sys
-from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
-import tensorflow as tf
 
 from clip_lib.__main__ import main
 from clip_lib.config import Config
@@ -28,7 +23,6 @@ from clip_lib.models.initialization import start_image_classifier, start_text_cl
 from clip_lib.models.smallbert import build_text_classifier
 from clip_lib.retrieval.search import Search
 from clip_lib.training.callbacks import KeepBest, ValidationRecall
-from clip_lib.training.distribution import check_batch_size, open_strategy
 from clip_lib.training.fit import (
     build_optimizer,
     clip_batches,
@@ -280,70 +274,6 @@ def test_validation_recall_of_perfect_and_of_equal_answers(
     assert logs["temperature"] == pytest.approx(0.01, rel=1e-4)
 
 
-_DEVICES = """
-from clip_lib.training.distribution import on_devices, open_strategy
-two = open_strategy("mirrored:2")  # Before anything is computed.
-import keras
-import numpy as np
-import tensorflow as tf
-from clip_lib.config import Config
-from clip_lib.models.clip import build_clip, trainable_part, without_head
-from clip_lib.models.cnn import build_image_classifier
-from clip_lib.models.smallbert import build_text_classifier
-from clip_lib.training.fit import build_optimizer
-config = Config.quick(dropout=0.0, feature_dropout=0.0)
-for strategy in (open_strategy(""), two):
-    keras.utils.set_random_seed(0)
-    images = without_head(build_image_classifier(config, 4), True)
-    texts = without_head(build_text_classifier(config, 50, 4))
-    clip = on_devices(build_clip(images, texts, config), strategy)
-    random = np.random.default_rng(0)
-    batch = {
-        "feature_input": random.normal(size=(8, *images.output.shape[1:])),
-        "text_input": random.integers(1, 50, (8, config.sequence_length)),
-        "label_input": random.integers(0, 4, 8),
-    }
-    with strategy.scope():
-        trained = trainable_part(clip, labelled=True)
-        trained.compile(build_optimizer(1e-2, 4))
-    batches = tf.data.Dataset.from_tensors(batch)
-    losses = trained.fit(batches, epochs=4, verbose=0).history["loss"]
-    weights = [np.abs(w).sum() for w in clip.get_weights()]
-    print(strategy.num_replicas_in_sync, *losses, *weights)
-"""
-
-
-def test_two_devices_train_as_one():
-    """The loss is that of the whole batch, and so are the batch statistics."""
-    process = subprocess.run(
-        [sys.executable, "-c", _DEVICES],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[1],
-    )
-    lines = process.stdout.splitlines()
-    one, two = ([float(word) for word in line.split()] for line in lines)
-    assert one.pop(0) == 1 and two.pop(0) == 2
-    assert one[3] < 0.9 * one[0]
-    assert two == pytest.approx(one, rel=1e-3, abs=1e-2)
-
-
-def test_devices_that_cannot_be_had_are_refused():
-    for name in ("mirored", "mirrored:0", "multiworker"):
-        with pytest.raises(ValueError, match=rf"strategy '{name}': expected"):
-            open_strategy(name)
-    tf.constant(1)
-    if len(tf.config.list_physical_devices("GPU")) < 2:  # One device needs no strategy.
-        assert open_strategy("mirrored") is tf.distribute.get_strategy()
-    with pytest.raises(ValueError, match="'mirrored:2': too late"):
-        open_strategy("mirrored:2")
-    check_batch_size(7, open_strategy(""))
-    three = SimpleNamespace(num_replicas_in_sync=3)
-    with pytest.raises(ValueError, match="clip_batch_size = 64 on 3 devices"):
-        check_batch_size(64, three)
-
-
 @pytest.fixture(scope="module")
 def plain_folder(tiny_dataset, tmp_path_factory):
     """The tiny images, without labels, two captions each, split by the table."""
@@ -359,15 +289,7 @@ def plain_folder(tiny_dataset, tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def no_environment(monkeypatch):
-    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET", "CLIP_STRATEGY"):
-        monkeypatch.setenv(name, "")
-
-
-def test_training_needs_no_labels_and_no_notebook(
-    plain_folder, tmp_path, capsys, no_environment
-):
+def test_training_needs_no_labels_and_no_notebook(plain_folder, tmp_path, capsys):
     command = ["train", "--data", str(plain_folder), "--models", str(tmp_path)]
     command += ["--preset", "quick", "--set", "clip_batch_size=8", "--json"]
     assert main(command) == 0
@@ -405,9 +327,11 @@ def test_captions_of_one_image_are_never_in_one_batch(plain_folder):
         ("clip_epochs=many", "expected a value such as 30"),
         ("image_encoder=vit", "expected one of cnn"),
         ("image_size=(128,)", "expected (height, width)"),
-        ("clip_batch_size=0", "from 1"),
+        ("clip_batch_size=0", "clip_batch_size = 0: expected a number from 1 on"),
+        ("clip_epochs=0", "clip_epochs = 0: expected a number from 1 on"),
+        ("test_share=0.5", "test_share = 0.5: expected 0 < share < 0.5"),
     ],
 )
-def test_a_wrong_setting_is_refused(setting, message, capsys, no_environment):
+def test_a_wrong_setting_is_refused(setting, message, capsys):
     assert main(["train", "--data", "scenes", "--set", setting]) == 1
     assert message in capsys.readouterr().err

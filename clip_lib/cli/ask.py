@@ -12,6 +12,7 @@ from pathlib import Path
 from clip_lib.cli.common import (
     Answer,
     find_model,
+    model_name,
     path_lines,
     save_figure,
     warn,
@@ -26,7 +27,7 @@ from clip_lib.retrieval.question import (
     fits,
     negations,
     read_question,
-    words_of,
+    texts_of,
 )
 
 
@@ -35,7 +36,8 @@ def search(arguments, config) -> Answer:
     model_file = find_model(arguments.model, config)
     engine, split = open_gallery(model_file, arguments.gallery, config)
     engine = narrow(engine, arguments.within, arguments.since, arguments.until)
-    reply = functools.partial(_reply, arguments=arguments, engine=engine, split=split)
+    options = {"arguments": arguments, "engine": engine, "split": split}
+    reply = functools.partial(_reply, model=model_name(model_file), **options)
     if arguments.query:
         return reply(" ".join(arguments.query))
     return Answer("", "", then=functools.partial(_converse, reply, arguments.json))
@@ -60,7 +62,7 @@ def _converse(reply, as_json: bool) -> None:
                 warn(f"error: {error}")
 
 
-def _reply(question: str, arguments, engine, split: str) -> Answer:
+def _reply(question: str, model: str, arguments, engine, split: str) -> Answer:
     terms, k, texts = read_question(question, pictures=True), arguments.k, False
     by_picture = len(terms) == 1 and terms[0].is_picture
     if not by_picture:
@@ -99,12 +101,12 @@ def _reply(question: str, arguments, engine, split: str) -> Answer:
             answers["rank"].astype(str) + ". " + answers["score"].map("{:.3f}".format)
         )
         lines = f"{blocks(paths, [*titles])}\n{lines}"
-    return Answer(f"among {where}\n{lines}", answers)
+    return Answer(f"among {where}, by {model}\n{lines}", answers)
 
 
 def _comment(question: str, engine, split: str) -> None:
     """Say what the model does not understand, and if nothing fits."""
-    warn_of_words(engine.clip, words_of(question, pictures=True))
+    warn_of_words(engine.clip, *texts_of(question, pictures=True))
     for phrase, word in negations(question):
         warn(f'{phrase!r} looks for {word}: write " - {word}" to leave it out')
     if not fits(engine, question, split, pictures=True):
@@ -167,7 +169,11 @@ def app(arguments, config) -> Answer:
     _, address, _ = launch(
         page, arguments.port, arguments.open, quiet=True, prevent_thread_lock=True
     )
-    text = f"Search page: {address}\nIt shows pictures of {', '.join(page.folders)}"
+    text = (
+        f"Search page: {address} (Ctrl-C ends it)\n"
+        f"It shows pictures of {', '.join(page.folders)}\n"
+        f"{' and '.join(map(model_name, models))} answer"
+    )
     # On one line: a program that started this waits for it.
     about = json.dumps({"address": address, "folders": page.folders})
     return Answer(text, about, then=_wait)

@@ -72,10 +72,19 @@ def warn(message: str) -> None:
     print(printable(message), file=sys.stderr)
 
 
-def warn_of_words(clip, text: str) -> None:
-    """Name the words of a text that the model never saw."""
-    if unknown := dict.fromkeys(sort_words(clip.vectorizer, text)[1]):
+def model_name(path: Path) -> str:
+    """Return what to call a model's file in a sentence."""
+    ours = find_pretrained(PRETRAINED).resolve()
+    return "the pretrained weights" if path.resolve().parent == ours else str(path)
+
+
+def warn_of_words(clip, *texts: str) -> None:
+    """Name the words that the model never saw; say what it does not read."""
+    vectorizer = clip.vectorizer
+    if unknown := dict.fromkeys(sort_words(vectorizer, " ".join(texts))[1]):
         warn(f"words the model never saw: {', '.join(unknown)}")
+    if any(len(vectorizer.split(text)) > vectorizer.sequence_length for text in texts):
+        warn(f"the model reads the first {vectorizer.sequence_length} words of a text")
 
 
 def warn_of_faults(faults: list[str], word: str = "error") -> int:

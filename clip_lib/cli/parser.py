@@ -16,7 +16,6 @@ DATA = "data folder, or 'scenes' for the drawn scenes"
 MODEL = "a CLIP's file, or 'pretrained' (the run's, else the pretrained weights)"
 MODELS = "folder of the run's models (models/)"
 GALLERY = "train, validation, test (default) or all of the model's data; or a folder"
-STRATEGY = "devices for CLIP: mirrored (all GPUs) or mirrored:N"
 DEBUG = "show the traceback of an error"
 
 
@@ -34,7 +33,7 @@ def parse(argv=None) -> argparse.Namespace:
         name = lists.pop()
         setattr(arguments, name, getattr(arguments, name) + rest)
     elif rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        arguments.error(f"unrecognized arguments: {' '.join(rest)}")
     return arguments
 
 
@@ -59,7 +58,7 @@ def _add(choices, module: str, name: str, about: str, example: str):
         description=about,
         epilog=f"example: {PROGRAM} {name} {example}",
     )
-    command.set_defaults(module=module)
+    command.set_defaults(module=module, error=command.error)
     command.add_argument("--json", action="store_true", help="print JSON")
     # SUPPRESS: its absence here must not undo a --debug before the command.
     absent = argparse.SUPPRESS
@@ -81,7 +80,6 @@ def _train(choices) -> None:
     for command in (run, train):
         command.add_argument("--data", help=DATA)
         command.add_argument("--models", help=MODELS)
-        command.add_argument("--strategy", help=STRATEGY)
 
 
 def _measure(choices) -> None:

@@ -23,7 +23,12 @@ from clip_lib.retrieval.index import Index
 from clip_lib.retrieval.photo_folder import find_data
 from clip_lib.retrieval.runtime import open_clip
 from clip_lib.retrieval.search import IMAGE_INDEX_FILE, open_index
-from clip_lib.retrieval.zero_shot import TEMPLATES, label_ranking, split_labels
+from clip_lib.retrieval.zero_shot import (
+    TEMPLATES,
+    label_ranking,
+    label_words,
+    split_labels,
+)
 
 
 def classify(arguments, config) -> Answer:
@@ -34,7 +39,7 @@ def classify(arguments, config) -> Answer:
     rank = label_ranking(clip, labels, arguments.template or TEMPLATES)
     # Our own templates are no one's mistake.
     frames = [template.replace("{}", " ") for template in arguments.template or ()]
-    warn_of_words(clip, " ".join([*labels, *frames]).replace("_", " "))
+    warn_of_words(clip, *map(label_words, [*labels, *frames]))
     read, embeds, faults = embed_files(clip, arguments.images)
     tables = [rank(embedding) for embedding in embeds]
     found = list(zip(read, tables, strict=True))

@@ -19,10 +19,10 @@ from clip_lib.retrieval.answers import (
     answer_lines,
     answer_records,
     gallery_words,
+    with_captions,
 )
 from clip_lib.towers.choice import choose_builders
 from clip_lib.training import pipeline
-from clip_lib.training.distribution import check_batch_size, open_strategy
 
 
 def run(arguments, config) -> Answer:
@@ -32,11 +32,6 @@ def run(arguments, config) -> Answer:
     from clip_lib.handin.team import read_team
 
     read_team()
-    if config.strategy not in ("", "mirrored"):
-        raise ClipError(
-            f"strategy {config.strategy!r}: the notebook trains its classifiers first, "
-            "then it is too late for any other than mirrored."
-        )
     if config.dataset_dir or (DEFAULT_FOLDER / TABLE).is_file():
         # Refuse here what the first cells would refuse half a minute later.
         dataset = load_dataset(config)
@@ -54,7 +49,7 @@ def run(arguments, config) -> Answer:
             answers[query] = engine.images_for(query)
     where = gallery_words(engine, "test")
     lines = [
-        f"\n{query}\namong {where}\n{answer_lines(table)}"
+        f"\n{query}\namong {where}\n{answer_lines(with_captions(table, engine))}"
         for query, table in answers.items()
     ]
     lines.append(f"\nNotebook: {written}\nModels and indexes: {config.model_dir}/")
@@ -66,7 +61,6 @@ def run(arguments, config) -> Answer:
 def train(arguments, config) -> Answer:
     """Train a CLIP on any folder, with labels or without, and measure it."""
     config = changed(config, arguments.set)
-    check_batch_size(config.clip_batch_size, open_strategy(config.strategy))
     dataset = load_dataset(config)
     sizes = {split: len(dataset.pictures(split)) for split in ("train", "test")}
     labels = ", ".join(dataset.class_names) or "none: CLIP alone is trained"

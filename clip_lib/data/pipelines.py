@@ -37,7 +37,7 @@ def _batched(stream: tf.data.Dataset, batch_size: int, training: bool):
     return stream.batch(batch_size, drop_remainder=training).prefetch(tf.data.AUTOTUNE)
 
 
-def _pictures(columns, image_size, training, seed, cached=True) -> tf.data.Dataset:
+def _pictures(columns, image_size, training, seed) -> tf.data.Dataset:
     """Stream rows of ``columns``, the first of which, a path, becomes a picture."""
 
     def load(path):
@@ -49,7 +49,7 @@ def _pictures(columns, image_size, training, seed, cached=True) -> tf.data.Datas
         return (image, *others) if others else image
 
     stream = tf.data.Dataset.from_tensor_slices(columns)
-    kept = cached and len(columns[0]) * np.prod(image_size) * 3 <= CACHE_BYTES
+    kept = len(columns[0]) * np.prod(image_size) * 3 <= CACHE_BYTES
     if not kept:  # Shuffle the paths, or the shuffle would hold all the pictures.
         stream = _shuffled(stream, training, seed)
     stream = stream.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
@@ -57,7 +57,7 @@ def _pictures(columns, image_size, training, seed, cached=True) -> tf.data.Datas
 
 
 def image_batches(
-    paths, image_size, batch_size=32, labels=None, training=False, cached=True, seed=0
+    paths, image_size, batch_size=32, labels=None, training=False, seed=0
 ) -> tf.data.Dataset:
     """Stream pictures, with their labels if there are any.
 
@@ -67,7 +67,6 @@ def image_batches(
         batch_size: Pictures per batch.
         labels: Label numbers (N,), or None.
         training: Whether to shuffle, anew each epoch, and to drop a short last batch.
-        cached: Whether to keep the decoded pictures for the next epoch.
         seed: Seed of the shuffles.
 
     Returns:
@@ -76,7 +75,7 @@ def image_batches(
     columns = (list(paths),)
     if labels is not None:
         columns += (np.asarray(labels, "int32"),)
-    stream = _pictures(columns, image_size, training, seed, cached)
+    stream = _pictures(columns, image_size, training, seed)
     return _batched(stream, batch_size, training)
 
 
@@ -98,13 +97,14 @@ class CachedFeatures:
         model: Images (B, height, width, 3), 0 to 255, to features of any rank (B, ...).
         paths: Picture files; a repeated one is stored once.
         image_size: Height and width in pixels.
-        folder: Where the temporary file lies: 4 bytes per picture and number.
+        folder: Where the temporary file lies: 4 bytes per feature of a picture, for two
+            views in float16.
     """
 
     def __init__(self, model: keras.Model, paths, image_size, folder):
         self.row_of = {path: 2 * n for n, path in enumerate(dict.fromkeys(paths))}
         Path(folder).mkdir(parents=True, exist_ok=True)
-        batches = image_batches(self.row_of, image_size, cached=False)
+        batches = image_batches(list(self.row_of), image_size)
         told = {"delay": 2, "leave": False, "file": sys.stdout}  # Not in red.
         # Deleted when the mapping is, or with the process, even a killed one.
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -165,23 +165,24 @@ def pair_batches(
     captions = tf.constant(token_ids, tf.int32)
     numbers = None if labels is None else tf.constant(np.asarray(labels), tf.int32)
 
-    def pair(image, picture, seed=None):
-        choices, column = rows[picture], 0
+    def pair(image_or_row, picture, seed=None):
+        choices, choice = rows[picture], 0
         if training:
-            column = tf.random.stateless_uniform([], seed, 0, len(choices), tf.int32)
-        token_ids = tf.gather(captions, choices[column])
+            choice = tf.random.stateless_uniform([], seed, 0, len(choices), tf.int32)
+        token_ids = tf.gather(captions, choices[choice])
         if training and features:  # The row of the picture, or of its mirror image.
             # Another seed: mirror image and caption are drawn independently.
-            image += tf.random.stateless_uniform([], seed + 2, 0, 2, tf.int32)
+            mirrored = tf.random.stateless_uniform([], seed + 2, 0, 2, tf.int32)
+            image_or_row += mirrored
         name = FEATURE_INPUT if features else "image_input"
-        inputs = {name: image, "text_input": token_ids}
+        inputs = {name: image_or_row, "text_input": token_ids}
         if numbers is not None:
             inputs["label_input"] = tf.gather(numbers, choices[0])
         return inputs
 
     places = np.arange(len(rows_of), dtype="int32")
     if features:
-        columns = (features.rows(rows_of), places)
+        columns = (features.rows(list(rows_of)), places)
         stream = _shuffled(tf.data.Dataset.from_tensor_slices(columns), training, seed)
     else:
         stream = _pictures((list(rows_of), places), image_size, training, seed)

@@ -5,6 +5,7 @@ interruption the same call starts again.
 """
 
 import os
+import re
 import sys
 import tempfile
 import zipfile
@@ -14,7 +15,7 @@ from pathlib import Path
 from clip_lib.config import Config
 from clip_lib.data.captions_table import TABLE
 from clip_lib.errors import ClipError, first_line
-from clip_lib.scenes.folder import draw_scenes
+from clip_lib.scenes.folder import MARKER, draw_scenes
 
 ARCHIVE_URL = "https://www.lirmm.fr/~poncelet/Ressources/flickr_subset2.zip"
 ARCHIVE_HASH = None
@@ -53,7 +54,7 @@ def find_folder(config: Config) -> tuple[Path, bool]:
         folder = Path(config.dataset_dir)
         if not folder.is_dir():
             raise ClipError(f"{folder}: no such data folder.")
-        return _unwrapped(folder), False
+        return _unwrapped(folder), (folder / MARKER).is_file()
     for archive in DEFAULT_FOLDER.glob("*.zip"):
         unpack_archive(archive, DEFAULT_FOLDER)
     try:
@@ -91,6 +92,8 @@ def download_archive(folder, url: str = ARCHIVE_URL, timeout: float = 15.0) -> P
                 unpack_archive(archive, folder)
             except (OSError, ValueError) as error:  # ValueError: another hash.
                 cause = " ".join(str(error).split()).rstrip(".")
+                if inner := re.findall(r"Caused by (\w+)\(", cause):
+                    cause = f"no connection ({inner[-1]})"
                 raise ClipError(f"{url}: {cause}.") from error
     return Path(folder)
 

@@ -120,13 +120,8 @@ def learn_vocabulary(captions, config: Config) -> Vectorizer:
     return Vectorizer(words[: config.vocab_size - 2], config.sequence_length)
 
 
-def save_vocabulary(vectorizer: Vectorizer, path) -> None:
-    """Write a vocabulary: vocab.txt, or the file of another tokenizer."""
-    vectorizer.save(path)
-
-
 def load_vocabulary(path, sequence_length: int) -> Vectorizer:
-    """Read back what `save_vocabulary` wrote; ClipError if it is no vocabulary."""
+    """Read back what `Vectorizer.save` wrote; ClipError if it is no vocabulary."""
     path = Path(path)
     if not path.is_file():
         raise ClipError(f"{path}: no such vocabulary; it is saved beside the model.")
@@ -222,7 +217,8 @@ def check_query(vectorizer: Vectorizer, text: str) -> None:
     """
     if not text.strip():
         raise ClipError("Empty query: expected a few English words.")
-    known, _ = sort_words(vectorizer, text)
+    read = vectorizer.split(text)[: vectorizer.sequence_length]
+    known, _ = sort_words(vectorizer, " ".join(read))
     if not any(word.lower() not in FUNCTION_WORDS for word in known):
         raise ClipError(
             f"{text!r}: not one word that means something is among the "

@@ -154,7 +154,7 @@ def evaluate_dataset(clip: Clip, dataset: Dataset, split: str = "test") -> dict:
 def image_accuracy(model, dataset: Dataset, split: str = "test") -> float:
     """Return the share of the pictures of a split that a classifier labels rightly."""
     rows = dataset.pictures(split)
-    batches = image_batches(dataset.paths(rows), model.input_shape[1:3], cached=False)
+    batches = image_batches(dataset.paths(rows), model.input_shape[1:3])
     predictions = model.predict(batches, verbose=0).argmax(axis=1)
     return float((predictions == dataset.labels(rows)).mean())
 

@@ -7,7 +7,7 @@ among the first k, which is a hit rate rather than the recall of information ret
 the field calls it recall@k all the same, and so does this module.
 
 Ties count against the model everywhere: among candidates of the same score the right
-answers come last, and so does a right answer whose score is NaN.
+answers come last; one whose score is NaN comes last of all.
 """
 
 import numpy as np

@@ -82,6 +82,8 @@ def execute_notebook(source=NOTEBOOK, output=None) -> Path:
         coalesce_streams=True,
         resources={"metadata": {"path": str(source.parent.resolve())}},
         on_cell_execute=before,
+        # It would warn of the socket on which it talks to this very process.
+        extra_arguments=["--log-level=ERROR"],
     )
     partial = output.with_suffix(".partial.ipynb")
     partial.parent.mkdir(parents=True, exist_ok=True)

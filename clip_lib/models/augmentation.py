@@ -1,4 +1,4 @@
-"""Random changes of the training images: layers at the bottom of each image encoder."""
+"""Random changes of the training images: layers at the bottom of the CNN."""
 
 import keras
 import numpy as np
@@ -32,15 +32,18 @@ def augmented_views(model: keras.Model, image, count: int = 8) -> np.ndarray:
     """Return augmented versions of one image, as the model sees them in training.
 
     Args:
-        model: Image classifier, of any encoder.
+        model: Image classifier; one without these layers, such as a pretrained one,
+            sees the image as it is.
         image: (height, width, 3), values 0 to 255.
         count: Number of versions.
 
     Returns:
         (count, height, width, 3), values 0 to 1, at the resolution that is augmented.
     """
-    last = model.get_layer(LAST)
     images = np.repeat(np.asarray(image)[None], count, axis=0)
+    if LAST not in [layer.name for layer in model.layers]:
+        return images / 255
+    last = model.get_layer(LAST)
     views = keras.Model(model.input, last.output)(images, training=True)
     low, high = last.value_range
     return (np.asarray(views) - low) / (high - low)

@@ -18,7 +18,7 @@ from clip_lib.models.saving import (
 )
 
 FEATURES = "features"
-"""The layer that CLIP reads of a classifier, and of its own image encoder."""
+"""The layer, of a classifier or of CLIP's image encoder, whose output CLIP projects."""
 TEMPERATURE_RATE = 10.0
 """Of the log-temperature: see `ContrastiveLoss`."""
 
@@ -35,9 +35,11 @@ def without_head(classifier: keras.Model, frozen: bool = False) -> keras.Model:
         copy with the same weights: training it does not change the classifier.
 
     Raises:
-        ValueError: If no layer is named ``features``.
+        ValueError: If no layer is named ``features``, or it gives no vector.
     """
     features = _copy(_features(classifier))
+    if len(features.output.shape) != 2:
+        raise ValueError(f"features {features.output.shape}: expected (B, width).")
     return _freeze(features) if frozen else features
 
 
@@ -102,7 +104,6 @@ def build_clip(
         epsilon=1e-6,
         center=False,
         scale=False,
-        synchronized=True,
         name=SCALE,
     )(texts.output)
     text_encoder = _encoder(
@@ -171,9 +172,9 @@ def trainable_part(clip: keras.Model, labelled: bool = False) -> keras.Model:
 def stretch_labels(clip: keras.Model, batches, factor: float) -> None:
     """Let the labels weigh more in the cosines of a CLIP that is already trained.
 
-    The mean embeddings of the labels span a few directions of the common space. Both
-    projections lengthen these and leave the others: pairs of one label move closer
-    together, and the order among them stays nearly as it was.
+    The means, by label, of image plus text embedding span a few directions of the
+    common space. Both projections lengthen these and leave the others: pairs of one
+    label move closer together, and the order among them stays nearly as it was.
 
     Args:
         clip: Model of `build_clip`, with projections from a pretraining.

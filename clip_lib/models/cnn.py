@@ -15,12 +15,16 @@ from clip_lib.models.second_order_pooling import SecondOrderPooling
 STATISTICS = "statistics"
 """Prefix of the layers that summarise the cells, one for each cell size."""
 DIRECTIONS = 8
+"""Of the edges whose strength is measured."""
 PATCH = 4
 """Side of the patches that the convolution reads, in cells."""
 
 
 def _edge_kernel(directions: int) -> np.ndarray:
-    """Return derivative filters of the grey level: (3, 3, 3, directions)."""
+    """Return derivative filters of the grey level, the mean of red, green and blue.
+
+    Their shape is (3, 3, 3, directions).
+    """
     kernel = np.zeros((3, 3, 3, directions), "float32")
     for number, angle in enumerate(np.arange(directions) * 2 * np.pi / directions):
         kernel[1, 2, :, number] += np.cos(angle) / 3
@@ -85,8 +89,9 @@ def build_image_classifier(config: Config, num_classes: int) -> keras.Model:
     describe = layers.Conv2D(config.descriptors, PATCH, name="descriptors")
     maps = [describe(_statistics(colours, edges, cell)) for cell in config.cells]
     outputs = SecondOrderPooling(name="second_order")(maps)
-    # Centred, with one common scale instead of one each: the features that vary little
-    # are mostly noise. Its statistics are set by initialization.scale_features.
+    # Each feature is centred, all are divided by one deviation: a deviation for each
+    # would blow up those that hardly vary, which are mostly noise.
+    # initialization.scale_features sets both.
     outputs = layers.BatchNormalization(
         center=False, scale=False, epsilon=1e-9, trainable=False, name="features"
     )(outputs)

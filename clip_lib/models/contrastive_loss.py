@@ -3,7 +3,6 @@
 import math
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 MAX_SCALE = 100.0
@@ -37,24 +36,6 @@ def contrastive_loss(logits, labels=None, label_share: float = 0.0):
     return ops.mean(image_to_text + text_to_image) / 2
 
 
-def _replicas():
-    """Return the context of several devices that share this batch, or None."""
-    context = tf.distribute.get_replica_context()
-    return context if context and context.num_replicas_in_sync > 1 else None
-
-
-def gather(tensor):
-    """Concatenate the shares (B, ...) of a batch that N devices hold: (N x B, ...).
-
-    Gradients flow back to the device that each row came from. On one device this is
-    the tensor itself.
-    """
-    if (context := _replicas()) is None:
-        return tensor
-    # TensorFlow refuses to gather a graph input, which is not yet on a device.
-    return context.all_gather(tf.identity(tensor), axis=0)
-
-
 class _AtMost(keras.constraints.Constraint):
     """Keep a weight between 0 and a limit."""
 
@@ -69,14 +50,11 @@ class _AtMost(keras.constraints.Constraint):
 class ContrastiveLoss(keras.layers.Layer):
     """Pass two batches of unit embeddings through, and add their contrastive loss.
 
-    The temperature is learned (Radford et al. 2021, section 2.5). The weight is the
-    logarithm of its inverse, the scale, divided by ``rate``: the temperature is always
-    positive, and moves ``rate`` times as fast as the other weights. A training of 150
-    steps would otherwise leave it where it started. After each step it is clipped so
-    that the scale stays within [1, 100].
-
-    On N devices the loss is computed over the whole batch: each device adds the loss of
-    all pairs, and Keras averages over the devices.
+    The temperature is learned (Radford et al. 2021, section 2.5). The weight is
+    log(1 / temperature) / ``rate``: the temperature stays positive, and its logarithm
+    moves ``rate`` times as fast as other weights. A training of 150 steps would
+    otherwise leave it where it started. After each step it is clipped so that the
+    scale, 1 / temperature, stays within [1, 100].
 
     Args:
         temperature: Initial value.
@@ -112,13 +90,9 @@ class ContrastiveLoss(keras.layers.Layer):
 
     def call(self, inputs):
         image_embeddings, text_embeddings, *labels = inputs
-        texts = ops.transpose(gather(text_embeddings))
-        logits = ops.exp(self.rate * self.log_scale) * gather(image_embeddings) @ texts
-        labels = gather(labels[0]) if labels else None
-        if _replicas():
-            # The devices of a process share this layer object, and `gather` waits for
-            # all of them: drop what the others have added meanwhile.
-            self._clear_losses()
+        similarity = image_embeddings @ ops.transpose(text_embeddings)
+        logits = ops.exp(self.rate * self.log_scale) * similarity
+        labels = labels[0] if labels else None
         self.add_loss(contrastive_loss(logits, labels, self.label_share))
         return image_embeddings, text_embeddings
 

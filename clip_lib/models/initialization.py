@@ -38,7 +38,7 @@ def start_image_classifier(dataset: Dataset, config: Config) -> keras.Model:
     model = build_image_classifier(config, max(1, len(dataset.class_names)))
     rows = dataset.pictures("train")
     rows = rows.sample(min(len(rows), MAX_IMAGES), random_state=config.seed)
-    batches = image_batches(dataset.paths(rows), config.image_size, cached=False)
+    batches = image_batches(dataset.paths(rows), config.image_size)
     names = [f"{STATISTICS}_{cell}" for cell in config.cells]
     statistics = [model.get_layer(name).output for name in names]
     maps = keras.Model(model.input, statistics).predict(batches, verbose=0)

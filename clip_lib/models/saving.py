@@ -18,7 +18,8 @@ IMAGE_ENCODER = "image_encoder"
 TEXT_ENCODER = "text_encoder"
 LOSS = "contrastive_loss"
 PROJECTION, SCALE = "projection", "one_scale"
-"""Names of the parts of a CLIP; the last two are layers of its encoders."""
+"""Names of the parts of a CLIP. The last two are layers of its encoders: ``SCALE``
+brings each text feature to variance 1."""
 CHECKSUMS = "SHA256SUMS"
 """Beside weights that are handed on: what `sha256sum` prints of the files there."""
 

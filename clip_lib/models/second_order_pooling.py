@@ -13,7 +13,8 @@ from keras import ops
 def _places(height: int, width: int) -> np.ndarray:
     """Row, column and a one for each place (height * width, 3).
 
-    Rows and columns are of mean 0 and variance 1, about."""
+    Row and column numbers have mean 0 and a variance of about 1.
+    """
     axes = [
         (np.arange(side) + 0.5) / side * np.sqrt(12) - np.sqrt(3)
         for side in (height, width)
@@ -28,8 +29,7 @@ def square_root(matrices, steps: int = 5):
 
     Source: Li et al. 2018, *Towards Faster Training of Global Covariance Pooling
     Networks by Iterative Matrix Square Root Normalization*, section 3.2
-    (Newton-Schulz). What few steps leave small are the weakest directions, which are
-    mostly noise.
+    (Newton-Schulz). A few steps leave the weakest directions, mostly noise, too small.
 
     Args:
         matrices: (B, D, D), symmetric, no eigenvalue negative, their sum not 0.
@@ -64,16 +64,18 @@ class SecondOrderPooling(keras.layers.Layer):
     """
 
     def call(self, maps):
-        rows = []
+        descriptors = []
         for each in maps:
             height, width, channels = each.shape[1:]
-            row = ops.reshape(each, (-1, height * width, channels))
+            found = ops.reshape(each, (-1, height * width, channels))
             places = ops.broadcast_to(
-                _places(height, width), (ops.shape(row)[0], height * width, 3)
+                _places(height, width), (ops.shape(found)[0], height * width, 3)
             )
-            rows.append(ops.concatenate([row, places], axis=-1))
-        rows = ops.concatenate(rows, axis=1)
-        products = ops.transpose(rows, (0, 2, 1)) @ rows / rows.shape[1]
+            descriptors.append(ops.concatenate([found, places], axis=-1))
+        descriptors = ops.concatenate(descriptors, axis=1)
+        products = (
+            ops.transpose(descriptors, (0, 2, 1)) @ descriptors / descriptors.shape[1]
+        )
         side = products.shape[-1]
         upper, right = np.triu_indices(side)
         root = ops.reshape(square_root(products), (-1, side * side))

@@ -93,7 +93,9 @@ def open_gallery(model_file, gallery: str | None, config: Config) -> tuple[Searc
     if gallery not in (None, *splits):
         if not Path(gallery).is_dir():
             expected = ", ".join(splits)
-            raise ClipError(f"gallery {gallery!r}: expected {expected} or a folder.")
+            raise ClipError(
+                f"gallery {gallery!r}: no such folder; expected one, or {expected}."
+            )
         return open_folder(open_clip(model_file), gallery), "all"
     if Path(model_file).with_name(IMAGE_INDEX_FILE).is_file():
         return Search.load(model_file, open_clip), gallery or "test"

@@ -117,10 +117,10 @@ def _embed(clip, terms: list[Term], question: str) -> np.ndarray:
     return total / length
 
 
-def words_of(question: str, pictures: bool = False) -> str:
-    """Return the words of a question's texts, without signs, weights and pictures."""
+def texts_of(question: str, pictures: bool = False) -> list[str]:
+    """Return the texts of a question, without signs, weights and pictures."""
     terms = read_question(question, pictures)
-    return " ".join(term.text for term in terms if not term.is_picture)
+    return [term.text for term in terms if not term.is_picture]
 
 
 def negations(question: str) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Query a trained CLIP: with a text for its pictures, with a picture for its texts."""
+"""Query a trained CLIP: a text for pictures, a picture for texts or pictures."""
 
 import dataclasses
 import functools
@@ -38,7 +38,7 @@ TEMPLATES = ("a {}", "the {}", "a man with a {}")
 
 
 def query_sentences(text: str) -> list[str]:
-    """Put a query of one bare word into sentences, as no caption is a word alone."""
+    """Put a query of one bare word into sentences: no caption is a single word."""
     word = clean(text)
     return [one.replace("{}", word) for one in TEMPLATES] if word.isalpha() else [text]
 
@@ -239,7 +239,8 @@ class Search:
             embedding: The picture's unit vector (D,), if it is known already.
         """
         images = self.images.part(gallery)
-        own = (images.items["paths"] == os.path.abspath(picture)).to_numpy()
+        paths = images.items["paths"].map(os.path.abspath)
+        own = (paths == os.path.abspath(picture)).to_numpy()
         if own.any():
             embedding = images.embeds[own.argmax()]
         else:

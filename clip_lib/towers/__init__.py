@@ -1,4 +1,4 @@
-"""Optional encoders that others, or we, trained before.
+"""Every encoder but the CNN and SmallBERT: those that were trained before.
 
 ``import clip_lib.towers`` is all that `retrieval.search.Clip.load` needs to read the
 tokenizer beside a model with a pretrained text encoder.

@@ -14,7 +14,7 @@ from clip_lib.towers.texts import CHECKPOINTS, checkpoint_folder
 from clip_lib.training.pipeline import train
 
 KEPT = ("seed", "model_dir", "dataset_dir", "validation_share", "test_share")
-KEPT += ("image_epochs", "text_epochs", "fine_tune_epochs", "strategy")
+KEPT += ("image_epochs", "text_epochs", "fine_tune_epochs")
 """Settings of the usual run that training from our own weights keeps."""
 
 
@@ -42,6 +42,8 @@ def list_options(config: Config, dataset: Dataset) -> list[Option]:
         config: The usual one.
         dataset: Its data.
     """
+    # The same pictures, without looking for them again.
+    config = dataclasses.replace(config, dataset_dir=str(dataset.folder))
     base = {name: getattr(config, name) for name in KEPT}
     folder = dataset.folder.absolute()  # "." has no name.
     enriched = folder.with_name(f"{folder.name}_enriched")

@@ -1,4 +1,4 @@
-"""The one way models are trained: by the notebook, the command line, the benchmarks."""
+"""Train one model: a classifier, or CLIP; `pipeline` chains all three."""
 
 import functools
 import sys
@@ -28,7 +28,6 @@ from clip_lib.models.clip import (
 )
 from clip_lib.models.saving import LOSS, split_encoders
 from clip_lib.training.callbacks import RECALLS, KeepBest, ValidationRecall
-from clip_lib.training.distribution import check_batch_size, on_devices, open_strategy
 
 
 def build_schedule(learning_rate: float, steps: int):
@@ -143,13 +142,15 @@ def fit_image_classifier(model: keras.Model, dataset: Dataset, config: Config, p
         )
         for split, rows in parts
     ]
-    first, trained, best = streams, model, KeepBest(Path(path), "val_accuracy")
+    first, trained = streams, model
+    best = KeepBest(Path(path), "val_accuracy")
     if frozen := frozen_features(model):
         first = [
             _feature_batches(frozen, dataset, rows, config, split == "train", best.path)
             for split, rows in parts
         ]
-        best.kept, features = model, keras.Input(frozen.output.shape[1:])
+        best.kept = model
+        features = keras.Input(frozen.output.shape[1:])
         trained = keras.Model(features, continue_after(model, FEATURES, features))
     history = _fit_classifier(
         trained, first, config.image_epochs, config.learning_rate, best
@@ -208,21 +209,21 @@ def clip_batches(
         split: "train", "validation" or "test".
         features: `CachedFeatures` of a frozen image encoder, or None for images.
     """
-    rows = _shuffled(dataset, split, config)
+    rows = _in_random_order(dataset, split, config)
     training = split == "train"
     return pair_batches(
         dataset.paths(rows),
         encode(vectorizer, rows["caption"]),
         config.image_size,
         config.clip_batch_size,
-        labels=dataset.labels(rows) if training and dataset.class_names else None,
+        labels=dataset.labels(rows) if training else None,
         training=training,
         seed=config.seed,
         features=features,
     )
 
 
-def _shuffled(dataset: Dataset, split: str, config: Config):
+def _in_random_order(dataset: Dataset, split: str, config: Config):
     return dataset.part(split).sample(frac=1, random_state=config.seed)
 
 
@@ -241,18 +242,11 @@ def fit_clip(clip: keras.Model, dataset: Dataset, vectorizer, config: Config, pa
     Returns:
         The best model, reloaded from ``path``, and the history, with ``val_recall`` and
         ``temperature`` beside the losses.
-
-    Raises:
-        ClipError: If the devices of ``config.strategy`` cannot share the batches.
     """
     keras.utils.set_random_seed(config.seed)
     path = Path(path)
     clip.get_layer(LOSS).vocabulary = vocabulary_fingerprint(vectorizer)
-    strategy = open_strategy(config.strategy)
-    check_batch_size(config.clip_batch_size, strategy)
-    clip = on_devices(clip, strategy)
-    with strategy.scope():
-        trained = trainable_part(clip, labelled=bool(dataset.class_names))
+    trained = trainable_part(clip, labelled=bool(dataset.class_names))
     frozen = frozen_features(split_encoders(clip)[0])
 
     def stream(split):
@@ -264,10 +258,9 @@ def fit_clip(clip: keras.Model, dataset: Dataset, vectorizer, config: Config, pa
 
     batches, pairs = stream("train"), stream("validation")
     steps = config.clip_epochs * int(batches.cardinality())
-    with strategy.scope():
-        trained.compile(build_optimizer(config.clip_learning_rate, steps))
-    rows = _shuffled(dataset, "validation", config).drop_duplicates("image_path")
-    labels = dataset.labels(rows) if dataset.class_names else None
+    trained.compile(build_optimizer(config.clip_learning_rate, steps))
+    rows = _in_random_order(dataset, "validation", config)
+    labels = dataset.labels(rows.drop_duplicates("image_path"))
     if dataset.class_names and config.label_stretch != 1:
         stretch_labels(clip, batches, config.label_stretch)
     best = KeepBest(path, "val_recall", clip, config)

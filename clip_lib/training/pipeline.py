@@ -10,7 +10,7 @@ import keras
 
 from clip_lib.config import Config
 from clip_lib.data.dataset import Dataset
-from clip_lib.data.vocabulary import learn_vocabulary, save_vocabulary
+from clip_lib.data.vocabulary import learn_vocabulary
 from clip_lib.models.clip import build_clip, without_head
 from clip_lib.models.initialization import (
     start_image_classifier,
@@ -78,7 +78,7 @@ def train(
         builders: How the models are made.
     """
     vectorizer = builders.vocabulary(dataset.train["caption"], config)
-    save_vocabulary(vectorizer, config.vocabulary_file)
+    vectorizer.save(config.vocabulary_file)
     image_classifier = builders.image(dataset, config)
     text_classifier = builders.text(dataset, vectorizer, config)
     if dataset.class_names:

@@ -17,7 +17,7 @@ from clip_lib.data.vocabulary import count_words, sort_words
 from clip_lib.errors import ClipError
 from clip_lib.retrieval.answers import with_captions
 from clip_lib.retrieval.photo_folder import find_data, open_folder
-from clip_lib.retrieval.question import fits, negations, words_of
+from clip_lib.retrieval.question import fits, negations, texts_of
 from clip_lib.retrieval.runtime import open_clip
 from clip_lib.retrieval.search import IMAGE_INDEX_FILE, Clip, Search
 from clip_lib.retrieval.zero_shot import knows_label, label_ranking, split_labels
@@ -131,7 +131,7 @@ class Page:
         if not (text := _clean(text)):
             return ""
         with _saying(words["no_meaning"]):
-            wanted = words_of(text)
+            wanted = " ".join(texts_of(text))
         known, unknown = sort_words(search.clip.vectorizer, wanted)
         notes = _warning(known, unknown, search.clip, words)
         with _saying(_unknown(unknown, words) if unknown else words["no_meaning"]):
