@@ -655,7 +655,7 @@ def test_index_then_search_in_a_folder(ask, pictures, tmp_path):
     search = ["search", "the grass", "--gallery", folder]
     printed = ask(*search, "--figure", figure)[1]
     heading, columns, *lines = printed.splitlines()
-    assert heading == f"among 3 pictures ({folder})"
+    assert heading.startswith(f"among 3 pictures ({folder}), by ")
     assert columns.split()[-1] == "path" and len(lines) == 3
     assert open_picture(figure).width > 500
     for answer in json.loads(ask(*search, "--json")[1]):
@@ -709,7 +709,8 @@ def test_with_nothing_trained_the_pretrained_weights_answer(fresh, capsys):
     printed, said = capsys.readouterr()
     assert said.startswith(f"{NOTE}\n") and "DRAWN SCENES" in said
     heading, columns, *lines = printed.splitlines()
-    assert heading == "among 8 pictures (drawn scenes)" and len(lines) == 5
+    assert heading == "among 8 pictures (drawn scenes), by the pretrained weights"
+    assert len(lines) == 5
     assert columns.split()[-3:] == ["path", "label", "caption"]
     assert len(fresh.asked) == 1 and len(fresh.read) == 8
     assert main(["search", "a dog on the grass"]) == 0

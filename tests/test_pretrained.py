@@ -51,7 +51,9 @@ def lite0(tiny_config, folder, monkeypatch):
 
 def test_the_start_is_the_pretrained_model(tiny_config, folder, tiny_dataset):
     """Before any training: features, words and embeddings are the pretrained ones."""
-    config = dataclasses.replace(tiny_config, pretrained_dir=str(folder))
+    config = dataclasses.replace(
+        tiny_config, pretrained_dir=str(folder), image_encoder=LITE0
+    )
     clip, builders = load_clip(folder / MODEL_FILE), choose_builders(config)
     vectorizer = builders.vocabulary(["other words altogether"], config)
     rows = tiny_dataset.validation

@@ -92,8 +92,8 @@ def download_archive(folder, url: str = ARCHIVE_URL, timeout: float = 15.0) -> P
                 unpack_archive(archive, folder)
             except (OSError, ValueError) as error:  # ValueError: another hash.
                 cause = " ".join(str(error).split()).rstrip(".")
-                if inner := re.findall(r"Caused by (\w+)\(", cause):
-                    cause = f"no connection ({inner[-1]})"
+                if reasons := re.findall(r"\[Errno -?\d+\] ([\w ]+)", cause):
+                    cause = f"no connection ({reasons[-1]})"
                 raise ClipError(f"{url}: {cause}.") from error
     return Path(folder)
 
