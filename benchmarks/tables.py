@@ -68,7 +68,7 @@ SPEEDS = {
 STARTS = {
     "imports_seconds": "imports, s",
     "model_and_text_seconds": "model, and the vector of one text, s",
-    "first_answer_seconds": "`search` from return to its answers, s",
+    "first_answer_seconds": "`search` from pressing Enter to its answers, s",
     "picture_milliseconds": "a picture file in a running process, ms",
     "text_milliseconds": "a text in a running process, ms",
 }
@@ -320,7 +320,7 @@ def reloads_table() -> str:
     rows = [
         [name, f"`{text}`" if "Error" in text else text] for name, text in said.items()
     ]
-    return _table(["a layer of one's own", "what Keras says in a fresh process"], rows)
+    return _table(["custom layer", "what Keras says in a fresh process"], rows)
 
 
 def leak_table() -> str:
@@ -522,9 +522,9 @@ def fits_table() -> str:
     heading = [
         "gallery",
         "answerable",
-        "said of these",
+        "answerable, warned by mistake",
         "off topic",
-        "not said of these",
+        "off topic, not warned",
     ]
     return _table(heading, rows) + _about(result)
 

@@ -216,7 +216,7 @@ def test_the_original_is_never_written_over(suspicions, scenes, tmp_path, monkey
         Path("scenes/captions.csv"),
         tmp_path / "link.csv",
     ):
-        with pytest.raises(ClipError, match=r"csv: the original, expected another"):
+        with pytest.raises(ClipError, match=r"csv: this is the original captions"):
             write_clean(scenes, suspicions, path)
     assert (scenes / "captions.csv").read_bytes() == before
 

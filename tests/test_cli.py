@@ -187,7 +187,7 @@ sys.exit(main(["search", "a dog"]))
     ("arguments", "message"),
     [
         (["search", ""], "Empty query"),
-        (["search", "qwertz"], "not one word"),
+        (["search", "qwertz"], "none of its content words"),
         (["search", "none.jpg"], "none.jpg: no such picture"),
         (["search", "the grass", "-k", "0"], "k = 0"),
         (["search", "the grass", "--gallery", "moon"], "gallery 'moon'"),
@@ -220,7 +220,9 @@ def test_search_prints_ranked_pictures_with_their_captions(ask):
         assert f'A "{label}" of {label}word{int(number)}, on the grass .' in line
         assert re.search(r" \d+\.\d% ", line)
     # A text longer than a file's name may be is a text.
-    assert ask("search", "the grass " * 600)[1].startswith("among ")
+    _, printed, said = ask("search", "the grass " * 600)
+    assert printed.startswith("among ")
+    assert "the model reads the first 32 words of a text" in said
 
 
 def test_search_in_json(ask, tiny_folder):

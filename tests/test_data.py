@@ -54,9 +54,9 @@ OUTSIDE = ("/etc/a.jpg", "//host/a.jpg", "b/../../a.jpg", "..", "C:\\a.jpg", "a\
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"captions\.csv: not one column image_path, caption"),
+        ("", r"captions\.csv: not exactly one column image_path, caption"),
         (HEADING, r"captions\.csv: no row"),
-        (HEADING[:-1] + ",caption\na,b,c,d\n", "not one column caption"),
+        (HEADING[:-1] + ",caption\na,b,c,d\n", "not exactly one column caption"),
         (HEADING + "a.jpg,dog,one\nb.jpg,dog,\n", "line 3: no caption"),
         (
             HEADING + "a.jpg,dog,A dog, running .\n",
@@ -68,7 +68,7 @@ OUTSIDE = ("/etc/a.jpg", "//host/a.jpg", "b/../../a.jpg", "..", "C:\\a.jpg", "a\
             r"line 4: image_path 'a\\nb\.jpg'",
         ),
         (HEADING + "a.jpg,dog,caf\xe9\n", "UTF-8"),
-        ('"image\npath",' + "x" * 9_999 + "\na,b\n", "not one column"),
+        ('"image\npath",' + "x" * 9_999 + "\na,b\n", "not exactly one column"),
         *(
             (f"{HEADING}{name},dog,x\n", "not inside the data folder")
             for name in OUTSIDE

@@ -281,5 +281,7 @@ def test_a_data_folder_brings_its_captions(clip, photos, read, capsys):
     expected = clip.embed_texts(["The grass .", "One cat ."])
     assert np.allclose(search.texts.embeds, expected, atol=1e-5)
     table.write_text("image_path\n")
-    with pytest.raises(ClipError, match=r"captions\.csv: not one column caption"):
+    with pytest.raises(
+        ClipError, match=r"captions\.csv: not exactly one column caption"
+    ):
         open_folder(clip, photos)

@@ -12,6 +12,7 @@ from clip_lib.config import PRETRAINED, Config, find_pretrained
 from clip_lib.data.pipelines import image_batches
 from clip_lib.data.vocabulary import vocabulary_fingerprint
 from clip_lib.evaluation.embeddings import level_means, similarity_table
+from clip_lib.models.augmentation import augmented_views
 from clip_lib.models.clip import build_clip, without_head
 from clip_lib.models.saving import load_clip, save_model, split_encoders
 from clip_lib.retrieval.search import MODEL_FILE, Clip, build_indexes
@@ -62,6 +63,8 @@ def test_the_start_is_the_pretrained_model(tiny_config, folder, tiny_dataset):
     image_classifier = builders.image(tiny_dataset, config)
     text_classifier = builders.text(tiny_dataset, vectorizer, config)
     assert image_classifier.output.shape[1] == text_classifier.output.shape[1] == 4
+    # It has no layers that augment: the notebook shows the picture as it is.
+    assert np.allclose(augmented_views(image_classifier, images[0]), images[0] / 255)
     # Of both classifiers the head alone is trained, of CLIP the projections.
     assert len(image_classifier.trainable_weights) == 2
     assert len(text_classifier.trainable_weights) == 2

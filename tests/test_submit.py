@@ -252,7 +252,7 @@ FAULTS = (
     ("leftovers", write_run, {"said": "VOTRE-COMPTE"}, "the notebook still says VOTRE"),
     ("stamp", change, TEXT, "é", "è", "the report's text has changed since the report"),
     ("stamp", change, MODEL, "é", "è", "the saved model has changed since the report:"),
-    ("stamp", write_report, {"keywords": ""}, "does not say what it was made of, as o"),
+    ("stamp", write_report, {"keywords": ""}, "carries no stamp; one made"),
     (
         "stamp",
         change_keywords,
@@ -263,8 +263,13 @@ FAULTS = (
     ("pages", write_report, WHO, 9, "body of 9 pages: the course allows 8."),
     ("pages", write_report, WHO, 8, 4, "appendix of 4 pages: the course allows 2."),
     ("pages", write_report, WHO, 8, 2, "Suite", "10 pages: the course allows 8, and"),
-    ("layout", write_report, A5, "page 1 is 148 x 210 mm: A4 has 210 x 297."),
-    ("layout", write_report, SMALL, "most letters have 8 points: at least 10."),
+    ("layout", write_report, A5, "page 1 is 148 x 210 mm: expected A4, 210 x 297 mm."),
+    (
+        "layout",
+        write_report,
+        SMALL,
+        "most letters are of 8 points: expected at least 10.",
+    ),
     ("layout", write_report, NARROW, "page 1 has text 5 mm from the left edge: at lea"),
     ("layout", write_report, WIDE, "page 1 has text over the left edge: at least 15 m"),
     ("template", no_template, "report/template/preambule.tex: no such file; see r"),
@@ -278,8 +283,15 @@ FAULTS = (
         "cell 1 of 2 shows no result (if it has none, end",
     ),
     ("today", change, NOTEBOOK, "membres", "membres.T", "1_ProjetClip.ipynb has chang"),
-    ("today", change, RUN, library_mark(), "0123", "clip_lib has changed since: `"),
-    ("today", write_old_unmarked_run, "clip_lib has changed since: `"),
+    (
+        "today",
+        change,
+        RUN,
+        library_mark(),
+        "0123",
+        "clip_lib has changed since the run: `",
+    ),
+    ("today", write_old_unmarked_run, "clip_lib has changed since the run: `"),
     ("same-run", change, RUN, "Groupe 7", "Groupe 7 encore", "Clip.pdf is of another"),
     ("same-run", change_keywords, "run-", "run-1", "rapport.pdf is of another run: `"),
     ("archive", source, "modèle", "7_code/clip_lib/modèle.py: some systems change thi"),
@@ -349,10 +361,10 @@ def test_only_what_git_tracks_and_the_notebook_uses_is_packed(project, capsys):
         Path(name).touch()
     assert main(["submit"]) == 1
     said = capsys.readouterr().out
-    assert "clip_lib/copie.py: not packed, for git does not track it; add or" in said
+    assert "clip_lib/copie.py: not packed, because git does not track it" in said
     assert main(["submit", "--waive", "archive"]) == 0
     said = capsys.readouterr().out
-    assert "0.0 MB of models/pretrained go along, for a cell of the notebook" in said
+    assert "0.0 MB of models/pretrained go along, because a cell of the" in said
     with zipfile.ZipFile("7.zip") as made:
         packed = {name.removeprefix("7_code/") for name in made.namelist()[3:-1]}
     assert packed == {*SOURCES, WEIGHTS, "equipe.toml"}

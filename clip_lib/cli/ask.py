@@ -110,7 +110,7 @@ def _comment(question: str, engine, split: str) -> None:
     for phrase, word in negations(question):
         warn(f'{phrase!r} looks for {word}: write " - {word}" to leave it out')
     if not fits(engine, question, split, pictures=True):
-        warn("nothing here fits well: nonsense finds answers as good as the best one")
+        warn("nothing here fits well: random words score as high as this query")
 
 
 def _draw(answers, question, texts: bool, engine, split: str, path: str) -> None:

@@ -30,7 +30,7 @@ def pdf(arguments, config) -> Answer:
     notebook = arguments.notebook or (ran if ran.is_file() else NOTEBOOK)
     written = write_pdf(notebook, arguments.output)
     if notebook == ran and not same_cells(ran, NOTEBOOK):
-        warn(f"warning: {NOTEBOOK} has changed since {ran} ran")
+        warn(f"warning: {NOTEBOOK} has changed since {ran} was made: run it again")
     read = read_pdf(written)
     pages = read.body + read.appendix
     about = {"notebook": str(notebook), "pdf": str(written), "pages": pages}

@@ -69,7 +69,11 @@ def _add(choices, module: str, name: str, about: str, example: str):
 def _train(choices) -> None:
     about = "Execute the notebook, then query the model that it saved."
     run = _add(choices, "train", "run", about, "--data ~/photos --quick")
-    run.add_argument("--quick", action="store_true", help="a trial: learns nothing")
+    run.add_argument(
+        "--quick",
+        action="store_true",
+        help="a short trial: the model learns next to nothing",
+    )
     run.add_argument("--output", help="the executed notebook (among the models)")
     about = "Train a CLIP on any folder, with labels or without, and measure it."
     example = "--data ~/photos --preset fine-tuning --set seed=1"
@@ -99,7 +103,9 @@ def _measure(choices) -> None:
     # SUPPRESS: its absence must not undo --data.
     clean.add_argument("data", nargs="?", default=argparse.SUPPRESS, help=DATA)
     clean.add_argument("--limit", type=int, default=30, help="of each kind (30)")
-    clean.add_argument("--output", help="(suspicions.csv, or duplicates.csv)")
+    clean.add_argument(
+        "--output", help="file for the list (suspicions.csv, or duplicates.csv)"
+    )
     clean.add_argument("--reviewed", help="a list, cut down by hand, to use instead")
     clean.add_argument("--sheet", help="file to draw the worst in (.png, .pdf)")
     clean.add_argument("--write-clean", help="captions.csv without the rows listed")
@@ -113,22 +119,28 @@ def _ask(choices) -> None:
     about = (
         "Answer a question: a text, a picture, or several. They are joined by ' + ' "
     )
-    about += "and ' - ', 0.5*snow weighs one, and quotes within the quotes keep a text "
-    about += "as it is. Without a question, each line of the input is one."
+    about += "and ' - ', 0.5*snow gives a term a weight, and inner quotes keep a text "
+    about += "as it is. Without a query, each line of standard input is one."
     example = '"dog + 0.5*beach.jpg - snow" --figure answers.png'
     search = _add(choices, "ask", "search", about, example)
     search.add_argument("query", nargs="*", help="texts, or paths of pictures")
     search.add_argument("-k", type=int, default=5, help="number of answers (5)")
-    about = "pictures like the one asked with (where there are captions, those answer)"
+    about = "find pictures like the one given (without it: captions, if there are any)"
     search.add_argument("--similar", action="store_true", help=about)
-    about = "leave out answers of a lower cosine (none: scores of two queries differ)"
+    about = "leave out answers below this score (none: those of two queries differ)"
     search.add_argument("--min-score", type=float, metavar="SCORE", help=about)
     for name, about in (
         ("--within", "a sub-folder, such as 2019/Rome"),
-        ("--since", "not taken before that date, such as 2019 or 2019-07-31"),
-        ("--until", "nor after that one"),
+        (
+            "--since",
+            "only pictures taken on or after this date, such as 2019 or 2019-07-31",
+        ),
+        ("--until", "only pictures taken on or before this date"),
         ("--figure", "file to draw the answers in (.png, .pdf)"),
-        ("--html", "file to write them in, pictures included: to be sent"),
+        (
+            "--html",
+            "file to write the answers to, as one HTML page to send, pictures included",
+        ),
     ):
         search.add_argument(name, help=about)
     about = "order of the answers that were found (score)"
@@ -145,7 +157,9 @@ def _ask(choices) -> None:
         command.add_argument("--model", help=MODEL)
     about = "Serve the search page on this machine, until interrupted."
     app = _add(choices, "ask", "app", about, "--gallery ~/photos")
-    app.add_argument("--port", type=_port, help="(a free one from 7860 on)")
+    app.add_argument(
+        "--port", type=_port, help="port to serve on (a free one from 7860 on)"
+    )
     app.add_argument("--open", action="store_true", help="in the browser, at once")
     about = "a folder of pictures; may be repeated"
     app.add_argument("--gallery", action="append", default=[], help=about)
@@ -168,7 +182,7 @@ def _photos(choices) -> None:
     rerank.add_argument("files", nargs="*", help=about)
     rerank.add_argument("-k", type=int, help="number of answers (all)")
     _add_paths_only(rerank)
-    about = "Embed a folder of photos, or what changed in it, for search to query."
+    about = "Embed the new and changed photos of a folder, to be searched."
     index = _add(choices, "photos", "index", about, "~/photos")
     index.add_argument("folder", help="a folder, and the folders within it")
     about = "write the vectors for another engine (.npy, and a .csv beside it)"
@@ -196,7 +210,7 @@ def _enrich(choices) -> None:
     enrich.add_argument("--dry-run", action="store_true", help=about)
     enrich.add_argument("--limit", type=_count, help="a trial: so many captions")
     for name, kind, default, about in (
-        ("--batch", _count, 5, "captions a request"),
+        ("--batch", _count, 5, "captions per request"),
         ("--workers", _count, 4, "requests at a time"),
         ("--price-in", float, 0, "of a million tokens sent, in any currency"),
         ("--price-out", float, 0, "of a million tokens received"),
@@ -223,7 +237,7 @@ def _hand_in(choices) -> None:
     for name, about in (
         ("--report", "the report (report/rapport.pdf)"),
         ("--pdf", "the notebook as PDF (beside it)"),
-        ("--check", "examine this archive, as it will be handed in; write none"),
+        ("--check", "check this finished archive instead of making one"),
     ):
         submit.add_argument(name, type=_path, help=about)
     submit.add_argument("--output", default=".", help="folder of the archive (.)")

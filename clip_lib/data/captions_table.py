@@ -90,7 +90,7 @@ def _table_rows(path: Path):
         faulty += [name for name in READ if heading.count(name) > 1]
         if faulty:
             raise ClipError(
-                f"{path}: not one column {', '.join(faulty)}; expected "
+                f"{path}: not exactly one column {', '.join(faulty)}; expected "
                 f"{','.join(COLUMNS)}, found {','.join(heading)[:200]!r}."
             )
         for row in reader:

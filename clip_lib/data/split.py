@@ -35,7 +35,9 @@ def split_records(
         raise ClipError(f"{twice.iloc[0]}: two labels for one picture.")
     if SPLIT in records:
         if fold:
-            raise ClipError("a fold of data with a column split: expected one only.")
+            raise ClipError(
+                "a fold cannot be made of data with a column split; remove the column."
+            )
         return _own_split(records)
     # Here: scikit-learn takes a second to load, which a search does not need.
     from sklearn.model_selection import train_test_split

@@ -162,7 +162,7 @@ def check_vocabulary(
     if size != known or fingerprint not in ("", vocabulary_fingerprint(vectorizer)):
         raise ClipError(
             f"{path}: {size} words, but {model_file} was trained with {known} "
-            "others, or in another order; they are not of the same training."
+            "others, or in another order; use the vocabulary saved beside the model."
         )
 
 
@@ -221,7 +221,7 @@ def check_query(vectorizer: Vectorizer, text: str) -> None:
     known, _ = sort_words(vectorizer, " ".join(read))
     if not any(word.lower() not in FUNCTION_WORDS for word in known):
         raise ClipError(
-            f"{text!r}: not one word that means something is among the "
-            f"{count_words(vectorizer)} that the model learned, the ranking would mean "
-            "nothing."
+            f"{text!r}: none of its content words is among the "
+            f"{count_words(vectorizer)} that the model learned, so the ranking would "
+            "mean nothing."
         )

@@ -38,7 +38,7 @@ class Cache:
         sound = [self._read(line) for line in lines]
         # A first answer that a crash cut short may be all there is.
         if lines and not (any(sound) or lines[0].startswith(b"{")):
-            raise ClipError(f"{path}: expected answers that `enrich` cached.")
+            raise ClipError(f"{path}: not a cache of `enrich`; rename or remove it.")
 
     def _read(self, line: bytes) -> bool:
         """Take a line in, if it is for this model and prompt; return if it is sound."""

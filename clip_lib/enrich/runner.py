@@ -115,8 +115,10 @@ class Enrichment:
                         error = future.result()
                         silent = silent + 1 if error else 0
                         if silent == PATIENCE:
-                            cause = f"{PATIENCE} requests in a row failed: {error}."
-                            raise ClipError(f"{endpoint.url}: {cause}")
+                            raise ClipError(
+                                f"{endpoint.url}: {PATIENCE} requests in a row failed: "
+                                f"{error}; the same command continues."
+                            )
                         bar.update(len(futures[future]))
                 except BaseException:  # also Ctrl-C
                     pool.shutdown(cancel_futures=True)

@@ -160,7 +160,7 @@ def read_list(path) -> pd.DataFrame:
 
 
 def label_doubt(texts: Index) -> tuple[np.ndarray, np.ndarray]:
-    """Ask a word count which never read a caption for the label of that caption.
+    """Predict each caption's label from word counts that leave that caption out.
 
     A trained CLIP has learned the faults of its training captions; the other folds have
     not. Source: Northcutt et al. 2021, *Confident Learning* (self-confidence).
@@ -267,7 +267,9 @@ def write_clean(folder, suspicions: pd.DataFrame, path) -> int:
     """
     folder = Path(folder).resolve()
     if Path(path).resolve() == folder / "captions.csv":
-        raise ClipError(f"{path}: the original, expected another file.")
+        raise ClipError(
+            f"{path}: this is the original captions.csv; name another file."
+        )
     if not {"kind", "image_path", "other"} <= set(suspicions.columns):
         raise ClipError("suspicions: expected the columns of a list by `clean`.")
     records = read_records(folder)

@@ -143,7 +143,7 @@ def _write(hand_in: HandIn) -> list[str]:
         if weights and re.search(_USES_WEIGHTS, code):
             files |= weights
             size = sum(file.stat().st_size for file in weights.values()) / 1e6
-            used = "for a cell of the notebook loads the pretrained weights"
+            used = "because a cell of the notebook loads them"
             notes.append(f"{size:.1f} MB of models/pretrained go along, {used}.")
     if tracked := _tracked(root):
         hand_in.left_out = sorted(files.keys() - tracked)

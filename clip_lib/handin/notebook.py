@@ -21,7 +21,7 @@ RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
 def library_files() -> list[Path]:
-    """Return what the notebook shows the work of: the library, and measurements."""
+    """Return the files that the notebook's outputs depend on: code and measurements."""
     library = Path(__file__).parents[1]
     code = [*own_files(library, "**/*.py"), *own_files(library, "**/*.toml")]
     measured = [
@@ -31,7 +31,7 @@ def library_files() -> list[Path]:
 
 
 def library_mark() -> str:
-    """Return a mark of the library as it is now, which a run of the notebook keeps."""
+    """Return a fingerprint of the library as it is; a run of the notebook stores it."""
     texts = {
         # Windows may have changed the line ends, which this reads as one.
         f"{path.parent.name}/{path.name}": path.read_text(encoding="utf-8")

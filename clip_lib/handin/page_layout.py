@@ -27,7 +27,7 @@ def layout_faults(path) -> list[str]:
             paper = ((right - left) / _MILLIMETRE, (top - bottom) / _MILLIMETRE)
             if max(abs(a - b) for a, b in zip(paper, A4, strict=True)) > 1:
                 shown = f"page {number} is {paper[0]:.0f} x {paper[1]:.0f} mm"
-                faults.setdefault("paper", f"{shown}: A4 has 210 x 297.")
+                faults.setdefault("paper", f"{shown}: expected A4, 210 x 297 mm.")
             boxes = list(_letters(page.get_textpage(), sizes))
             if not boxes:
                 continue
@@ -42,11 +42,13 @@ def layout_faults(path) -> list[str]:
                 if free < least:
                     place = f"{free:.0f} mm from the {side} edge"
                     place = place if free > 0 else f"over the {side} edge"
-                    fault = f"page {number} has text {place}: at least {least} mm."
+                    fault = (
+                        f"page {number} has text {place}: expected at least {least} mm."
+                    )
                     faults.setdefault(side, fault)
     size = sizes.most_common(1)[0][0] if sizes else LETTERS
     if size < LETTERS:
-        faults["size"] = f"most letters have {size:g} points: at least 10."
+        faults["size"] = f"most letters are of {size:g} points: expected at least 10."
     return list(faults.values())
 
 

@@ -242,12 +242,12 @@ def _own_words(hand_in):
     if max(own_words.shipped_shares(text).values(), default=0) > own_words.MOST:
         shares = own_words.shares_line(text)
         yield (
-            f"rewrite what stands as shipped, to {own_words.MOST:.0%} at most of a "
-            f"section: {shares}."
+            f"rewrite the shipped prose until at most {own_words.MOST:.0%} of it is "
+            f"left in any section: {shares}."
         )
 
 
-@_rule("leftovers", "nothing waits to be filled in", "any file")
+@_rule("leftovers", "no placeholder is left", "any file")
 def _leftovers(hand_in):
     for name, text in hand_in.texts.items():
         pattern = _LEFT_OF_LATEX if name == "report" else _LEFT
@@ -255,13 +255,15 @@ def _leftovers(hand_in):
             yield f"the {name} still says {', '.join(found)}: complete it or cut it."
 
 
-@_rule("stamp", "the report is of today's text, numbers and model", "report")
+@_rule(
+    "stamp", "the report was made from the current text, numbers and model", "report"
+)
 def _stamp(hand_in):
     marks = stamp.read_stamp(hand_in.contents["report"].keywords)
     if not marks:
         yield (
-            "the report does not say what it was made of, as one made from report/ "
-            f"does: {_remedy('report')}."
+            "the report carries no stamp; one made from report/ does: "
+            f"{_remedy('report')}."
         )
         return
     now = stamp.current(hand_in.root / "report", hand_in.models, hand_in.notebook)
@@ -311,21 +313,21 @@ def _ran(hand_in):
         yield f"{fault}: {_remedy('notebook')}."
 
 
-@_rule("today", "it is today's notebook, and today's library", "notebook")
+@_rule("today", "notebook and library have not changed since the run", "notebook")
 def _today(hand_in):
     source = hand_in.root / NOTEBOOK
     if source.is_file() and not reading.same_cells(hand_in.notebook, source):
-        yield f"{source.name} has changed since: {_remedy('notebook')}."
+        yield f"{source.name} has changed since the run: {_remedy('notebook')}."
     mark = hand_in.contents["notebook"].metadata.get("clip_lib")
     # A run in Jupyter leaves no mark: then the files' times must tell.
     newest = max(path.stat().st_mtime for path in library_files())
     older = hand_in.notebook.stat().st_mtime < newest
     if mark != library_mark() if mark else older:
         # A run in Jupyter keeps the mark of an earlier run.
-        yield f"clip_lib has changed since: {command('run')}."
+        yield f"clip_lib has changed since the run: {command('run')}."
 
 
-@_rule("same-run", "report and PDF are of this very run", "notebook")
+@_rule("same-run", "report and PDF come from this run of the notebook", "notebook")
 def _same_run(hand_in):
     run = reading.run_mark(hand_in.contents["notebook"])
     paper = hand_in.contents.get("notebook's PDF")
@@ -346,7 +348,7 @@ def _archive(hand_in):
     if hand_in.archive.name != f"{group}.zip":
         yield f"{hand_in.archive.name}: the archive of group {group} is {group}.zip."
     for name in hand_in.left_out:
-        yield f"{name}: not packed, for git does not track it; add or remove it."
+        yield f"{name}: not packed, because git does not track it; add or remove it."
     with zipfile.ZipFile(hand_in.archive) as archive:
         files = archive.infolist()
     names, folder = [file.filename for file in files], f"{group}_code"

@@ -1,10 +1,10 @@
 """Keep the index of any folder of photos up to date.
 
 A picture is read again only if its size or modification time differs from what the
-index noted, as in rsync, and its content is not that of a picture already known: one
-that was moved, renamed or copied is not. The indexes, one per model and folder, lie in
-the user's cache directory: never among the photos, nor beside the model, where they
-would be handed in or committed with it.
+index noted, as in rsync, and no known picture has the same content: one that was moved,
+renamed or copied is not read again. The indexes, one per model and folder, lie in the
+user's cache directory: never among the photos, nor beside the model, where they would
+be handed in or committed with it.
 """
 
 import collections
@@ -296,7 +296,7 @@ def _faults_file(path: Path) -> Path:
 
 
 def _faults(path: Path) -> dict[tuple[str, int, int], str]:
-    """Return why each file could not be read: while it stays as it is, it is not."""
+    """Return why each file could not be read; it is not retried until it changes."""
     try:
         listed = json.loads(_faults_file(path).read_text(encoding="utf-8"))
         return {tuple(file): sentence for file, sentence in listed}

@@ -1,4 +1,4 @@
-"""A CLIP that answers without TensorFlow, most of what a start would wait for.
+"""A CLIP that answers without TensorFlow, which takes most of the start-up time.
 
 At first use both encoders of a ``.keras`` file are converted to LiteRT and kept in the
 user's cache directory, under the checksum of the model and its vocabulary: a file that
@@ -142,7 +142,10 @@ def _keep(clip: Clip, path: Path) -> None:
         for old in kept[:-KEPT]:
             old.unlink(missing_ok=True)
     except Exception as error:  # The converter raises nearly anything.
-        print(f"{path}: not kept, Keras answers ({first_line(error)})", file=sys.stderr)
+        print(
+            f"{path}: not kept, Keras answers ({first_line(error)})",
+            file=sys.stderr,
+        )
 
 
 def convert(encoder, values: int) -> bytes:

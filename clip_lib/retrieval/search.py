@@ -254,8 +254,8 @@ class Search:
         """Return the k captions nearest to a picture; see `Index.search`."""
         if self.texts is None:
             raise ClipError(
-                f"{self.images.source}: pictures without captions, a picture has "
-                "nothing to find there; expected a text as query."
+                f"{self.images.source}: these pictures have no captions, so a picture "
+                "has nothing to find there; expected a text as query."
             )
         embedding = self.clip.embed_image(picture)
         return self.texts.part(gallery).search(embedding, k, self.clip.temperature)

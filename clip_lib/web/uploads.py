@@ -14,7 +14,7 @@ PREFIX, LOCK = "clip_uploads_", "lock"
 def make_folder() -> tuple[tempfile.TemporaryDirectory, FileLock]:
     """Make a folder that lasts as long as the program and holds its lock.
 
-    What servers left that were killed is removed: nobody holds its lock any more.
+    Folders left by killed servers are removed: nobody holds their locks any more.
     """
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         if (folder / LOCK).is_file():
