@@ -101,7 +101,7 @@ def drop_three_balls(folder):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda folder: (folder / "captions.csv").write_text("x\n1\n"), "not one"),
+        (lambda folder: (folder / "captions.csv").write_text("x\n1\n"), "not exactly"),
         (lambda folder: folder.rename(f"{folder}2"), "no such file"),
         (lambda folder: (folder / "images").rename(folder / "x"), "not one picture"),
         (drop_three_balls, "label 'ball': 9 pictures"),

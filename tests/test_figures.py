@@ -153,12 +153,15 @@ def test_remarks_say_what_the_numbers_are():
     history = {"accuracy": [0.3, 0.9], "val_accuracy": [0.5, 0.4], "val_loss": [2, 1]}
     said = remarks.classifier(history, 4)
     assert "Époque gardée : 1 sur 2, exactitude en validation 0,50" in said
-    assert "0,20 plus bas : dropout" in said and "la plus basse à l'époque 2" in said
-    for train, words in ((0.55, "se suivent"), (0.9, "apprend aussi par cœur")):
+    assert "plus basse de 0,20 : dropout" in said and "à l'époque 2." in said
+    for train, words in ((0.5, "est la même."), (0.9, "apprend aussi par cœur")):
         assert words in remarks.classifier(history | {"accuracy": [train, 1]}, 4)
     said = remarks.confusion([0, 0, 1, 1], [0, 1, 1, 1], ["dog", "ball"])
     assert "*ball* (100 %)" in said and "*dog* pris pour *ball*, 1 fois" in said
-    assert "confusion" not in remarks.confusion([0, 1], [0, 1], ["dog", "ball"])
+    said = remarks.confusion([0, 1], [0, 1], ["dog", "ball"])
+    assert said == "En tête : *dog*, *ball* (100 %)."
+    said = remarks.confusion([0, 1], [1, 0], ["dog", "ball"])
+    assert "Parmi les confusions les plus fréquentes : *dog*" in said
     rising = {"loss": [4, 3, 2], "val_loss": [4, 3, 3.5], "val_recall": [0.1, 0.2, 0.3]}
     said = remarks.clip(rising | {"temperature": [0.15, 0.14, 0.13]}, 84)
     assert "époque 2, puis remonte" in said and "l'époque 3, qui est gardée" in said
@@ -173,6 +176,17 @@ def test_remarks_say_what_the_numbers_are():
     chance = {way: {"recall@10": 0.1} for way in both}
     said = remarks.retrieval(both | {"chance": chance})
     assert said.count("0,40, 4,0 fois le hasard") == 2 and "oracle" not in said
+    ways = [(way, k) for way in both for k in ("recall@10", "recall@1")]
+    values = {
+        "mean": [0.34, 0.06] * 2,
+        "deviation": 0.02,
+        "label_oracle": [0.33, 0.03] * 2,
+    }
+    said = remarks.beside_oracle(
+        pd.DataFrame(values, index=pd.MultiIndex.from_tuples(ways))
+    )
+    assert "(0,34 et 0,34) est à un écart-type près égal" in said
+    assert "(0,06 et 0,06) est au-dessus" in said
     points = pd.DataFrame(
         {"x": [0, 0.1, 9, 9.1], "y": 0.0, "label": list("xyxy")},
         index=["image", "image", "text", "text"],

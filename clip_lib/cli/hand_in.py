@@ -12,7 +12,7 @@ from clip_lib.handin.document_text import MOST_PAGES, read_pdf, same_cells
 from clip_lib.handin.notebook import NOTEBOOK
 
 CHECKLIST = """
-Ce qu'aucun programme ne voit, à vérifier ensemble avant de déposer :
+Ce qu'aucun programme ne peut vérifier, à revoir ensemble avant de déposer :
   - le groupe {group} est inscrit dans le fichier du cours, avec les mêmes membres ;
   - le rapport suit le modèle LaTeX du cours, et chaque phrase est de vous :
     le cours interdit d'en faire rédiger par une IA ;

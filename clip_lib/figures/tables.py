@@ -23,8 +23,8 @@ _ROWS = {
     "image_to_text": "image → texte",
     "text_to_image": "texte → image",
     "measured": "mesuré",
-    "95 % low": "95 %, de",
-    "95 % high": "95 %, à",
+    "95 % low": "95 %, borne basse",
+    "95 % high": "95 %, borne haute",
     "chance": "hasard",
     "label_oracle": "oracle",
 }
