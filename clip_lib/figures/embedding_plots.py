@@ -75,7 +75,7 @@ def tsne_map(points: pd.DataFrame) -> Figure:
 
 def hardest(pairs: pd.DataFrame) -> Figure:
     """Draw rows of `hardest_pairs`: both pictures, and why the model may fail."""
-    size = (10, 1.95 * len(pairs) + 0.3)
+    size = (10, 1.65 * len(pairs) + 0.3)
     ratios = {"width_ratios": (1, 1, 2.6), "squeeze": False, "layout": "constrained"}
     figure, grid = plt.subplots(len(pairs), 3, figsize=size, **ratios)
     for (left, middle, right), pair in zip(grid, pairs.itertuples(), strict=True):
