@@ -34,7 +34,7 @@ notebook: .venv/installed  ## Open the notebook in Jupyter
 	$(BIN)/jupyter lab 1_ProjetClip.ipynb
 
 app: .venv/installed-app  ## Open the search page; if nothing is trained, the pretrained weights answer
-	@$(BIN)/python -m clip_lib app --open || test $$? -eq 130  # Ctrl-C
+	@$(BIN)/python -m clip_lib app --open
 
 # ARGS: see python -m clip_lib enrich --help.
 enrich: .venv/installed-enrich  ## Longer captions: make enrich ARGS="--url URL --model NAME"

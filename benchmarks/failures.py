@@ -344,8 +344,9 @@ def reloads() -> dict[str, str]:
                 if process.returncode:
                     break
         outermost = process.stderr.rpartition("Traceback")[2]
-        said = re.findall(r"(?ms)^\w+Error: .*", outermost)
-        sentence = " ".join(said[0].split()).split(". ")[0] if said else f"{what}ed"
+        said = re.findall(r"(?ms)^\w+Error: .*", outermost) or [outermost]
+        sentence = " ".join(said[0].split()).split(". ")[0]
+        sentence = sentence if process.returncode else f"{what}ed"
         found[name] = sentence.replace("`", "").replace("|", " ").removesuffix(",")
     return found
 

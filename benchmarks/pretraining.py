@@ -348,8 +348,8 @@ def for_keras_3_10(config):
     for name in NEWER.keys() & config.keys():
         if config[name] != NEWER[name]:
             raise ValueError(f"{name} = {config[name]!r}: unknown to Keras 3.10.")
-    kept = config.keys() - NEWER.keys()
-    return {name: for_keras_3_10(config[name]) for name in config if name in kept}
+    kept = [name for name in config if name not in NEWER]
+    return {name: for_keras_3_10(config[name]) for name in kept}
 
 
 def measure(config: Config, lite0, glove, output) -> dict:

@@ -202,7 +202,7 @@ def headline_table() -> str:
     minutes = [np.mean([run["minutes"] for run in runs]) for runs in (scratch, tuned)]
     cells = [f"{minutes[0]:.1f}", "none", f"{minutes[1]:.1f}", "", ""]
     rows.append(["minutes of training, at most", *cells])
-    heading = ["", "from scratch", "pretrained, nothing trained", "fine-tuned"]
+    heading = ["", "from scratch", "pretrained weights as they are", "fine-tuned"]
     return _table([*heading, "chance", "peers"], rows)
 
 

@@ -19,6 +19,8 @@ CONFIG_FILE = "config.json"
 IMAGE_ENCODERS = ("cnn", "efficientnet_lite0")
 PRETRAINED = "models/pretrained"
 """Our own pretrained weights, see the README there."""
+GONE = ("strategy",)
+"""Settings of earlier versions: a model that was saved with one still loads."""
 COUNTS = ("batch_size", "image_epochs", "text_epochs", "clip_batch_size", "clip_epochs")
 """Settings that are at least 1: a training of no epoch would leave an older model."""
 ENVIRONMENT = {
@@ -55,8 +57,9 @@ class Config:
     fine_tune_epochs: int = 0
     fine_tune_learning_rate: float = 2e-5
 
-    # Folder of a pretrained CLIP that our encoders and projections start from; empty:
-    # from scratch. The sizes below must be those of that CLIP, see the presets.
+    # Folder of a pretrained CLIP that both encoders and projections start from,
+    # whatever image_encoder says; empty: from scratch. The sizes below must be those of
+    # that CLIP, see the presets.
     pretrained_dir: str = ""
 
     # SmallBERT; embed_dim is also the width of the common space.
@@ -104,14 +107,12 @@ class Config:
                 "or the Hugging Face name or folder of another BERT."
             )
         sizes = self.image_size
-        if len(sizes) != 2 or any(type(n) is not int or n < 1 for n in sizes):
+        pair = isinstance(sizes, tuple) and len(sizes) == 2
+        if not pair or any(type(n) is not int or n < 1 for n in sizes):
             raise ClipError(f"image_size = {sizes!r}: expected (height, width).")
         for name in COUNTS:
             if type(count := getattr(self, name)) is not int or count < 1:
                 raise ClipError(f"{name} = {count!r}: expected a number from 1 on.")
-        for name in ("validation_share", "test_share"):
-            if not 0 < (share := getattr(self, name)) < 0.5:
-                raise ClipError(f"{name} = {share!r}: expected 0 < share < 0.5.")
 
     @classmethod
     def quick(cls, **changes) -> "Config":
@@ -177,7 +178,9 @@ class Config:
 
         A text encoder that is a path or a Hugging Face name gives its last part.
         """
-        name = os.path.basename(os.path.normpath(self.text_encoder))
+        name = os.path.basename(self.text_encoder)
+        if name in ("", ".", ".."):
+            name = Path(self.text_encoder).resolve().name
         return self.model_path(f"myclip_with_{name}.keras")
 
     @property
@@ -214,6 +217,7 @@ class Config:
         path = Path(path)
         try:
             settings = json.loads(path.read_text(encoding="utf-8"))
+            settings = {name: settings[name] for name in settings if name not in GONE}
             unknown = set(settings) - {field.name for field in dataclasses.fields(cls)}
             if unknown:
                 raise ClipError(f"{min(unknown)} is not a setting")

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 root=$PWD
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-unset PYTHONPATH CLIP_MODEL_DIR CLIP_DATA_DIR CLIP_PRESET CLIP_STRATEGY CLIP_IMAGE_ENCODER CLIP_TEXT_ENCODER
+unset PYTHONPATH CLIP_MODEL_DIR CLIP_DATA_DIR CLIP_PRESET CLIP_IMAGE_ENCODER CLIP_TEXT_ENCODER
 lib=("$root/.venv/bin/python" -m clip_lib)
 step() { echo "[$SECONDS s] $*"; }
 # The rules that a command must find broken, in their order, and no other.

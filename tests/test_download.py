@@ -237,4 +237,7 @@ def test_then_drawn_scenes_and_it_is_said_loudly(offline, capsys):
     message = capsys.readouterr().err
     assert "DRAWN SCENES" in message and NOBODY in message
     assert source.find_folder(Config(dataset_dir="scenes")) == (folder, drawn)
+    # By its own name, or that of the folder around it, it is known again.
+    for name in (folder, folder.parent):
+        assert source.find_folder(Config(dataset_dir=str(name))) == (folder, drawn)
     assert not capsys.readouterr().err

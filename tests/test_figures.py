@@ -177,16 +177,16 @@ def test_remarks_say_what_the_numbers_are():
     said = remarks.retrieval(both | {"chance": chance})
     assert said.count("0,40, 4,0 fois le hasard") == 2 and "oracle" not in said
     ways = [(way, k) for way in both for k in ("recall@10", "recall@1")]
-    values = {
-        "mean": [0.34, 0.06] * 2,
-        "deviation": 0.02,
-        "label_oracle": [0.33, 0.03] * 2,
-    }
+    means = {"mean": [0.34, 0.06, 0.2, 0.01], "deviation": 0.02}
+    values = means | {"label_oracle": [0.33, 0.03] * 2}
     said = remarks.beside_oracle(
         pd.DataFrame(values, index=pd.MultiIndex.from_tuples(ways))
     )
-    assert "(0,34 et 0,34) est à un écart-type près égal" in said
-    assert "(0,06 et 0,06) est au-dessus" in said
+    assert "image → texte, rappel à 10 0,34 (oracle 0,33 : à un écart-type" in said
+    assert "à 1 0,06 (oracle 0,03 : au-dessus) ; texte → image" in said
+    assert (
+        "rappel à 10 0,20 (oracle 0,33 : au-dessous), à 1 0,01 (oracle 0,03 :" in said
+    )
     points = pd.DataFrame(
         {"x": [0, 0.1, 9, 9.1], "y": 0.0, "label": list("xyxy")},
         index=["image", "image", "text", "text"],

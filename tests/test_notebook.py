@@ -106,7 +106,6 @@ def test_the_solutions_of_the_exercises_run(
     words = vectorizer.vocabulary_size()
     save_model(build_text_classifier(tiny_config, words, 4), folder / TEXT_FILE)
     monkeypatch.setenv("CLIP_MODEL_DIR", str(folder))
-    monkeypatch.setenv("CLIP_PRESET", "")
     solutions = ROOT / "docs" / "exercices.ipynb"
     ran = code_cells(execute_notebook(solutions, tmp_path / "ran.ipynb"))[1:]
     assert all(cell.outputs and "assert " in cell.source for cell in ran)
@@ -144,8 +143,11 @@ def test_exercises_are_not_handed_in(tmp_path):
     ran = execute_notebook(source, tmp_path / "ran.ipynb")
     assert "Exercices" not in ran.read_text(encoding="utf-8")
     assert same_cells(ran, source)
+    # In place they stay.
+    assert "Exercices" in execute_notebook(source).read_text(encoding="utf-8")
     # Those of the committed one are tagged.
-    told = read_notebook(ROOT / NOTEBOOK).cells
+    told, all_cells = (read_notebook(ROOT / NOTEBOOK, kept).cells for kept in (0, 1))
+    assert len(all_cells) - len(told) == 5
     assert not any("Exercices du chapitre" in cell.source for cell in told)
 
 

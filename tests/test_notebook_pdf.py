@@ -247,7 +247,6 @@ def test_the_command_takes_what_run_left(folder, monkeypatch, capsys):
     (folder / "mine").mkdir()
     write(folder / "mine" / NOTEBOOK, "# T", ("2", printed("1")))
     enter(folder, monkeypatch, TEAM.replace("Anh", "<Prénom 3>"))
-    monkeypatch.setenv("CLIP_MODEL_DIR", "")
     assert main(["pdf", "--models", "mine"]) == 0
     said = capsys.readouterr()
     assert "1 pages" in said.out and str(Path("mine", pdf)) in said.out

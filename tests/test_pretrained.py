@@ -52,9 +52,7 @@ def lite0(tiny_config, folder, monkeypatch):
 
 def test_the_start_is_the_pretrained_model(tiny_config, folder, tiny_dataset):
     """Before any training: features, words and embeddings are the pretrained ones."""
-    config = dataclasses.replace(
-        tiny_config, pretrained_dir=str(folder), image_encoder=LITE0
-    )
+    config = dataclasses.replace(tiny_config, pretrained_dir=str(folder))
     clip, builders = load_clip(folder / MODEL_FILE), choose_builders(config)
     vectorizer = builders.vocabulary(["other words altogether"], config)
     rows = tiny_dataset.validation
@@ -108,8 +106,6 @@ def test_the_start_is_the_pretrained_model(tiny_config, folder, tiny_dataset):
 def test_other_sizes_are_refused_before_anything_is_trained(
     lite0, tiny_folder, tmp_path, monkeypatch, capsys, settings, message
 ):
-    for name in ("CLIP_DATA_DIR", "CLIP_MODEL_DIR", "CLIP_PRESET", "CLIP_STRATEGY"):
-        monkeypatch.setenv(name, "")
     settings = settings.replace("START", f"pretrained_dir={lite0.pretrained_path}")
     settings = settings.replace("LITE0", f"image_encoder={LITE0}")
     command = ["train", "--data", str(tiny_folder), "--models", str(tmp_path)]
@@ -173,7 +169,6 @@ def test_a_classifier_on_it_is_fine_tuned_but_for_its_statistics(
 
 
 def test_weights_are_those_of_their_checksums(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("CLIP_MODEL_DIR", "")
     path, sums = tmp_path / MODEL_FILE, tmp_path / "SHA256SUMS"
     (tmp_path / "vocab.txt").write_bytes((folder / "vocab.txt").read_bytes())
     content = (folder / MODEL_FILE).read_bytes()

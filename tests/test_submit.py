@@ -20,7 +20,7 @@ from clip_lib.__main__ import main
 from clip_lib.config import Config
 from clip_lib.errors import ClipError
 from clip_lib.handin import archive, own_words, rules, stamp
-from clip_lib.handin.document_text import absent, read_notebook, run_mark
+from clip_lib.handin.document_text import EXERCISE, absent, read_notebook, run_mark
 from clip_lib.handin.notebook import NOTEBOOK, library_mark
 from clip_lib.handin.team import read_team
 
@@ -349,6 +349,18 @@ def test_nothing_wrong_makes_the_archive(project, capsys):
         for name, path in zip(made.namelist(), (REPORT, RUN, PDF), strict=False):
             assert made.read(name) == path.read_bytes()
         assert "Nguyễn Anh 22009999" in made.read("7_code/LISEZMOI.txt").decode()
+
+
+def test_exercises_are_not_packed(project):
+    """Not those of a notebook that ran in Jupyter either; its run is the same."""
+    notebook = nbformat.read(RUN, as_version=4)
+    asked = new_markdown_cell("### Exercices", metadata={"tags": [EXERCISE]})
+    notebook.cells.insert(1, asked)
+    nbformat.write(notebook, RUN)
+    assert main(["submit"]) == 0
+    with zipfile.ZipFile("7.zip") as made:
+        assert b"Exercices" not in made.read("7_ProjetClip.ipynb")
+    assert main(["submit", "--check", "7.zip"]) == 0
 
 
 def test_only_what_git_tracks_and_the_notebook_uses_is_packed(project, capsys):

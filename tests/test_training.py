@@ -329,7 +329,7 @@ def test_captions_of_one_image_are_never_in_one_batch(plain_folder):
         ("image_size=(128,)", "expected (height, width)"),
         ("clip_batch_size=0", "clip_batch_size = 0: expected a number from 1 on"),
         ("clip_epochs=0", "clip_epochs = 0: expected a number from 1 on"),
-        ("test_share=0.5", "test_share = 0.5: expected 0 < share < 0.5"),
+        ("test_share=0.9", "test_share = 0.9: expected shares above 0, together below"),
     ],
 )
 def test_a_wrong_setting_is_refused(setting, message, capsys):

@@ -172,7 +172,7 @@ def app(arguments, config) -> Answer:
     text = (
         f"Search page: {address} (Ctrl-C ends it)\n"
         f"It shows pictures of {', '.join(page.folders)}\n"
-        f"{' and '.join(map(model_name, models))} answer"
+        f"Answered by: {', '.join(map(model_name, models))}"
     )
     # On one line: a program that started this waits for it.
     about = json.dumps({"address": address, "folders": page.folders})

@@ -84,7 +84,8 @@ def warn_of_words(clip, *texts: str) -> None:
     if unknown := dict.fromkeys(sort_words(vectorizer, " ".join(texts))[1]):
         warn(f"words the model never saw: {', '.join(unknown)}")
     if any(len(vectorizer.split(text)) > vectorizer.sequence_length for text in texts):
-        warn(f"the model reads the first {vectorizer.sequence_length} words of a text")
+        most = vectorizer.sequence_length
+        warn(f"the model reads at most the first {most} words of a text")
 
 
 def warn_of_faults(faults: list[str], word: str = "error") -> int:

@@ -54,7 +54,8 @@ def find_folder(config: Config) -> tuple[Path, bool]:
         folder = Path(config.dataset_dir)
         if not folder.is_dir():
             raise ClipError(f"{folder}: no such data folder.")
-        return _unwrapped(folder), (folder / MARKER).is_file()
+        folder = _unwrapped(folder)
+        return folder, (folder / MARKER).is_file()
     for archive in DEFAULT_FOLDER.glob("*.zip"):
         unpack_archive(archive, DEFAULT_FOLDER)
     try:
@@ -81,6 +82,7 @@ def download_archive(folder, url: str = ARCHIVE_URL, timeout: float = 15.0) -> P
     """
     if not (Path(folder) / TABLE).exists():
         import pooch  # It brings requests, which a search does without.
+        import requests
 
         with tempfile.TemporaryDirectory() as workspace:
             http = pooch.HTTPDownloader(progressbar=True, timeout=timeout)
@@ -92,7 +94,8 @@ def download_archive(folder, url: str = ARCHIVE_URL, timeout: float = 15.0) -> P
                 unpack_archive(archive, folder)
             except (OSError, ValueError) as error:  # ValueError: another hash.
                 cause = " ".join(str(error).split()).rstrip(".")
-                if reasons := re.findall(r"\[Errno -?\d+\] ([\w ]+)", cause):
+                reasons = re.findall(r"\[Errno -?\d+\] ([\w ]+)", cause)
+                if reasons and isinstance(error, requests.ConnectionError):
                     cause = f"no connection ({reasons[-1]})"
                 raise ClipError(f"{url}: {cause}.") from error
     return Path(folder)

@@ -39,6 +39,12 @@ def split_records(
                 "a fold cannot be made of data with a column split; remove the column."
             )
         return _own_split(records)
+    shares = config.validation_share, config.test_share
+    if min(shares) <= 0 or sum(shares) >= 1:
+        raise ClipError(
+            f"validation_share = {shares[0]}, test_share = {shares[1]}: expected "
+            "shares above 0, together below 1."
+        )
     # Here: scikit-learn takes a second to load, which a search does not need.
     from sklearn.model_selection import train_test_split
 

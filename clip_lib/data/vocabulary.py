@@ -217,11 +217,12 @@ def check_query(vectorizer: Vectorizer, text: str) -> None:
     """
     if not text.strip():
         raise ClipError("Empty query: expected a few English words.")
-    read = vectorizer.split(text)[: vectorizer.sequence_length]
-    known, _ = sort_words(vectorizer, " ".join(read))
+    words, length = vectorizer.split(text), vectorizer.sequence_length
+    known, _ = sort_words(vectorizer, " ".join(words[:length]))
     if not any(word.lower() not in FUNCTION_WORDS for word in known):
+        read = f" in the first {length}" if len(words) > (length or len(words)) else ""
         raise ClipError(
-            f"{text!r}: none of its content words is among the "
+            f"{text!r}: none of its content words{read} is among the "
             f"{count_words(vectorizer)} that the model learned, so the ranking would "
             "mean nothing."
         )

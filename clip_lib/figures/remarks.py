@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
 from clip_lib.evaluation.embeddings import level_means
-from clip_lib.evaluation.evaluate import DIRECTIONS
 from clip_lib.figures.french import french
+
+_WAYS = {"image_to_text": "image → texte", "text_to_image": "texte → image"}
 
 
 def show(figure: Figure, *remarks: str) -> None:
@@ -96,13 +97,10 @@ def similarity(table: pd.DataFrame) -> str:
 
 def retrieval(report: dict) -> str:
     """Read a report of `evaluate_dataset`: recall@10 beside chance and oracle."""
-    names = {"image_to_text": "image → texte", "text_to_image": "texte → image"}
     parts = []
-    for way in DIRECTIONS:
+    for way, name in _WAYS.items():
         found, chance = report[way]["recall@10"], report["chance"][way]["recall@10"]
-        part = (
-            f"{names[way]} {french(found)}, {french(found / chance, 1)} fois le hasard"
-        )
+        part = f"{name} {french(found)}, {french(found / chance, 1)} fois le hasard"
         if "label_oracle" in report:
             oracle = report["label_oracle"][way]["recall@10"]
             place = "au-dessus de" if found > oracle else "au-dessous de"
@@ -112,24 +110,20 @@ def retrieval(report: dict) -> str:
 
 
 def beside_oracle(table: pd.DataFrame) -> str:
-    """Read a `summary` of several runs: each metric beside that of the label oracle."""
+    """Read a `summary` of several runs: each recall beside that of the label oracle."""
     parts = []
-    for metric, name in (("recall@10", "rappel à 10"), ("recall@1", "rappel à 1")):
-        rows = [table.loc[way, metric] for way in DIRECTIONS]
-        found = " et ".join(french(row["mean"]) for row in rows)
-        gaps = [row["mean"] - row["label_oracle"] for row in rows]
-        clear = [
-            abs(gap) > row["deviation"] for gap, row in zip(gaps, rows, strict=True)
-        ]
-        place = "à un écart-type près égal à celui"
-        if all(clear):
-            place = "au-dessus de celui" if min(gaps) > 0 else "au-dessous de celui"
-        oracle = french(rows[0]["label_oracle"])
-        parts.append(f"le {name} ({found}) est {place} de l'oracle ({oracle})")
+    for way, title in _WAYS.items():
+        for metric, name in (("recall@10", "rappel à 10"), ("recall@1", "à 1")):
+            row = table.loc[way, metric]
+            gap = row["mean"] - row["label_oracle"]
+            place = "au-dessus" if gap > 0 else "au-dessous"
+            place = "à un écart-type près" if abs(gap) <= row["deviation"] else place
+            oracle = french(row["label_oracle"])
+            parts.append(f"{name} {french(row['mean'])} (oracle {oracle} : {place})")
+        parts[-2:] = [f"{title}, {', '.join(parts[-2:])}"]
     return (
-        f"*De zéro, sur les cinq plis.* Dans les deux sens, {' ; '.join(parts)}. Ce "
-        "qui dépasse l'oracle ne vient pas des étiquettes. Les scènes dessinées (3.8) "
-        "ne disent rien des photographies."
+        f"*De zéro, d'un pli à l'autre.* {' ; '.join(parts)}. Ce qui dépasse l'oracle "
+        "ne vient pas des étiquettes."
     )
 
 

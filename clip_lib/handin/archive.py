@@ -156,13 +156,13 @@ def _write(hand_in: HandIn) -> list[str]:
         hand_in.archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False
     ) as archive:
         for name, file in named.items():
-            read = file == hand_in.notebook and hand_in.contents.get("notebook")
-            if not read:
+            if file == hand_in.notebook and "notebook" in hand_in.contents:
+                about = zipfile.ZipInfo.from_file(file, name, strict_timestamps=False)
+                # As it was checked: without the exercises.
+                text = nbformat.writes(hand_in.contents["notebook"])
+                archive.writestr(about, f"{text}\n", zipfile.ZIP_DEFLATED)
+            else:
                 archive.write(file, name)
-                continue
-            about = zipfile.ZipInfo.from_file(file, name, strict_timestamps=False)
-            text = nbformat.writes(read)  # As it was checked, without the exercises.
-            archive.writestr(about, f"{text}\n", zipfile.ZIP_DEFLATED)
         # Of a fixed date, as ZipInfo gives it.
         archive.writestr(zipfile.ZipInfo(f"{code}/LISEZMOI.txt"), read_me)
     return notes

@@ -84,10 +84,13 @@ def _appendices(document):
             yield before
 
 
-def read_notebook(path) -> nbformat.NotebookNode:
+def read_notebook(path, exercises: bool = False) -> nbformat.NotebookNode:
     """Read a notebook as format 4; every code cell has outputs and a count.
 
-    Cells tagged `EXERCISE` are for whoever learns from it: they are not handed in.
+    Args:
+        path: The file.
+        exercises: Whether to keep the cells tagged `EXERCISE`. They are for whoever
+            learns from it, and are not handed in.
 
     Raises:
         ClipError: If there is no such file, or it is not a notebook.
@@ -99,7 +102,7 @@ def read_notebook(path) -> nbformat.NotebookNode:
         notebook.cells = [
             cell
             for cell in notebook.cells
-            if EXERCISE not in cell.metadata.get("tags", ())
+            if exercises or EXERCISE not in cell.metadata.get("tags", ())
         ]
         for cell in notebook.cells:
             cell.source = str(cell.source)

@@ -55,7 +55,8 @@ def execute_notebook(source=NOTEBOOK, output=None) -> Path:
 
     Args:
         source: The notebook; it runs in its own folder.
-        output: Where to save; by default in place. Written once every cell has run.
+        output: Where to save, without the exercises; by default in place, with them.
+            Written once every cell has run.
 
     Returns:
         The path written.
@@ -65,7 +66,7 @@ def execute_notebook(source=NOTEBOOK, output=None) -> Path:
             named). What had run is kept beside the output, as ``.partial.ipynb``.
     """
     source, output = Path(source), Path(output or source)
-    notebook = read_notebook(source)
+    notebook = read_notebook(source, exercises=output.resolve() == source.resolve())
     places = _clear(notebook)
     notebook.metadata["clip_lib"] = library_mark()
     place = "cell 1"

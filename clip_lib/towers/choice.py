@@ -21,7 +21,6 @@ def choose_builders(config: Config) -> Builders:
     chosen = {}
     if config.pretrained_dir or config.image_encoder == LITE0:
         start = pretrained.load_pretrained(config)
-    if config.image_encoder == LITE0:
         chosen["image"] = partial(pretrained.new_image_classifier, start)
     if config.pretrained_dir:
         chosen["clip"] = partial(pretrained.continue_clip, start)

@@ -36,6 +36,13 @@ _POLICY = (
 
 
 _LOG = logging.getLogger("uvicorn.error")
+_TOO_LARGE = PlainTextResponse(
+    f"Expected a request of at most {MAX_BODY // 1_000_000} MB.", 413
+)
+
+
+class _TooLargeError(Exception):
+    pass
 
 
 class Guard:
@@ -73,6 +80,16 @@ class Guard:
                 MutableHeaders(scope=message).update(self.headers)
             await send(message)
 
+        received = 0
+
+        async def receive_counted():
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BODY:  # Of a body that did not tell its length.
+                raise _TooLargeError
+            return message
+
         headers = Headers(scope=scope)
         length = int(headers.get("content-length", 0))
         answer = self._refusal(headers, length, scope["path"]) or self.app
@@ -82,7 +99,9 @@ class Guard:
                 pass
         self.arriving += length
         try:
-            await answer(scope, receive, send_with_headers)
+            await answer(scope, receive_counted, send_with_headers)
+        except _TooLargeError:
+            await _TOO_LARGE(scope, receive, send)
         except Exception as error:
             # Gradio fails on a forged request only once it has begun to answer; a
             # program that sends many would fill the log.
@@ -102,8 +121,7 @@ class Guard:
         # Colab's proxy may.
         chunked = "transfer-encoding" in headers and not self.proxied
         if chunked or length > MAX_BODY:
-            text = f"Expected a request of at most {MAX_BODY // 1_000_000} MB."
-            return PlainTextResponse(text, 413)
+            return _TOO_LARGE
         used = size(self.uploads) if path.endswith("/upload") else 0
         if used + self.arriving + length > MAX_UPLOADS:
             words = words_for(headers.get("accept-language"))

@@ -131,9 +131,12 @@ class Page:
         if not (text := _clean(text)):
             return ""
         with _saying(words["no_meaning"]):
-            wanted = " ".join(texts_of(text))
-        known, unknown = sort_words(search.clip.vectorizer, wanted)
+            texts, vectorizer = texts_of(text), search.clip.vectorizer
+        known, unknown = sort_words(vectorizer, " ".join(texts))
         notes = _warning(known, unknown, search.clip, words)
+        length = vectorizer.sequence_length
+        if any(len(vectorizer.split(one)) > length for one in texts):
+            notes += note(words["cut"].format(length))
         with _saying(_unknown(unknown, words) if unknown else words["no_meaning"]):
             answers = search.images_for(text, _bounded(k), "all")
             if not fits(search, text, "all"):
