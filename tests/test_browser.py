@@ -39,7 +39,7 @@ def visit(browser, address):
 
     def open_page(**options):
         page = browser.new_page(**options)
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("request", lambda request: addresses.append(request.url))
         page.on("dialog", lambda dialog: dialogs.append(dialog.message))
         page.goto(address)
