@@ -216,7 +216,7 @@ def published_table() -> str:
     """Return recall@10 of the pretrained weights beside what papers report."""
     (run,) = result_of("pretraining")["runs"]
     ours = [f"{run['test'][way]['recall@10']:.2f}" for way in DIRECTIONS]
-    rows = [["ours, 15 MB, 2 cores", *ours]]
+    rows = [[f"ours, {run['megabytes']:.0f} MB, 2 cores", *ours]]
     for name, (images, _, texts, _) in PUBLISHED.items():
         rows.append(
             [name, *(f"{float(one.split()[2]):.2f}" for one in (images, texts))]

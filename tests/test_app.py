@@ -321,6 +321,8 @@ def test_on_colab_the_limits_of_size_remain(monkeypatch, tmp_path):
     """There the page is reached by a name of Google's, within a frame of its own."""
     monkeypatch.setitem(sys.modules, "google.colab", object())
     responses = pytest.importorskip("starlette.responses")
+    from starlette.applications import Starlette
+    from starlette.routing import Route
     from starlette.testclient import TestClient
 
     from clip_lib.web.guard import Guard
@@ -341,3 +343,11 @@ def test_on_colab_the_limits_of_size_remain(monkeypatch, tmp_path):
     monkeypatch.setattr("clip_lib.web.guard.MAX_BODY", 3)
     for body in (b"1234", iter([b"12", b"34"])):
         assert client.post("/", content=body, headers=asked).status_code == 413
+
+    async def upload(request):
+        await request.body()
+
+    # An app that answers that it failed has answered.
+    app = Starlette(routes=[Route("/", upload, methods=["POST"])])
+    client = TestClient(Guard(app, tmp_path))
+    assert client.post("/", content=iter([b"12", b"34"])).status_code == 500

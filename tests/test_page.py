@@ -137,6 +137,10 @@ def test_a_text_is_a_strangers(page):
     assert answer == page.pictures_for("test", "a dog", ENGLISH)
     answer = page.pictures_for("test", "dog " * MAX_CHARACTERS + "zeppelin", ENGLISH)
     assert "zeppelin" not in answer and "<li>" in answer
+    cut = ENGLISH["cut"].format(
+        page.galleries["test"].search.clip.vectorizer.sequence_length
+    )
+    assert cut in answer and cut not in page.pictures_for("test", "a dog", ENGLISH)
 
 
 def test_a_picture_gets_the_five_texts_that_search_finds(page, photo):

@@ -159,7 +159,7 @@ def test_a_question_is_the_weighed_sum_of_its_terms(search, photo):
     [
         ("a dog +", "a sign without a term"),
         ("a dog + - water", "a sign without a term"),
-        ("- water", "nothing is asked for"),
+        ("- water", "every term is excluded"),
         ("-", "Empty query"),
         ("0*dog", "expected a weight above 0"),
         ("a dog - 1.34*a dog + 0.005*a dog", "cancel each other out"),
@@ -230,6 +230,6 @@ def test_a_question_fits_if_it_beats_nonsense():
     search = Words(pictures="abcde" * 5)
     assert fits(search, "a", "all") and fits(search, "a b", "all")
     assert not fits(search, "x", "all") and not fits(search, "x y z q", "all")
-    # What is left out has no say, nor has a picture to beat texts.
+    # Excluded terms do not count; a query with a picture always fits.
     assert fits(search, "a - z", "all") and not fits(search, "x - a", "all")
     assert fits(search, "a.jpg + x", "all", pictures=True)

@@ -71,7 +71,7 @@ def build_text_classifier(
     # CLIP needs both: the labels shape the second, the first keeps the words that no
     # label depends on. A head on the first would memorise the captions.
     outputs = layers.Concatenate(name="features")([word_mean, context_mean])
-    # A slice of it, and not context_mean itself: ``features`` is to be in this model.
+    # Sliced from it, so that ``features`` is a part of this model.
     outputs = outputs[:, config.embed_dim :]
     outputs = layers.Dense(num_classes, activation="softmax", name="label")(outputs)
     return keras.Model(text_input, outputs, name="text_classifier")

@@ -31,7 +31,7 @@ _NEGATION = rf"(?i)(?<!\S)(?:(?:not|without|no) {_SMALL}(\w+)|-(\w+))"
 
 
 class Term(NamedTuple):
-    """A part of a question; the weight of what is left out is negative."""
+    """One term of a query; an excluded term has a negative weight."""
 
     text: str
     weight: float
@@ -53,7 +53,7 @@ def read_question(question: str, pictures: bool = False) -> list[Term]:
             would read any file.
 
     Raises:
-        ClipError: If a term is missing, has an odd weight, or nothing is asked for.
+        ClipError: If a term is missing, has an odd weight, or all are excluded.
     """
     if pictures and os.path.isfile(question):
         return [Term(question, 1.0, True)]
@@ -72,8 +72,8 @@ def read_question(question: str, pictures: bool = False) -> list[Term]:
         sign, words = (1 if word == "+" else -1), []
     if found and all(term.weight < 0 for term in found):
         raise ClipError(
-            f"{question!r}: nothing is asked for; expected a term before what is left "
-            "out, as in 'dog - snow'."
+            f"{question!r}: every term is excluded; expected at least one term to "
+            "search for, as in 'dog - snow'."
         )
     return found or [Term("", 1.0)]
 
@@ -92,8 +92,8 @@ def _term(text: str, sign: int, pictures: bool) -> Term:
 def embed_question(clip, question: str, pictures: bool = False) -> np.ndarray:
     """Return the unit vector (D,) of a question; a score with it stays a cosine.
 
-    It is the sum of the terms' unit vectors times their weights, and times `EXCLUDED`
-    for what is left out, scaled to unit length.
+    It is the weighted sum of the terms' unit vectors, scaled to unit length. The weight
+    of an excluded term is multiplied by `EXCLUDED`.
 
     Args:
         clip: The `Clip`.

@@ -75,12 +75,14 @@ class Guard:
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
 
+        received, started = 0, False
+
         async def send_with_headers(message):
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 MutableHeaders(scope=message).update(self.headers)
             await send(message)
-
-        received = 0
 
         async def receive_counted():
             nonlocal received
@@ -101,7 +103,8 @@ class Guard:
         try:
             await answer(scope, receive_counted, send_with_headers)
         except _TooLargeError:
-            await _TOO_LARGE(scope, receive, send)
+            if not started:  # The app may have answered that it failed.
+                await _TOO_LARGE(scope, receive, send_with_headers)
         except Exception as error:
             # Gradio fails on a forged request only once it has begun to answer; a
             # program that sends many would fill the log.
